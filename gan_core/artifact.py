@@ -1,0 +1,66 @@
+"""A trained network in one safetensors file: weights, recipe, notes on where it came from, and a checksum of it all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from gan_core import files
+from gan_core.errors import DataError
+from gan_core.networks.build import build
+from gan_core.signature import Recipe
+
+KEY = "gan_foundry"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A network as it was saved, in evaluation mode, with its recipe, notes and the file's sha256."""
+
+    network: nn.Module
+    recipe: Recipe
+    notes: Mapping[str, Any]
+    sha256: str
+
+
+def content_digest(tensors: Mapping[str, Tensor]) -> str:
+    """The sha256 of all names, shapes, types and values."""
+    return files.digest(safetensors.torch.save(dict(sorted(tensors.items()))))
+
+
+def save(path: Path, network: nn.Module, recipe: Recipe, notes: Mapping[str, Any]) -> None:
+    """Write a network. The same weights, recipe and notes give the same bytes."""
+    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    header = {"recipe": recipe.to_json(), "notes": dict(notes), "content": content_digest(tensors)}
+    # One metadata key only: safetensors writes several in no fixed order.
+    files.write(path, safetensors.torch.save(tensors, {KEY: json.dumps(header, sort_keys=True)}))
+
+
+def load(path: Path) -> Artifact:
+    """Read a network back, verified.
+
+    Raises:
+        DataError: the file is missing, no artefact of ours, or its content is not what was saved.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist; `dvc repro` makes it, `dvc pull` fetches it")
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {})[KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        recipe = Recipe.from_json(header["recipe"])
+        expected = header["content"]
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is not a complete artefact ({error}); remove it and run `dvc checkout`") from error
+    if content_digest(tensors) != expected:
+        raise DataError(f"{path} is corrupt: its weights are not those that were saved; remove it, run `dvc checkout`")
+    network = build(recipe)
+    network.load_state_dict(tensors)
+    return Artifact(network.eval().requires_grad_(False), recipe, header["notes"], files.file_digest(path))

@@ -1,0 +1,382 @@
+"""params.yaml to typed, frozen values, read once a stage. The only file that reads YAML; it never imports torch.
+
+It holds no value of its own, no default either: whatever a result depends on is written in params.yaml, or in the
+paper's file. Every mistake is reported at once, with its line and the name that was probably meant.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import pydantic
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from gan_core.errors import InputError
+
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Digits:
+    """The 8x8 handwritten digits of scikit-learn."""
+
+    source: Literal["digits"]
+    heldout: Share
+
+
+@dataclass(frozen=True, config=STRICT)
+class Ring:
+    """Gaussians on the unit circle."""
+
+    source: Literal["ring"]
+    modes: Annotated[int, Field(ge=2)]
+    std: PositiveFloat
+    count: PositiveInt
+    seed: Seed
+    heldout: Share
+
+
+@dataclass(frozen=True, config=STRICT)
+class Grid:
+    """Gaussians on a square grid of spacing 2."""
+
+    source: Literal["grid"]
+    side: Annotated[int, Field(ge=2)]
+    std: PositiveFloat
+    count: PositiveInt
+    seed: Seed
+    heldout: Share
+
+
+Dataset = Digits | Ring | Grid
+
+
+@dataclass(frozen=True, config=STRICT)
+class Network:
+    """Which networks play: a family (a file in gan_core/networks), its width, and the size of the latent."""
+
+    family: Literal["mlp", "dcgan"]
+    width: PositiveInt
+    latent: PositiveInt
+
+
+@dataclass(frozen=True, config=STRICT)
+class Train:
+    """How a run is trained."""
+
+    seed: Seed
+    steps: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]
+    instance_noise: NonNegativeFloat
+    ema_decay: Decay
+    log_every: PositiveInt
+    checkpoint_every: PositiveInt
+    device: Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Evaluate:
+    """How a generator is measured."""
+
+    seed: Seed
+    samples: Annotated[int, Field(ge=500)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Tolerance:
+    """What an artefact may differ by and still be shipped."""
+
+    max_abs: PositiveFloat
+    pixels_off: NonNegativeFloat
+    fid_share: PositiveFloat
+
+
+@dataclass(frozen=True, config=STRICT)
+class Engines:
+    """Which engine library builds, and for which compute capabilities (86 is SM 8.6)."""
+
+    flavour: Literal["tensorrt_rtx", "tensorrt", "none"]
+    targets: list[Annotated[int, Field(ge=75)]]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Export:
+    """What is shipped, and how good it must be."""
+
+    opset: Annotated[int, Field(ge=18, le=23)]
+    max_batch_size: Annotated[int, Field(ge=8)]
+    tolerance: Tolerance
+    engines: Engines
+
+
+@dataclass(frozen=True, config=STRICT)
+class Run:
+    """One declared run: one trained, measured and shipped generator."""
+
+    variant: str
+    dataset: str
+    network: Network
+    train: Train
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Params:
+    """All of params.yaml, with defaults resolved."""
+
+    threads: int
+    datasets: dict[str, Dataset]
+    runs: dict[str, Run]
+    train: Train
+    evaluate: Evaluate
+    export: Export
+
+
+SECTIONS = tuple(f.name for f in fields(Params))
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+PAPERS = Path(__file__).parent / "variants"
+T = TypeVar("T")
+Tree = dict[str, Any]
+
+
+def variants() -> list[str]:
+    """The names of all variants: the files in gan_core/variants."""
+    return sorted(p.stem for p in PAPERS.glob("*.py") if p.stem != "__init__")
+
+
+def settings_of(variant: str) -> type[pydantic.BaseModel]:
+    """The schema of a paper's symbols: the fields with a default in its dataclass.
+
+    The file is read as text, not imported, so that a check needs no torch and a paper states its symbols once.
+    """
+    tree = ast.parse((PAPERS / f"{variant}.py").read_text())
+    paper = next(node for node in tree.body if isinstance(node, ast.ClassDef))
+    known = {"Literal": Literal, **{name: getattr(pydantic, name) for name in pydantic.__all__ if name[0].isupper()}}
+    symbols = {
+        node.target.id: (
+            eval(ast.unparse(node.annotation), {**known, "__builtins__": BUILTINS}),
+            ast.literal_eval(node.value),
+        )
+        for node in paper.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
+    }
+    model: type[pydantic.BaseModel] = pydantic.create_model(variant, __config__=STRICT, **symbols)  # type: ignore[call-overload]
+    return model
+
+
+BUILTINS = {"bool": bool, "float": float, "int": int, "str": str, "tuple": tuple}
+
+
+class Checker:
+    """Collects every mistake of one file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.mistakes: list[str] = []
+        self.lines: dict[tuple[str, ...], int] = {}
+
+    def mistake(self, where: tuple[str, ...], sentence: str) -> None:
+        """Note a mistake at a key; the line is that of the nearest key that is in the file."""
+        near = where
+        while near and near not in self.lines:
+            near = near[:-1]
+        line = self.lines.get(near, 1)
+        self.mistakes.append(f"{self.path}:{line}: {'.'.join(where)} {sentence}")
+
+    def parse(self) -> Tree:
+        """The file as plain values, with the line of every key."""
+        try:
+            text = self.path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.path} cannot be read ({error}); run this in the project's folder") from None
+        try:
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            self._index(root, ())
+            # OmegaConf, not PyYAML, decides values: 1e-4 is a number to it, and duplicates are errors.
+            tree = OmegaConf.to_container(OmegaConf.create(text), resolve=False) if root is not None else {}
+        except (yaml.YAMLError, OmegaConfBaseException) as error:
+            raise InputError("\n".join(self.mistakes) or f"{self.path} is not plain YAML: {error}") from None
+        if self.mistakes:
+            raise InputError("\n".join(self.mistakes))
+        if not isinstance(tree, dict):
+            raise InputError(f"{self.path}:1: must hold {', '.join(SECTIONS)}")
+        return tree  # type: ignore[return-value]
+
+    def _index(self, node: yaml.Node | None, where: tuple[str, ...]) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                here = (*where, str(key.value))
+                if here in self.lines:
+                    self.mistake(here, f"appears twice (line {key.start_mark.line + 1}); keep one")
+                self.lines[here] = key.start_mark.line + 1
+                self._index(value, here)
+        elif isinstance(node, yaml.SequenceNode):
+            for k, value in enumerate(node.value):
+                self._index(value, (*where, str(k)))
+        elif isinstance(node, yaml.ScalarNode) and "${" in node.value:
+            self.mistake(
+                where,
+                f"holds '{node.value}': no ${{...}} here; the pipeline would not notice when what it refers to "
+                "changes, so write the value",
+            )
+
+    def build(
+        self, schema: type[T], tree: Any, where: tuple[str, ...], inherited: frozenset[str] = frozenset()
+    ) -> T | None:
+        """A typed value, or None and its mistakes noted. Mistakes in ``inherited`` keys belong to another place."""
+        if not isinstance(tree, dict):
+            self.mistake(where, f"must be a mapping, not {tree!r}")
+            return None
+        try:
+            return pydantic.TypeAdapter(schema).validate_json(json.dumps(tree))
+        except pydantic.ValidationError as error:
+            for e in error.errors(include_url=False):
+                if str(e["loc"][0]) not in inherited:
+                    self._say(e, schema, where)
+            return None
+
+    def _say(self, error: Any, schema: Any, where: tuple[str, ...]) -> None:
+        here = (*where, *map(str, error["loc"]))
+        if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            self.unknown(here, known_keys(schema, error["loc"][:-1]))
+        elif error["type"] in ("missing", "missing_argument"):
+            self.mistake(here, "is missing")
+        else:
+            message = error["msg"].replace("Input should", "must")
+            self.mistake(here, f"is {error['input']!r}: {message[0].lower()}{message[1:]}")
+
+    def unknown(self, here: tuple[str, ...], known: list[str], what: str = "") -> None:
+        """Note a name that nobody knows, and the one that was probably meant."""
+        close = difflib.get_close_matches(what if what else here[-1], known, 1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        subject = f"'{what}' is not one of" if what else "is unknown, known are"
+        self.mistake(here, f"{subject} {', '.join(known) or '(none)'}{meant}")
+
+
+def known_keys(schema: Any, path: tuple[Any, ...]) -> list[str]:
+    """The keys a schema knows at a path inside it."""
+    for part in path:
+        annotation = schema.__pydantic_fields__[part].annotation
+        schema = next((a for a in get_args(annotation) if hasattr(a, "__pydantic_fields__")), annotation)
+    return list(schema.__pydantic_fields__)
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and check all of params.yaml.
+
+    Raises:
+        InputError: with every mistake, one a line: ``params.yaml:12: runs.gan.train.lrr is unknown ...``.
+    """
+    checker = Checker(path)
+    tree = checker.parse()
+    for name in tree:
+        if name not in SECTIONS:
+            checker.unknown((name,), list(SECTIONS))
+    for name in SECTIONS:
+        if name not in tree:
+            checker.mistake((name,), "is missing")
+    threads = tree.get("threads")
+    if "threads" in tree and (type(threads) is not int or threads < 1):
+        checker.mistake(("threads",), f"is {threads!r}: must be a whole number of at least 1")
+    train_tree = tree.get("train")
+    train = checker.build(Train, train_tree, ("train",)) if "train" in tree else None
+    evaluate = checker.build(Evaluate, tree["evaluate"], ("evaluate",)) if "evaluate" in tree else None
+    export = checker.build(Export, tree["export"], ("export",)) if "export" in tree else None
+    datasets = dict(check_datasets(checker, tree.get("datasets", {})))
+    defaults = train_tree if isinstance(train_tree, dict) else {}
+    runs = dict(check_runs(checker, tree.get("runs", {}), defaults, list(tree.get("datasets") or {})))
+    if checker.mistakes:
+        raise InputError("\n".join(checker.mistakes))
+    assert threads and train and evaluate and export
+    return Params(threads, datasets, runs, train, evaluate, export)
+
+
+def named(checker: Checker, tree: Any, section: str) -> Iterator[tuple[str, Tree]]:
+    """The entries of a section of named mappings."""
+    if not isinstance(tree, dict):
+        checker.mistake((section,), f"must be a mapping of names, not {tree!r}")
+        return
+    for name, entry in tree.items():
+        if not NAME.fullmatch(str(name)):
+            checker.mistake((section, str(name)), "is no name: use lower-case letters, digits, '_' and '-'")
+        elif not isinstance(entry, dict):
+            checker.mistake((section, str(name)), f"must be a mapping, not {entry!r}")
+        else:
+            yield str(name), entry
+
+
+def check_datasets(checker: Checker, tree: Any) -> Iterator[tuple[str, Dataset]]:
+    """Each data set by the schema of its source."""
+    schemas: dict[str, type[Dataset]] = {source_name(s): s for s in SOURCE_SCHEMAS}
+    for name, entry in named(checker, tree, "datasets"):
+        here = ("datasets", name)
+        if "source" not in entry:
+            checker.mistake((*here, "source"), f"is missing; it is one of {', '.join(schemas)}")
+        elif entry["source"] not in schemas:
+            checker.unknown((*here, "source"), list(schemas), str(entry["source"]))
+        elif dataset := checker.build(schemas[entry["source"]], entry, here):
+            yield name, dataset
+
+
+def source_name(schema: Any) -> str:
+    """The one value of its ``source`` key."""
+    return str(get_args(schema.__pydantic_fields__["source"].annotation)[0])
+
+
+def check_runs(
+    checker: Checker, tree: Any, defaults: Mapping[str, Any], datasets: list[str]
+) -> Iterator[tuple[str, Run]]:
+    """Each run, its ``train`` laid over the defaults, its ``settings`` by the schema of its paper."""
+    for name, entry in named(checker, tree, "runs"):
+        here = ("runs", name)
+        for key in entry:
+            if key not in RUN_KEYS:
+                checker.unknown((*here, str(key)), RUN_KEYS)
+        for key in ("variant", "dataset", "network"):
+            if key not in entry:
+                checker.mistake((*here, key), "is missing")
+        network = checker.build(Network, entry["network"], (*here, "network")) if "network" in entry else None
+        own = entry.get("train", {})
+        merged = {**defaults, **own} if isinstance(own, dict) else own
+        elsewhere = frozenset(f.name for f in fields(Train)) - frozenset(own if isinstance(own, dict) else ())
+        train = checker.build(Train, merged, (*here, "train"), elsewhere)
+        if "dataset" in entry and entry["dataset"] not in datasets:
+            checker.unknown((*here, "dataset"), datasets, str(entry["dataset"]))
+        settings = None
+        if "variant" in entry and entry["variant"] not in variants():
+            checker.unknown((*here, "variant"), variants(), str(entry["variant"]))
+        elif "variant" in entry:
+            settings = checker.build(settings_of(entry["variant"]), entry.get("settings", {}), (*here, "settings"))
+        if network and train and settings and not checker.mistakes:
+            yield name, Run(entry["variant"], entry["dataset"], network, train, settings.model_dump())
+
+
+SOURCE_SCHEMAS: tuple[type[Dataset], ...] = get_args(Dataset)
+RUN_KEYS = [f.name for f in fields(Run)]
+
+
+def find(entries: Mapping[str, T], name: str, what: str) -> T:
+    """A declared entry by name.
+
+    Raises:
+        InputError: there is none, with the names there are.
+    """
+    if name not in entries:
+        close = difflib.get_close_matches(name, entries, 1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise InputError(f"params.yaml declares no {what} '{name}', only {', '.join(entries) or 'none'}{meant}")
+    return entries[name]

@@ -1,0 +1,79 @@
+"""The four ways a run can fail for a reason a person can act on, and how a command reports them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+
+
+class FoundryError(Exception):
+    """A failure with one clear sentence: what is wrong, where, and what to do."""
+
+    exit_code = 1
+
+
+class InputError(FoundryError):
+    """The declaration (params.yaml, a command line) is wrong."""
+
+    exit_code = 2
+
+
+class DataError(FoundryError):
+    """A data set, checkpoint or artefact is missing, corrupt or refused by a gate."""
+
+    exit_code = 3
+
+
+class EnvironmentFailure(FoundryError):
+    """The machine lacks something: a library, disk space, a free port, a lock."""
+
+    exit_code = 4
+
+
+class NumericsError(FoundryError):
+    """The numbers went wrong: NaN or infinity."""
+
+    exit_code = 5
+
+
+def run(command: Callable[[], None]) -> None:
+    """Run a command; a failure a person can act on ends in one sentence and its exit code, not in a traceback.
+
+    ``GAN_DEBUG=1`` shows the traceback.
+    """
+    try:
+        command()
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        raise SystemExit(130) from None
+    except (FoundryError, OSError, ModuleNotFoundError) as error:
+        if os.environ.get("GAN_DEBUG"):
+            raise
+        failure = translate(error)
+        print(f"error: {failure}", file=sys.stderr)
+        raise SystemExit(failure.exit_code) from None
+
+
+def require(*packages: str) -> None:
+    """End the process with one sentence if a package is not installed for this Python."""
+    for name in packages:
+        if find_spec(name) is None:
+            failure = translate(ModuleNotFoundError(name=name))
+            print(f"error: {failure}", file=sys.stderr)
+            raise SystemExit(failure.exit_code)
+
+
+def translate(error: Exception) -> FoundryError:
+    """Say what the operating system or the import system said, as a FoundryError."""
+    if isinstance(error, FoundryError):
+        return error
+    if isinstance(error, ModuleNotFoundError):
+        return EnvironmentFailure(
+            f"the Python package '{error.name}' is not installed in {sys.prefix}; "
+            "run `make repro` once, or `source .venv/bin/activate` before `dvc repro`"
+        )
+    where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return EnvironmentFailure(f"{text}{where}; mend that and run the same command again, nothing finished is lost")

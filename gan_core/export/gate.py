@@ -1,0 +1,177 @@
+"""The gate: an artefact is shipped only if it computes what the trained network computes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import log10
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gan_core.errors import DataError
+from gan_core.export.onnx import IR_VERSION
+from gan_core.signature import Recipe
+
+if TYPE_CHECKING:
+    from gan_core.config import Tolerance
+
+Array = NDArray[Any]
+Runner = Callable[[Mapping[str, Array]], Array]
+"""From named inputs, one row a sample, to the output."""
+
+PINNED_SEED = 20140610
+"""Of the latents that every artefact is compared on."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check of one artefact: what was measured, and what was allowed."""
+
+    check: str
+    measured: float | str
+    allowed: float | str
+    passed: bool
+
+    def __str__(self) -> str:
+        """As a reason."""
+        return f"{self.check} is {self.measured}, allowed {self.allowed}"
+
+
+def onnx_runner(model: bytes, threads: int) -> Runner:
+    """The artefact itself, run by ONNX Runtime on the CPU.
+
+    Raises:
+        DataError: ONNX Runtime refuses the file.
+    """
+    import onnxruntime as ort  # not needed to check or to build
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    try:
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no public base
+        raise DataError(f"ONNX Runtime cannot load the graph: {error}") from error
+    return lambda inputs: np.asarray(session.run(None, dict(inputs))[0])
+
+
+def torch_runner(network: nn.Module) -> Runner:
+    """The trained network, as it was handed to the exporter."""
+
+    def run(inputs: Mapping[str, Array]) -> Array:
+        with torch.no_grad():
+            out: Array = network(*(torch.from_numpy(v) for v in inputs.values())).numpy()
+        return out
+
+    return run
+
+
+def batch_sizes(largest: int) -> list[int]:
+    """One, two, an odd one, the largest."""
+    return sorted({1, 2, 7, largest})
+
+
+def rows(inputs: Mapping[str, Array], part: slice) -> dict[str, Array]:
+    """Some rows of every input."""
+    return {name: v[part] for name, v in inputs.items()}
+
+
+def parity(network: Runner, artefact: Runner, recipe: Recipe, limit: Tolerance, largest: int) -> Iterator[Finding]:
+    """The artefact against the trained network on pinned latents, at four batch sizes."""
+    for n in batch_sizes(largest):
+        inputs = recipe.pinned(n, PINNED_SEED)
+        expected, got = network(inputs), artefact(inputs)
+        if got.shape != expected.shape or got.dtype != expected.dtype:
+            yield Finding(f"output at batch {n}", f"{got.dtype}{got.shape}", f"{expected.dtype}{expected.shape}", False)
+        elif got.dtype == np.uint8:
+            off = np.abs(got.astype(int) - expected.astype(int))
+            yield at_most(f"share of pixels that differ at batch {n}", float((off > 0).mean()), limit.pixels_off)
+            yield at_most(f"largest pixel difference at batch {n}", float(off.max()), 1)
+        else:
+            yield at_most(f"max abs error at batch {n}", max_abs(got, expected), limit.max_abs)
+            yield at_least(f"PSNR at batch {n}", psnr(got, expected), 80)
+
+
+def batch_invariance(artefact: Runner, recipe: Recipe, limit: Tolerance, largest: int) -> Iterator[Finding]:
+    """Row i of a batch equals the same row alone, for every row of the largest batch."""
+    inputs = recipe.pinned(largest, PINNED_SEED)
+    together = artefact(inputs)
+    alone = np.concatenate([artefact(rows(inputs, slice(k, k + 1))) for k in range(largest)])
+    if together.shape != alone.shape:
+        yield Finding("batch of single rows", str(alone.shape), str(together.shape), False)
+    elif together.dtype == np.uint8:
+        off = float((together != alone).mean())
+        yield at_most("share of pixels that depend on the batch", off, limit.pixels_off)
+    else:
+        yield at_most("max abs dependence on the batch", max_abs(together, alone), limit.max_abs)
+
+
+def metric_parity(before: float, after: float, limit: Tolerance) -> Iterator[Finding]:
+    """FID of the artefact's samples against that of the network's, on the same latents."""
+    yield at_most("relative FID change", abs(after - before) / max(abs(before), 1e-6), limit.fid_share)
+
+
+def lint(content: bytes, recipe: Recipe, opset: int) -> Iterator[Finding]:
+    """What must not be in a graph, and what must."""
+    model = onnx.load_from_string(content)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        verdict = "valid"
+    except onnx.checker.ValidationError as error:
+        verdict = str(error).splitlines()[0]
+    yield Finding("ONNX checker", verdict, "valid", verdict == "valid")
+    nodes = list(model.graph.node)
+    random = sorted(
+        {n.op_type for n in nodes if n.op_type.startswith("Random") or n.op_type in ("Multinomial", "Bernoulli")}
+    )
+    yield none_of("nodes that draw their own noise", random)
+    training = [
+        n.op_type
+        for n in nodes
+        if n.op_type == "Dropout" or any(a.name == "training_mode" and a.i for a in n.attribute)
+    ]
+    yield none_of("nodes in training mode", training)
+    found = {f.group().decode(errors="replace") for f in re.finditer(rb"(?:/[\w.-]+){2,}\.py|site-packages", content)}
+    yield none_of("paths of the exporting machine", sorted(found))
+    external = [t.name for t in model.graph.initializer if t.external_data]
+    yield none_of("weights outside the file", external)
+    versions = {o.domain or "ai.onnx": o.version for o in model.opset_import}
+    yield Finding("opsets", str(versions), str({"ai.onnx": opset}), versions == {"ai.onnx": opset})
+    yield at_most("IR version", model.ir_version, IR_VERSION)
+    for value in (*model.graph.input, *model.graph.output):
+        first = value.type.tensor_type.shape.dim[0]
+        yield Finding(f"batch of '{value.name}'", first.dim_param or first.dim_value, "dynamic", bool(first.dim_param))
+    names = [v.name for v in (*model.graph.input, *model.graph.output)]
+    expected = [*(i.name for i in recipe.inputs), recipe.output]
+    yield Finding("names", ", ".join(names), ", ".join(expected), names == expected)
+
+
+def at_most(check: str, measured: float, allowed: float) -> Finding:
+    """Passed if not above; NaN does not pass."""
+    return Finding(check, measured, allowed, measured <= allowed)
+
+
+def at_least(check: str, measured: float, allowed: float) -> Finding:
+    """Passed if not below; NaN does not pass."""
+    return Finding(check, measured, allowed, measured >= allowed)
+
+
+def none_of(check: str, found: list[str]) -> Finding:
+    """Passed if there are none."""
+    return Finding(check, ", ".join(found) or "none", "none", not found)
+
+
+def max_abs(a: Array, b: Array) -> float:
+    """The largest absolute difference; NaN if there is one."""
+    return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max())
+
+
+def psnr(a: Array, b: Array) -> float:
+    """Peak signal-to-noise ratio in dB for a range of 2; 200 stands for identical."""
+    error = float(np.square(a.astype(np.float64) - b.astype(np.float64)).mean())
+    return 200.0 if error == 0 else 10 * log10(4 / error)

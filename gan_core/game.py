@@ -1,0 +1,56 @@
+"""The vocabulary a paper is written in: who moves, what they minimise, how often, and what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Protocol
+
+from torch import nn
+
+from gan_core.signature import Body, Input, Recipe
+from gan_core.types import Batch, Player, Terms
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimizer by name and numbers; the loop makes the real one."""
+
+    kind: Literal["adam", "rmsprop", "sgd"]
+    learning_rate: float
+    beta1: float = 0.9
+    beta2: float = 0.999
+
+
+@dataclass(frozen=True)
+class Update:
+    """One line of an algorithm box."""
+
+    players: tuple[Player, ...]
+    loss: Callable[[Batch], Terms]
+    optimizer: Optimizer
+    repeats: int = 1
+    project: Callable[[], None] | None = None
+
+
+class Game(Protocol):
+    """One paper. A frozen dataclass of its players and symbols; nothing to inherit."""
+
+    @staticmethod
+    def cast(body: Body) -> Mapping[str, Recipe | Input]:
+        """The fields that are built, not declared: recipes of the players, and priors."""
+        ...
+
+    def updates(self) -> Sequence[Update]:
+        """The algorithm box, in order."""
+        ...
+
+    def exports(self) -> Mapping[str, Player]:
+        """What is shipped: role -> player."""
+        ...
+
+
+def players(game: Any) -> dict[str, nn.Module]:
+    """Every network of a game under its field's name."""
+    named = {f.name: getattr(game, f.name) for f in fields(game)}
+    return {name: value for name, value in named.items() if isinstance(value, nn.Module)}

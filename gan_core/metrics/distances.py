@@ -1,0 +1,53 @@
+"""Distances between two sets of features (N, D) and (M, D), in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Features = NDArray[np.float64]
+
+
+def frechet(a: Features, b: Features) -> float:
+    """FID: ||m1 - m2||^2 + tr(C1 + C2 - 2 (C1 C2)^1/2). Heusel et al. 2017, eq. 6.
+
+    The trace of the root is the sum of the roots of the eigenvalues of C1^1/2 C2 C1^1/2, which is symmetric.
+    """
+    c1, c2 = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    values, vectors = np.linalg.eigh(c1)
+    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    cross = np.sqrt(np.linalg.eigvalsh(root @ c2 @ root).clip(0)).sum()
+    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(c1) + np.trace(c2) - 2 * cross)
+
+
+def kernel(a: Features, b: Features) -> float:
+    """KID: the unbiased squared MMD with k(x, y) = (x.y / D + 1)^3. Binkowski et al. 2018, section 4."""
+
+    def total(x: Features, y: Features) -> float:
+        return float(sum(((rows @ y.T / x.shape[1] + 1) ** 3).sum() for rows in np.array_split(x, len(x) // 500 + 1)))
+
+    def within(x: Features) -> float:
+        n = len(x)
+        return (total(x, x) - float(((np.square(x).sum(1) / x.shape[1] + 1) ** 3).sum())) / (n * (n - 1))
+
+    return within(a) + within(b) - 2 * total(a, b) / (len(a) * len(b))
+
+
+def squared_distances(a: Features, b: Features) -> Features:
+    """||a_i - b_j||^2, (N, M)."""
+    squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None] - 2 * a @ b.T
+    return np.asarray(squares.clip(0))
+
+
+def prdc(real: Features, fake: Features, k: int = 5) -> dict[str, float]:
+    """Precision, recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020) with k neighbours."""
+    radius_real = np.sort(squared_distances(real, real), axis=1)[:, k]  # column 0 is the sample itself
+    radius_fake = np.sort(squared_distances(fake, fake), axis=1)[:, k]
+    between = squared_distances(real, fake)
+    inside_real = between < radius_real[:, None]
+    return {
+        "precision": float(inside_real.any(0).mean()),
+        "recall": float((between < radius_fake[None]).any(1).mean()),
+        "density": float(inside_real.sum(0).mean() / k),
+        "coverage": float((between.min(1) < radius_real).mean()),
+    }

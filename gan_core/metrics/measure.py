@@ -1,0 +1,64 @@
+"""All measures that apply to a data set, on one set of samples, with the protocol they were taken by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gan_core.metrics.distances import Features, frechet, kernel, prdc
+from gan_core.metrics.modes import mode_coverage
+from gan_core.metrics.recognition import recognition
+from gan_core.types import Sample
+
+BATCH = 256
+PRDC_LIMIT = 5_000
+
+
+def in_batches(function: Any, *columns: Tensor) -> Tensor:
+    """A function of rows over many rows, a few at a time."""
+    with torch.no_grad():
+        return torch.cat([function(*(c[k : k + BATCH] for c in columns)) for k in range(0, len(columns[0]), BATCH)])
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What fakes are compared with: an extractor, its features of the real samples, and facts about the data."""
+
+    extractor: nn.Module
+    real: Features
+    index: Mapping[str, Any]
+
+    @staticmethod
+    def of(extractor: nn.Module, real: Sample, index: Mapping[str, Any]) -> Reference:
+        """The reference for real samples."""
+        return Reference(extractor, features(extractor, real), index)
+
+    def fid(self, fake: Sample) -> float:
+        """FID of samples against the reference."""
+        return frechet(self.real, features(self.extractor, fake))
+
+
+def features(extractor: nn.Module, x: Sample) -> Features:
+    """(N, D) float64."""
+    out: NDArray[np.float64] = in_batches(extractor.features, x).double().numpy()
+    return out
+
+
+def measure(reference: Reference, fake: Sample) -> Iterator[tuple[str, float]]:
+    """Every measure that applies: FID, KID, PRDC always; recognition with classes; modes with a known mixture."""
+    found = features(reference.extractor, fake)
+    yield "fid", frechet(reference.real, found)
+    yield "kid", kernel(reference.real, found)
+    n = min(len(reference.real), len(found), PRDC_LIMIT)
+    yield from prdc(reference.real[:n], found[:n]).items()
+    if isinstance(getattr(reference.extractor, "head", None), nn.Module):
+        yield from recognition(in_batches(reference.extractor, fake).double().numpy()).items()
+    if truth := reference.index.get("mixture"):
+        points = fake.double().numpy()
+        yield from mode_coverage(points, np.array(truth["centres"]), truth["std"]).items()

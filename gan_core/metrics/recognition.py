@@ -1,0 +1,26 @@
+"""What a classifier that the generator has never met makes of its samples."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SURE = 0.9
+
+
+def recognition(logits: NDArray[np.float64]) -> dict[str, float]:
+    """Of logits (N, classes): the share recognised (p >= 0.9), classes seen, and how evenly (1 is uniform).
+
+    A class counts as seen with at least a tenth of its fair share. ``class_evenness`` is the entropy of the
+    predicted classes over log(classes).
+    """
+    n, classes = logits.shape
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    share = np.bincount(p.argmax(1), minlength=classes) / n
+    seen = share[share > 0]
+    return {
+        "recognised": float((p.max(1) >= SURE).mean()),
+        "classes_seen": int((share >= 0.1 / classes).sum()),
+        "class_evenness": float(-(seen * np.log(seen)).sum() / np.log(classes)),
+    }

@@ -1,0 +1,80 @@
+"""Convolutional generator and discriminator in the manner of DCGAN (Radford et al. 2016), for sides of 8 to 64 and up.
+
+Up-sampling is nearest neighbour and a 3x3 convolution instead of a transposed one, which leaves no checkerboard
+(Odena et al. 2016). Any image works whose sides halve evenly down to a smallest side of 4 to 7.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from torch import Tensor, nn
+
+from gan_core.errors import InputError
+from gan_core.signature import Recipe
+from gan_core.types import Sample, Score
+
+
+def halvings(recipe: Recipe) -> int:
+    """How often the picture is halved: until its smaller side is 4 to 7.
+
+    Raises:
+        InputError: the samples are no images, or a side does not halve evenly that often.
+    """
+    if not recipe.is_image:
+        raise InputError(f"network family 'dcgan' draws images, these samples have shape {recipe.shape}; use 'mlp'")
+    _, height, width = recipe.shape
+    times = (min(height, width) // 4).bit_length() - 1
+    if times < 1 or height % 2**times or width % 2**times:
+        raise InputError(
+            f"network family 'dcgan' cannot draw {height}x{width} pixels: both sides must be at least 8 and halve "
+            "evenly down to a smaller side of 4 to 7 (8, 16, 24, 28, 32, 48, 56, 64, ...); resize, or use 'mlp'"
+        )
+    return times
+
+
+def channels(recipe: Recipe) -> list[int]:
+    """Channels from the full-size picture down to the smallest: width, doubling, at most 8 x width."""
+    return [recipe.width * min(2**k, 8) for k in range(halvings(recipe) + 1)]
+
+
+class Generator(nn.Module):
+    """Linear to the smallest picture, then (up-sample, conv 3x3, BatchNorm, ReLU) to full size, conv 3x3, tanh."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        sizes = channels(recipe)[::-1]
+        scale = 2 ** (len(sizes) - 1)
+        self.smallest = (sizes[0], recipe.shape[1] // scale, recipe.shape[2] // scale)
+        self.project = nn.Linear(recipe.fed, self.smallest[0] * self.smallest[1] * self.smallest[2])
+        layers: list[nn.Module] = [nn.BatchNorm2d(sizes[0]), nn.ReLU()]
+        for fan_in, fan_out in itertools.pairwise(sizes):
+            layers += [nn.Upsample(scale_factor=2), nn.Conv2d(fan_in, fan_out, 3, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(fan_out), nn.ReLU()]
+        self.body = nn.Sequential(*layers, nn.Conv2d(sizes[-1], recipe.shape[0], 3, padding=1), nn.Tanh())
+
+    def forward(self, *inputs: Tensor) -> Sample:
+        """One row of each input a sample, to (N, C, H, W)."""
+        x: Tensor = self.body(self.project(self.recipe.encode(inputs)).unflatten(1, self.smallest))
+        return x
+
+
+class Discriminator(nn.Module):
+    """(conv 4x4 stride 2, LeakyReLU 0.2) down to half the smallest picture, then linear. No normalisation."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        sizes = [recipe.shape[0], *channels(recipe)]
+        scale = 2 ** (len(sizes) - 1)
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in itertools.pairwise(sizes):
+            layers += [nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        flat = sizes[-1] * (recipe.shape[1] // scale) * (recipe.shape[2] // scale)
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, recipe.outputs))
+
+    def forward(self, x: Sample) -> Score:
+        """(N, C, H, W) to (N,), or to (N, outputs) where more than one is asked for."""
+        v: Tensor = self.body(x)
+        return v.squeeze(1)

@@ -1,0 +1,52 @@
+"""Fully connected networks with three hidden layers, for points and for small images."""
+
+from __future__ import annotations
+
+import itertools
+
+from torch import Tensor, nn
+
+from gan_core.signature import Recipe
+from gan_core.types import Sample, Score
+
+HIDDEN = 3
+
+
+class Generator(nn.Module):
+    """Linear, BatchNorm, ReLU three times, then a linear layer (and tanh, for images)."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        sizes = [recipe.fed, *[recipe.width] * HIDDEN]
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in itertools.pairwise(sizes):
+            layers += [nn.Linear(fan_in, fan_out)]
+            layers += [nn.BatchNorm1d(fan_out)] if recipe.norm == "batch" and recipe.is_image else []
+            layers += [nn.ReLU()]
+        layers += [nn.Linear(recipe.width, recipe.size)]
+        layers += [nn.Tanh()] if recipe.is_image else []
+        self.body = nn.Sequential(*layers)
+
+    def forward(self, *inputs: Tensor) -> Sample:
+        """One row of each input a sample, to (N, *shape)."""
+        x: Tensor = self.body(self.recipe.encode(inputs))
+        return x.reshape(-1, *self.recipe.shape)
+
+
+class Discriminator(nn.Module):
+    """Linear, LeakyReLU(0.2) three times, then a linear layer."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        sizes = [recipe.size, *[recipe.width] * HIDDEN]
+        layers: list[nn.Module] = [nn.Flatten()]
+        for fan_in, fan_out in itertools.pairwise(sizes):
+            layers += [nn.Linear(fan_in, fan_out), nn.LeakyReLU(0.2)]
+        self.body = nn.Sequential(*layers, nn.Linear(recipe.width, recipe.outputs))
+
+    def forward(self, x: Sample) -> Score:
+        """(N, *shape) to (N,), or to (N, outputs) where more than one is asked for."""
+        v: Tensor = self.body(x)
+        return v.squeeze(1)

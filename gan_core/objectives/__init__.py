@@ -1,0 +1,1 @@
+"""Pure functions of scores and samples: no network, no optimizer, no file."""

@@ -1,0 +1,31 @@
+"""Penalties on the input gradient of a discriminator. Norms are per sample, over every other dimension."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan_core.types import Discriminator, Sample
+
+
+def squared_gradient_norm(discriminator: Discriminator, x: Sample) -> Tensor:
+    """||grad_x v(x)||^2 for each sample, (N,), differentiable again."""
+    x = x.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
+    return gradient.flatten(1).square().sum(1)
+
+
+def gradient_penalty(critic: Discriminator, real: Sample, fake: Sample) -> Tensor:
+    """E (||grad v(x^)||_2 - 1)^2 with x^ = e x + (1 - e) G(z), e ~ U[0, 1] for each sample.
+
+    Gulrajani et al. 2017, eq. 3. Zero for a critic of slope one, whatever the batch size. The 1e-12 under the
+    root keeps the second derivative finite where the gradient vanishes.
+    """
+    e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
+    norm = (squared_gradient_norm(critic, e * real + (1 - e) * fake) + 1e-12).sqrt()
+    return (norm - 1).square().mean()
+
+
+def r1(discriminator: Discriminator, real: Sample) -> Tensor:
+    """1/2 E ||grad v(x)||^2 on real samples. Mescheder et al. 2018, eq. 9, without its factor gamma."""
+    return squared_gradient_norm(discriminator, real).mean() / 2

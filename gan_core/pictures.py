@@ -1,0 +1,50 @@
+"""Samples as pictures: a grid of images, or a scatter of points."""
+
+from __future__ import annotations
+
+import io
+from math import ceil, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+PAPER, INK = 255, 40
+
+
+def to_uint8(x: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Images float (N, C, H, W) in [-1, 1] to uint8 (N, H, W, C), rounded half to even. The only unscaling."""
+    return np.rint((x.transpose(0, 2, 3, 1).clip(-1, 1) + 1) * 127.5).astype(np.uint8)
+
+
+def grid(images: NDArray[np.uint8], side: int = 560, gap: int = 2) -> bytes:
+    """Images uint8 (N, H, W, C), enlarged without blur, as a square PNG of about ``side`` pixels."""
+    n, h, w, c = images.shape
+    columns = ceil(sqrt(n))
+    rows = ceil(n / columns)
+    sheet = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1, c), PAPER, np.uint8)
+    for k, image in enumerate(images):
+        top, left = (k // columns) * (h + 1), (k % columns) * (w + 1)
+        sheet[top : top + h, left : left + w] = image
+    picture = Image.fromarray(sheet.squeeze(2) if c == 1 else sheet)
+    scale = max(1, side // max(picture.size))
+    return png(picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST))
+
+
+def scatter(points: NDArray[np.float32], truth: NDArray[np.float32], side: int = 560) -> bytes:
+    """Points (N, 2) in ink over the true ones in grey, as a square PNG."""
+    reach = float(np.abs(truth).max()) * 1.2
+    sheet = np.full((side, side), PAPER, np.uint8)
+    for cloud, ink in ((truth, 200), (points, INK)):
+        at = np.rint((cloud[:, :2] / reach + 1) * (side - 1) / 2).astype(int)
+        at = at[((at >= 0) & (at < side - 1)).all(1)]
+        for dx, dy in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            sheet[side - 1 - at[:, 1] - dy, at[:, 0] + dx] = ink
+    return png(Image.fromarray(sheet))
+
+
+def png(picture: Image.Image) -> bytes:
+    """The bytes of a PNG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=False)
+    return buffer.getvalue()

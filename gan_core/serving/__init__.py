@@ -1,0 +1,1 @@
+"""Runs a real Triton server on this machine, also without a GPU, over the repositories that export writes."""

@@ -1,0 +1,47 @@
+"""An exponential moving average of a network's weights, which is what is evaluated and shipped."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from gan_core.seeds import fold
+from gan_core.signature import Input
+
+
+class Average:
+    """Weights are averaged, buffers are copied. Early on the decay is smaller: (1 + t) / (10 + t)."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards ``network`` after ``step`` (0, 1, ...)."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)
+        for mine, its in zip(self.network.buffers(), network.buffers(), strict=True):
+            mine.copy_(its)
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, inputs: Sequence[Input], seed: int, batch_size: int, batches: int = 50) -> None:
+    """Measure batch-normalisation statistics afresh for the averaged weights, over pinned-seed latents."""
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    device = next(network.parameters()).device
+    momenta = [m.momentum for m in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over all batches
+    network.train()
+    for k in range(batches):
+        torch.manual_seed(fold(seed, "recalibrate", k))
+        network(*[i.sample(batch_size, device) for i in inputs])
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

@@ -1,0 +1,181 @@
+"""The loop. It plays any game, knows none by name, and is the only place that calls backward and step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_core.errors import NumericsError
+from gan_core.game import Game, Optimizer, Update, players
+from gan_core.seeds import fold
+from gan_core.training.checkpoint import State
+from gan_core.training.ema import Average
+from gan_core.training.progress import Progress
+from gan_core.types import Batch, Terms
+
+Row = dict[str, float]
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its state is saved."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long, with which seed, and how often to look and to save."""
+
+    name: str
+    steps: int
+    seed: int
+    log_every: int
+    checkpoint_every: int
+
+
+@dataclass
+class Run:
+    """All that changes while a game is played. ``state`` and ``restore`` are each other's inverse."""
+
+    game: Game
+    averages: dict[str, Average]
+    optimizers: list[torch.optim.Optimizer]
+    step: int = 0
+    history: list[Row] = field(default_factory=list)
+    window: dict[str, Tensor] = field(default_factory=dict)
+    """Sums of the terms since the last logged row."""
+
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        return {
+            **{f"player/{name}": network for name, network in players(self.game).items()},
+            **{f"average/{role}": average.network for role, average in self.averages.items()},
+            **{f"optimizer/{k}": optimizer for k, optimizer in enumerate(self.optimizers)},
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Everything a resumed run needs to go on as if nothing had happened."""
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return {"step": self.step, "history": self.history, "window": self.window, "parts": parts}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.step, self.history, self.window = state["step"], state["history"], state["window"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state["parts"][name])
+
+    def check(self) -> None:
+        """Refuse to go on with numbers that are none.
+
+        Raises:
+            NumericsError: a term or a weight is NaN or infinite.
+        """
+        for name, value in self.window.items():
+            if not torch.isfinite(value):
+                raise NumericsError(f"{name} became {value.item()} {self._where()}")
+        for name, network in players(self.game).items():
+            if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
+                raise NumericsError(f"a weight of {name} became NaN or infinite {self._where()}")
+
+    def _where(self) -> str:
+        return f"by step {self.step}; lower settings.learning_rate, or look for wrong values in the data"
+
+
+def make_optimizer(spec: Optimizer, update: Update) -> torch.optim.Optimizer:
+    """The real optimizer of an update, over its players' weights."""
+    parameters = [p for player in update.players for p in player.parameters()]
+    if spec.kind == "adam":
+        return torch.optim.Adam(parameters, spec.learning_rate, (spec.beta1, spec.beta2), fused=True)
+    if spec.kind == "rmsprop":
+        return torch.optim.RMSprop(parameters, spec.learning_rate)
+    return torch.optim.SGD(parameters, spec.learning_rate)
+
+
+def start(game: Game, ema_decay: float, device: str = "cpu") -> Run:
+    """A run at step 0, its networks on ``device``."""
+    for network in players(game).values():
+        network.to(device)
+    averages = {role: Average(player, ema_decay) for role, player in game.exports().items()}  # type: ignore[arg-type]
+    return Run(game, averages, [make_optimizer(update.optimizer, update) for update in game.updates()])
+
+
+def descend(update: Update, optimizer: torch.optim.Optimizer, batch: Batch) -> Terms:
+    """One step of one update: sum its terms, differentiate, move its players, project. Returns the terms, detached."""
+    terms = update.loss(batch)
+    optimizer.zero_grad(set_to_none=True)
+    torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    if update.project is not None:
+        with torch.no_grad():
+            update.project()
+    return {name: value.detach() for name, value in terms.items()}
+
+
+def play_step(run: Run, batch_at: Callable[[int], Batch], seed: int) -> Terms:
+    """One pass over the algorithm box. All randomness is a function of (seed, step, update, repeat)."""
+    updates = run.game.updates()
+    everyone = list(players(run.game).values())
+    drawn = run.step * sum(update.repeats for update in updates)
+    terms: Terms = {}
+    for k, (update, optimizer) in enumerate(zip(updates, run.optimizers, strict=True)):
+        moving = {id(player) for player in update.players}
+        for network in everyone:
+            network.requires_grad_(id(network) in moving)
+        for repeat in range(update.repeats):
+            torch.manual_seed(fold(seed, run.step, k, repeat))
+            terms |= descend(update, optimizer, batch_at(drawn))
+            drawn += 1
+    return terms
+
+
+def play(
+    run: Run,
+    batch_at: Callable[[int], Batch],
+    plan: Plan,
+    state: State,
+    stop: Callable[[], object] = lambda: False,
+) -> Run:
+    """Play until ``plan.steps``, from the newest saved state if there is one.
+
+    ``batch_at(i)`` is the i-th batch of the run, a function of i alone. ``stop()`` is asked after each step.
+
+    Raises:
+        Stopped: ``stop()`` said so; the state is saved.
+        NumericsError: a term or a weight is NaN or infinite; the last good state stays.
+    """
+    if saved := state.newest():
+        run.restore(saved)
+    progress = Progress(plan.name, plan.steps, run.step)
+    for network in players(run.game).values():
+        network.train()
+    try:
+        while run.step < plan.steps:
+            terms = play_step(run, batch_at, plan.seed)
+            for role, average in run.averages.items():
+                average.update(run.game.exports()[role], run.step)  # type: ignore[arg-type]
+            for name, value in terms.items():
+                run.window[name] = run.window[name] + value if name in run.window else value
+            run.step += 1
+            if run.step % plan.log_every == 0 or run.step == plan.steps:
+                run.check()
+                run.history.append(row(run, plan.log_every))
+                progress.show({name: value for name, value in run.history[-1].items() if name != "step"})
+                run.window = {}
+            halt = run.step < plan.steps and stop()
+            if halt or run.step % plan.checkpoint_every == 0 or run.step == plan.steps:
+                run.check()
+                state.save(run.step, run.state())
+            if halt:
+                raise Stopped
+            progress.step(run.step)
+    finally:
+        progress.close()
+    return run
+
+
+def row(run: Run, every: int) -> Row:
+    """One row of the loss table: the mean of each term since the last row."""
+    steps = run.step % every or every
+    means: Mapping[str, float] = {name: (value / steps).item() for name, value in run.window.items()}
+    return {"step": run.step, **means}

@@ -1,0 +1,49 @@
+"""What a person sees during long work: a moving bar on a terminal, plain lines every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+
+from tqdm import tqdm
+
+EVERY = 10.0
+"""Seconds between two lines where there is no terminal."""
+
+
+class Progress:
+    """Steps done of ``total``, speed, time left, and the latest figures."""
+
+    def __init__(self, name: str, total: int, start: int = 0) -> None:
+        self.name, self.total, self.start = name, total, start
+        self.begun = self.said = time.monotonic()
+        self.figures = ""
+        self.bar = tqdm(total=total, initial=start, desc=name, unit="step") if sys.stderr.isatty() else None
+        if self.bar is None:
+            print(f"{name}: step {start} of {total}", file=sys.stderr, flush=True)
+
+    def show(self, figures: Mapping[str, float]) -> None:
+        """The latest figures, shown with the next line."""
+        self.figures = " ".join(f"{name} {value:.3g}" for name, value in figures.items())
+        if self.bar is not None:
+            self.bar.set_postfix_str(self.figures, refresh=False)
+
+    def step(self, done: int) -> None:
+        """``done`` steps are behind us."""
+        if self.bar is not None:
+            self.bar.update(done - self.bar.n)
+        elif time.monotonic() - self.said > EVERY or done == self.total:
+            self.said = time.monotonic()
+            speed = (done - self.start) / max(self.said - self.begun, 1e-9)
+            left = (self.total - done) / max(speed, 1e-9)
+            print(
+                f"{self.name}: step {done} of {self.total}, {speed:.1f} steps/s, {left:.0f} s left, {self.figures}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def close(self) -> None:
+        """Leave the terminal tidy."""
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,28 @@
+"""Sets a process up so that the same inputs give the same bits."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from gan_core.errors import EnvironmentFailure
+
+
+def set_up(threads: int, device: str = "cpu") -> str:
+    """Fix threads and deterministic kernels; returns the device in use, ``cpu`` or ``cuda``.
+
+    Raises:
+        EnvironmentFailure: a GPU was asked for and there is none.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    # Nothing here reads memory that it did not write.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    if device == "cuda" and not torch.cuda.is_available():
+        raise EnvironmentFailure(
+            "train.device is 'cuda', but torch finds no NVIDIA GPU here; set it to 'auto' or 'cpu'"
+        )
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,54 @@
+"""Improved Training of Wasserstein GANs. Gulrajani et al. 2017."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+
+from gan_core.game import Optimizer, Update
+from gan_core.objectives import adversarial, penalties
+from gan_core.signature import Body, Input, Recipe
+from gan_core.types import Batch, Discriminator, Generator, Player, Terms
+
+
+@dataclass(frozen=True)
+class WganGp:
+    """Algorithm 1. The critic has no batch normalisation: the penalty is per sample (section 4)."""
+
+    generator: Generator
+    critic: Discriminator
+    z: Input
+    penalty: NonNegativeFloat = 10.0  # lambda
+    critic_steps: PositiveInt = 5  # n_critic
+    learning_rate: PositiveFloat = 1e-4  # alpha
+    beta1: NonNegativeFloat = 0.0
+    beta2: NonNegativeFloat = 0.9
+
+    @staticmethod
+    def cast(body: Body) -> Mapping[str, Recipe | Input]:
+        z = body.prior()
+        return {"generator": body.generator(z), "critic": body.discriminator(), "z": z}
+
+    def critic_loss(self, batch: Batch) -> Terms:
+        """Lines 4-8: E v(G(z)) - E v(x) + lambda E (||grad v(x^)|| - 1)^2."""
+        fake = self.generator(self.z.sample(len(batch), batch.x.device))
+        return {
+            **adversarial.critic(self.critic(batch.x), self.critic(fake)),
+            "penalty": self.penalty * penalties.gradient_penalty(self.critic, batch.x, fake),
+        }
+
+    def generator_loss(self, batch: Batch) -> Terms:
+        """Lines 11-12: -E v(G(z)) on fresh noise."""
+        return adversarial.generator_wasserstein(self.critic(self.generator(self.z.sample(len(batch), batch.x.device))))
+
+    def updates(self) -> Sequence[Update]:
+        adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
+        return (
+            Update((self.critic,), self.critic_loss, adam, repeats=self.critic_steps),
+            Update((self.generator,), self.generator_loss, adam),
+        )
+
+    def exports(self) -> Mapping[str, Player]:
+        return {"generator": self.generator}

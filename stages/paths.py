@@ -1,0 +1,31 @@
+"""Where everything lies. Only stages name paths."""
+
+from pathlib import Path
+
+STATE = Path(".state")
+REPORT = Path("report.html")
+
+
+def prepared(dataset: str) -> Path:
+    """The packed data set and its index."""
+    return Path("data/prepared") / dataset
+
+
+def extractor(dataset: str) -> Path:
+    """The network whose features the metrics look at."""
+    return Path("data/extractors") / f"{dataset}.safetensors"
+
+
+def model(run: str) -> Path:
+    """The trained networks of a run, one file a role."""
+    return Path("models") / run
+
+
+def report(run: str) -> Path:
+    """Figures and pictures of a run."""
+    return Path("reports") / run
+
+
+def exported(run: str) -> Path:
+    """What a user deploys."""
+    return Path("exported") / run

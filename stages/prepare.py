@@ -1,0 +1,47 @@
+"""prepare: a declared data set -> one packed file, its index, and the extractor its generators are measured by."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from gan_core import artifact, config, errors
+from gan_core.datasets import sources
+from gan_core.datasets.prepared import Batches, Prepared, prepare
+from gan_core.networks.build import build
+from gan_core.seeds import fold
+from gan_core.signature import Recipe
+from gan_core.training.extractor import accuracy, train_classifier
+from gan_core.training.setup import set_up
+from stages import paths
+
+STEPS, BATCH, WIDTH, SEED = 800, 64, 16, 0
+
+
+def main(name: str) -> None:
+    params = config.load()
+    spec = config.find(params.datasets, name, "data set")
+    set_up(params.threads)
+    prepare(sources.read(spec), spec, paths.prepared(name))
+    data = Prepared(paths.prepared(name))
+    save_extractor(data, paths.extractor(name))
+
+
+def save_extractor(data: Prepared, path: Path) -> None:
+    notes: dict[str, object] = {"data": data.index["sha256"]}
+    recipe = Recipe("classifier.identity", data.shape, 1)
+    if data.is_image:
+        recipe = Recipe("classifier.conv", data.shape, WIDTH, outputs=data.classes)
+    torch.manual_seed(fold(SEED, "extractor"))
+    network = build(recipe)
+    if data.is_image:
+        train_classifier(network, Batches(data, BATCH, SEED, noise=0.05).at, STEPS, SEED)
+        heldout = data.labels("heldout")
+        assert heldout is not None
+        notes["heldout_accuracy"] = accuracy(network, data.samples("heldout"), heldout)
+        print(f"{path}: held-out accuracy {notes['heldout_accuracy']:.4f}")
+    artifact.save(path, network, recipe, notes)
+
+
+if __name__ == "__main__":
+    errors.run(lambda: main(sys.argv[1]))

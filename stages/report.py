@@ -1,0 +1,13 @@
+"""report: figures, pictures and manifests of all declared runs -> one offline page."""
+
+from gan_core import config, errors, files, report
+from stages import paths
+
+
+def main() -> None:
+    runs = [report.Facts.read(name, paths.report(name), paths.exported(name)) for name in config.load().runs]
+    files.write(paths.REPORT, report.html(runs).encode())
+
+
+if __name__ == "__main__":
+    errors.run(main)
