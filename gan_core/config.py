@@ -207,7 +207,8 @@ class Checker:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
             self._index(root, ())
             # OmegaConf, not PyYAML, decides values: 1e-4 is a number to it, and duplicates are errors.
-            tree = OmegaConf.to_container(OmegaConf.create(text), resolve=False) if root is not None else {}
+            mapping = isinstance(root, yaml.MappingNode)
+            tree = OmegaConf.to_container(OmegaConf.create(text), resolve=False) if mapping else None
         except (yaml.YAMLError, OmegaConfBaseException) as error:
             raise InputError("\n".join(self.mistakes) or f"{self.path} is not plain YAML: {error}") from None
         if self.mistakes:
@@ -261,7 +262,7 @@ class Checker:
 
     def unknown(self, here: tuple[str, ...], known: list[str], what: str = "") -> None:
         """Note a name that nobody knows, and the one that was probably meant."""
-        close = difflib.get_close_matches(what if what else here[-1], known, 1)
+        close = difflib.get_close_matches(what if what else here[-1], known, 1, 0.5)
         meant = f"; did you mean {close[0]}?" if close else ""
         subject = f"'{what}' is not one of" if what else "is unknown, known are"
         self.mistake(here, f"{subject} {', '.join(known) or '(none)'}{meant}")

@@ -1,0 +1,163 @@
+"""What several tests need: small real data, small trained networks, and copies of the project to run as a user would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from gan_core import config
+from gan_core.artifact import Artifact, load, save
+from gan_core.assemble import assemble
+from gan_core.datasets.prepared import Batches, Prepared, prepare
+from gan_core.datasets.sources import read
+from gan_core.game import Game
+from gan_core.signature import Body
+from gan_core.training.ema import recalibrate
+from gan_core.training.loop import play_step, start
+from gan_core.training.setup import set_up
+from gan_core.variants import VARIANTS
+
+ROOT = Path(__file__).parents[1]
+FAMILIES = ("mlp", "dcgan")
+DIGITS = config.Digits("digits", 0.2)
+
+
+@pytest.fixture(autouse=True)
+def deterministic() -> None:
+    set_up(2)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    folder = tmp_path_factory.mktemp("digits")
+    prepare(read(DIGITS), DIGITS, folder)
+    return Prepared(folder)
+
+
+@pytest.fixture(params=[(v, f) for v in VARIANTS for f in FAMILIES], ids="-".join)
+def game(request: pytest.FixtureRequest, digits: Prepared) -> Game:
+    variant, family = request.param
+    return assemble(variant, Body(family, 16, 8, digits.shape), {})
+
+
+@pytest.fixture(scope="session", params=FAMILIES)
+def trained(request: pytest.FixtureRequest, digits: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """A generator after 40 steps, as the pipeline saves it."""
+    set_up(2)
+    torch.manual_seed(1)
+    run = start(assemble("gan", Body(request.param, 16, 8, digits.shape), {}), 0.9)
+    batches = Batches(digits, 64, 0, 0.05)
+    for run.step in range(40):  # noqa: B020
+        play_step(run, batches.at, 0)
+        run.averages["generator"].update(run.game.exports()["generator"], run.step)
+    network = run.averages["generator"].network
+    recipe = run.game.exports()["generator"].recipe
+    recalibrate(network, recipe.inputs, 0, 64)
+    path = tmp_path_factory.mktemp("trained") / "generator.safetensors"
+    save(path, network, recipe, {"data": digits.index["sha256"], "variant": "gan", "steps": 40, "ema_decay": 0.9})
+    return load(path)
+
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+class Workspace:
+    """A copy of the project's tracked files in a folder of its own, as a fresh clone would be, with small runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        for name in filter(None, listed.stdout.split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        (folder / "dvc.lock").unlink(missing_ok=True)
+        self.git("init", "-q")
+        self.git("add", "-A")
+        self.git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "start")
+
+    def git(self, *arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=self.folder, capture_output=True, text=True, check=True).stdout
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return os.environ | {"PATH": path, "PYTHONPATH": str(self.folder)}
+
+    def declare(self, changes: dict[str, object]) -> None:
+        """Set dotted keys of params.yaml."""
+        path = self.folder / "params.yaml"
+        params = OmegaConf.load(path)
+        for key, value in changes.items():
+            OmegaConf.update(params, key, value, merge=False)
+        OmegaConf.save(params, path)
+
+    def run(self, *command: str, timeout: float = 500) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout
+        )
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self.folder / ".started.log").open("ab") as log:
+            return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=log, stderr=log)
+
+
+SMALL: dict[str, object] = {
+    "datasets": {
+        "digits": {"source": "digits", "heldout": 0.2},
+        "ring": {"source": "ring", "modes": 8, "std": 0.05, "count": 2000, "seed": 0, "heldout": 0.3},
+    },
+    "runs": {
+        "gan": {
+            "variant": "gan",
+            "dataset": "digits",
+            "network": {"family": "dcgan", "width": 8, "latent": 16},
+            "train": {"steps": 60},
+        },
+        "wgan_gp": {
+            "variant": "wgan_gp",
+            "dataset": "ring",
+            "network": {"family": "mlp", "width": 32, "latent": 4},
+            "train": {"steps": 20},
+        },
+    },
+    "train.checkpoint_every": 10,
+    "train.log_every": 5,
+    "evaluate.samples": 600,
+    "export.engines.targets": [86],
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A small project, nothing built."""
+    made = Workspace(tmp_path)
+    made.declare(SMALL)
+    return made
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A small project after ``dvc repro``."""
+    made = Workspace(tmp_path_factory.mktemp("built"))
+    made.declare(SMALL)
+    done = made.run("dvc", "repro")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return made
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

@@ -1,0 +1,141 @@
+"""params.yaml: every mistake named, with its line, before any work and without torch."""
+
+import dataclasses
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+
+from gan_core import config
+from gan_core.errors import InputError
+from gan_core.variants import VARIANTS
+from tests.conftest import ROOT
+
+GOOD = (ROOT / "params.yaml").read_text()
+
+
+def mistakes(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        config.load(path)
+    return str(error.value)
+
+
+def line_of(text: str, part: str) -> int:
+    return next(k for k, line in enumerate(text.splitlines(), 1) if part in line)
+
+
+def test_what_ships_is_right() -> None:
+    params = config.load(ROOT / "params.yaml")
+    assert params.runs["wgan_gp"].train.steps == 1500
+    assert params.runs["wgan_gp"].settings["penalty"] == 10.0  # the paper's, from its file
+    assert params.runs["gan"].train.batch_size == params.train.batch_size
+
+
+BAD = [
+    ("  seed: 0\n  steps", "  sed: 0\n  steps", ["train.sed is unknown", "did you mean seed?", "train.seed is missing"]),
+    ("variant: wgan_gp", "variant: wgangp", ["'wgangp' is not one of gan, wgan_gp", "did you mean wgan_gp?"]),
+    ("dataset: digits", "dataset: digit", ["runs.gan.dataset 'digit' is not one of", "did you mean digits?"]),
+    ("settings: {r1: 0.1}", "settings: {r2: 0.1}", ["runs.gan.settings.r2 is unknown", "did you mean r1?"]),
+    ("settings: {r1: 0.1}", "settings: {r1: -0.1}", ["runs.gan.settings.r1 is -0.1", "greater than or equal to 0"]),
+    ("settings: {r1: 0.1}", "settings: {objective: minimax}", ["'minimax'", "'non_saturating' or 'saturating'"]),
+    ("settings: {r1: 0.1}", "settings: {learning_rate: .nan}", ["learning_rate", "finite"]),
+    ("settings: {r1: 0.1}", "settings: {learning_rate: 0}", ["learning_rate", "greater than 0"]),
+    ("  steps: 2500", "  steps: 1.5", ["train.steps is 1.5", "integer"]),
+    ("  steps: 2500", "  steps: true", ["train.steps is True", "integer"]),
+    ("  steps: 2500", "  steps: abc", ["train.steps is 'abc'", "integer"]),
+    ("  steps: 2500", "  steps: 012x", ["train.steps"]),
+    ("  seed: 0\n  steps", "  seed: -1\n  steps", ["train.seed is -1"]),
+    ("  seed: 0\n  steps", "  seed: 9223372036854775808\n  steps", ["train.seed"]),
+    ("ema_decay: 0.995", "ema_decay: 1.0", ["train.ema_decay is 1.0", "less than 1"]),
+    ("threads: 2", "threads: 0", ["threads is 0"]),
+    ("device: auto", "device: gpu", ["train.device is 'gpu'", "'auto', 'cpu' or 'cuda'"]),
+    ("opset: 20", "opset: 99", ["export.opset is 99", "less than or equal to 23"]),
+    ("flavour: tensorrt_rtx", "flavour: openvino", ["export.engines.flavour is 'openvino'"]),
+    ("family: mlp", "family: resnext", ["runs.gan.network.family is 'resnext'"]),
+    ("family: mlp, width: 256", "family: mlp, wdth: 256", ["network.wdth is unknown", "network.width is missing"]),
+    ("source: ring", "source: rings", ["'rings' is not one of digits, ring, grid"]),
+    ("source: ring, ", "", ["datasets.ring.source is missing"]),
+    ("train: {steps: 1500}", "train: {stps: 1500}", ["runs.wgan_gp.train.stps is unknown"]),
+    ("  wgan_gp:\n", "  WGAN GP:\n", ["is no name"]),
+    ("    variant: gan\n", "", ["runs.gan.variant is missing"]),
+    ("    variant: gan\n", "    variant: gan\n    varant: gan\n", ["runs.gan.varant is unknown"]),
+    ("  log_every: 50\n", "  log_every: 50\n  log_every: 60\n", ["train.log_every appears twice"]),
+    ("  log_every: 50\n", "  log_every: ${train.steps}\n", ["train.log_every holds '${train.steps}'", "write the value"]),
+    ("  log_every: 50\n", "  log_every: ${oc.env:HOME}\n", ["holds '${oc.env:HOME}'"]),
+    ("  log_every: 50\n", "  log_every: !!python/object/apply:os.system [touch /tmp/gan-canary]\n", ["plain YAML"]),
+    ("runs:\n", "runs:\n\tgan: 1\n", ["plain YAML"]),
+    ("evaluate:\n", "evalute:\n", ["evalute is unknown", "did you mean evaluate?", "evaluate is missing"]),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "said"), BAD, ids=[b[1].strip()[:40] or "gone: " + b[0].strip() for b in BAD])
+def test_each_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, said: list[str]) -> None:
+    text = GOOD.replace(old, new, 1)
+    assert text != GOOD
+    sentence = mistakes(tmp_path, text)
+    for part in said:
+        assert part in sentence
+    assert str(tmp_path / "params.yaml") in sentence
+    assert not Path("/tmp/gan-canary").exists()
+
+
+def test_the_line_is_the_right_one(tmp_path: Path) -> None:
+    text = GOOD.replace("ema_decay: 0.995", "ema_decay: 7.0")
+    assert f"params.yaml:{line_of(text, 'ema_decay')}: train.ema_decay" in mistakes(tmp_path, text)
+
+
+def test_all_mistakes_at_once(tmp_path: Path) -> None:
+    text = GOOD
+    for old, new in [("variant: wgan_gp", "variant: x"), ("opset: 20", "opset: 1"), ("settings: {r1: 0.1}", "settings: {q: 1}")]:
+        text = text.replace(old, new)
+    sentence = mistakes(tmp_path, text)
+    assert len(sentence.splitlines()) == 3
+
+
+def test_numbers_as_people_write_them(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(GOOD.replace("settings: {r1: 0.1}", "settings: {learning_rate: 1e-4}"))
+    assert config.load(path).runs["gan"].settings["learning_rate"] == 1e-4
+
+
+@pytest.mark.parametrize("text", ["", "[]", "1", "a: b", "train:", "runs: [1]\ntrain: 3\n"])
+def test_any_shape_of_nonsense_ends_in_a_sentence(tmp_path: Path, text: str) -> None:
+    assert "params.yaml" in mistakes(tmp_path, text)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.yaml cannot be read"):
+        config.load(tmp_path / "nowhere.yaml")
+
+
+def test_check_needs_no_torch_and_exits_2(tmp_path: Path) -> None:
+    program = "import sys; from gan_core import config; config.load(); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+    (tmp_path / "params.yaml").write_text(GOOD.replace("opset: 20", "opset: 1"))
+    done = subprocess.run([sys.executable, "-m", "gan_core", "check"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: params.yaml:")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_schema_of_a_paper_is_its_dataclass(variant: str) -> None:
+    fields = {f.name: f.default for f in dataclasses.fields(VARIANTS[variant]) if f.default is not dataclasses.MISSING}
+    assert config.settings_of(variant)().model_dump() == fields
+    assert sorted(VARIANTS) == config.variants()
+
+
+def test_the_reader_holds_no_defaults() -> None:
+    """A default here would be a value that changes results and that the pipeline does not see."""
+    schemas = [config.Network, config.Train, config.Evaluate, config.Export, *typing.get_args(config.Dataset)]
+    for schema in schemas:
+        assert all(f.default is dataclasses.MISSING for f in dataclasses.fields(schema)), schema
+
+
+def test_an_unknown_run_is_named() -> None:
+    with pytest.raises(InputError, match=r"declares no run 'wgan-gp', only gan, wgan_gp; did you mean wgan_gp\?"):
+        config.find(config.load(ROOT / "params.yaml").runs, "wgan-gp", "run")

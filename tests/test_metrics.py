@@ -1,0 +1,102 @@
+"""Measures against closed forms, and against plain definitions computed another way."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+from numpy.typing import NDArray
+
+from gan_core.metrics.distances import frechet, kernel, prdc
+from gan_core.metrics.modes import mode_coverage
+from gan_core.metrics.recognition import recognition
+
+
+def exactly(n: int, mean: NDArray[np.float64], cov: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Samples whose empirical mean and covariance are exactly those asked for."""
+    x = rng.normal(size=(n, len(mean)))
+    x -= x.mean(0)
+    x = x @ np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False)).T)
+    return x @ np.linalg.cholesky(cov).T + mean
+
+
+def test_frechet_of_two_gaussians(rng) -> None:
+    """Diagonal covariances: sum (m1 - m2)^2 + sum (s1 - s2)^2."""
+    m1, m2, s1, s2 = np.array([0.0, 1, 2]), np.array([1.0, -1, 2]), np.array([1.0, 2, 3]), np.array([2.0, 2, 1])
+    a, b = exactly(500, m1, np.diag(s1**2), rng), exactly(400, m2, np.diag(s2**2), rng)
+    assert frechet(a, b) == pytest.approx(np.square(m1 - m2).sum() + np.square(s1 - s2).sum(), rel=1e-9)
+    assert frechet(a, a) == pytest.approx(0, abs=1e-9)
+    assert frechet(a, b) == pytest.approx(frechet(b, a), rel=1e-9)
+
+
+def test_frechet_with_a_matrix_root(rng) -> None:
+    a, b = rng.normal(size=(300, 8)) @ rng.normal(size=(8, 8)), rng.normal(size=(300, 8)) @ rng.normal(size=(8, 8)) + 1
+    c1, c2 = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root = scipy.linalg.sqrtm(c1 @ c2).real
+    expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(c1 + c2 - 2 * root)
+    assert frechet(a, b) == pytest.approx(expected, rel=1e-7)
+
+
+def test_kernel_is_the_definition(rng) -> None:
+    a, b = rng.normal(size=(30, 4)), rng.normal(size=(20, 4)) + 0.5
+
+    def k(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+        return float((x @ y / 4 + 1) ** 3)
+
+    aa = np.mean([k(a[i], a[j]) for i in range(30) for j in range(30) if i != j])
+    bb = np.mean([k(b[i], b[j]) for i in range(20) for j in range(20) if i != j])
+    ab = np.mean([k(x, y) for x in a for y in b])
+    assert kernel(a, b) == pytest.approx(aa + bb - 2 * ab, rel=1e-9)
+
+
+def test_kernel_is_unbiased_at_zero(rng) -> None:
+    """Over 400 pairs of small samples of one distribution the mean is 0 within 4 standard errors; a V-statistic is not."""
+    found = np.array([kernel(rng.normal(size=(25, 3)), rng.normal(size=(20, 3))) for _ in range(400)])
+    assert abs(found.mean()) < 4 * found.std() / 20
+
+
+def test_kernel_does_not_depend_on_how_it_is_cut(rng) -> None:
+    a, b = rng.normal(size=(1300, 3)), rng.normal(size=(900, 3)) + 0.1
+    whole = ((a @ b.T / 3 + 1) ** 3).mean()
+    aa, bb = (a @ a.T / 3 + 1) ** 3, (b @ b.T / 3 + 1) ** 3
+    expected = (aa.sum() - np.trace(aa)) / (1300 * 1299) + (bb.sum() - np.trace(bb)) / (900 * 899) - 2 * whole
+    assert kernel(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+def test_prdc_on_sets_made_for_it(rng) -> None:
+    real = rng.normal(size=(400, 2))
+    same = prdc(real, rng.normal(size=(400, 2)))
+    assert all(0.85 < same[k] <= 1.15 for k in same)
+    far = prdc(real, rng.normal(size=(400, 2)) + 100)
+    assert far == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
+    collapsed = prdc(real, real[:1] + rng.normal(size=(400, 2)) * 1e-3)
+    assert collapsed["precision"] > 0.99
+    assert collapsed["recall"] < 0.02
+    assert collapsed["coverage"] < 0.05
+
+
+def test_coverage_of_the_truth(rng) -> None:
+    """Of a true mixture in the plane, 1 - exp(-9/2) = 98.89 % lie within three deviations, and no mode is missed."""
+    centres = np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], 1)
+    points = centres[rng.integers(8, size=50_000)] + rng.normal(0, 0.05, (50_000, 2))
+    found = mode_coverage(points, centres, 0.05)
+    assert found["high_quality"] == pytest.approx(1 - np.exp(-4.5), abs=0.002)
+    assert (found["modes"], found["modes_strong"], found["modes_of"]) == (8, 8, 8)
+    assert found["reverse_kl"] < 1e-3
+
+
+def test_coverage_of_a_collapse(rng) -> None:
+    centres = np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]])
+    points = np.concatenate([np.zeros((995, 2)), np.ones((5, 2))])
+    found = mode_coverage(points, centres, 0.05)
+    assert (found["modes"], found["modes_strong"]) == (2, 1)
+    p = np.array([0.995, 0.005])
+    assert found["reverse_kl"] == pytest.approx((p * np.log(p * 4)).sum())
+    assert mode_coverage(points + 9, centres, 0.05)["high_quality"] == 0
+
+
+def test_recognition() -> None:
+    sure = np.full((100, 10), -20.0)
+    sure[np.arange(100), np.arange(100) % 10] = 20
+    assert recognition(sure) == pytest.approx({"recognised": 1, "classes_seen": 10, "class_evenness": 1})
+    one = recognition(np.tile([20.0] + [0.0] * 9, (100, 1)))
+    assert (one["recognised"], one["classes_seen"], one["class_evenness"]) == (1, 1, 0)
+    assert recognition(np.zeros((100, 10)))["recognised"] == 0
