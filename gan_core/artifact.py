@@ -30,17 +30,20 @@ class Artifact:
     sha256: str
 
 
-def content_digest(tensors: Mapping[str, Tensor]) -> str:
-    """The sha256 of all names, shapes, types and values."""
-    return files.digest(safetensors.torch.save(dict(sorted(tensors.items()))))
+def content_digest(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
+    """The sha256 of all names, shapes, types and values, and of what is said about them."""
+    return files.digest(
+        safetensors.torch.save(dict(sorted(tensors.items()))) + json.dumps(about, sort_keys=True).encode()
+    )
 
 
 def save(path: Path, network: nn.Module, recipe: Recipe, notes: Mapping[str, Any]) -> None:
     """Write a network. The same weights, recipe and notes give the same bytes."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    header = {"recipe": recipe.to_json(), "notes": dict(notes), "content": content_digest(tensors)}
+    about = {"recipe": recipe.to_json(), "notes": dict(notes)}
+    header = json.dumps({"about": about, "content": content_digest(tensors, about)}, sort_keys=True)
     # One metadata key only: safetensors writes several in no fixed order.
-    files.write(path, safetensors.torch.save(tensors, {KEY: json.dumps(header, sort_keys=True)}))
+    files.write(path, safetensors.torch.save(tensors, {KEY: header}))
 
 
 def load(path: Path) -> Artifact:
@@ -55,12 +58,12 @@ def load(path: Path) -> Artifact:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})[KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        recipe = Recipe.from_json(header["recipe"])
-        expected = header["content"]
+        intact = content_digest(tensors, header["about"]) == header["content"]
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a complete artefact ({error}); remove it and run `dvc checkout`") from error
-    if content_digest(tensors) != expected:
-        raise DataError(f"{path} is corrupt: its weights are not those that were saved; remove it, run `dvc checkout`")
+    if not intact:
+        raise DataError(f"{path} is corrupt: it is not what was saved; remove it and run `dvc checkout`")
+    recipe, notes = Recipe.from_json(header["about"]["recipe"]), header["about"]["notes"]
     network = build(recipe)
     network.load_state_dict(tensors)
-    return Artifact(network.eval().requires_grad_(False), recipe, header["notes"], files.file_digest(path))
+    return Artifact(network.eval().requires_grad_(False), recipe, notes, files.file_digest(path))

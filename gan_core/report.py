@@ -29,15 +29,10 @@ class Facts:
     @staticmethod
     def read(name: str, report: Path, exported: Path) -> Facts:
         """From the run's folders."""
+        metrics, manifest = files.read_json(report / "metrics.json"), files.read_json(exported / "manifest.json")
         with (report / "loss.csv").open() as file:
             losses = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-        return Facts(
-            name,
-            files.read_json(report / "metrics.json"),
-            files.read_json(exported / "manifest.json"),
-            losses,
-            (report / "samples.png").read_bytes(),
-        )
+        return Facts(name, metrics, manifest, losses, (report / "samples.png").read_bytes())
 
     @property
     def headline(self) -> dict[str, float]:

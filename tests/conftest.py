@@ -1,4 +1,4 @@
-"""What several tests need: small real data, small trained networks, and copies of the project to run as a user would."""
+"""What several tests need: small real data, trained networks, and copies of the project to run as a user would."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def trained(request: pytest.FixtureRequest, digits: Prepared, tmp_path_factory: 
     torch.manual_seed(1)
     run = start(assemble("gan", Body(request.param, 16, 8, digits.shape), {}), 0.9)
     batches = Batches(digits, 64, 0, 0.05)
-    for run.step in range(40):  # noqa: B020
+    for run.step in range(40):
         play_step(run, batches.at, 0)
         run.averages["generator"].update(run.game.exports()["generator"], run.step)
     network = run.averages["generator"].network
@@ -76,6 +76,7 @@ class Workspace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         listed = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
         )

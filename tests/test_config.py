@@ -36,7 +36,11 @@ def test_what_ships_is_right() -> None:
 
 
 BAD = [
-    ("  seed: 0\n  steps", "  sed: 0\n  steps", ["train.sed is unknown", "did you mean seed?", "train.seed is missing"]),
+    (
+        "  seed: 0\n  steps",
+        "  sed: 0\n  steps",
+        ["train.sed is unknown", "did you mean seed?", "train.seed is missing"],
+    ),
     ("variant: wgan_gp", "variant: wgangp", ["'wgangp' is not one of gan, wgan_gp", "did you mean wgan_gp?"]),
     ("dataset: digits", "dataset: digit", ["runs.gan.dataset 'digit' is not one of", "did you mean digits?"]),
     ("settings: {r1: 0.1}", "settings: {r2: 0.1}", ["runs.gan.settings.r2 is unknown", "did you mean r1?"]),
@@ -64,7 +68,11 @@ BAD = [
     ("    variant: gan\n", "", ["runs.gan.variant is missing"]),
     ("    variant: gan\n", "    variant: gan\n    varant: gan\n", ["runs.gan.varant is unknown"]),
     ("  log_every: 50\n", "  log_every: 50\n  log_every: 60\n", ["train.log_every appears twice"]),
-    ("  log_every: 50\n", "  log_every: ${train.steps}\n", ["train.log_every holds '${train.steps}'", "write the value"]),
+    (
+        "  log_every: 50\n",
+        "  log_every: ${train.steps}\n",
+        ["train.log_every holds '${train.steps}'", "write the value"],
+    ),
     ("  log_every: 50\n", "  log_every: ${oc.env:HOME}\n", ["holds '${oc.env:HOME}'"]),
     ("  log_every: 50\n", "  log_every: !!python/object/apply:os.system [touch /tmp/gan-canary]\n", ["plain YAML"]),
     ("runs:\n", "runs:\n\tgan: 1\n", ["plain YAML"]),
@@ -90,7 +98,11 @@ def test_the_line_is_the_right_one(tmp_path: Path) -> None:
 
 def test_all_mistakes_at_once(tmp_path: Path) -> None:
     text = GOOD
-    for old, new in [("variant: wgan_gp", "variant: x"), ("opset: 20", "opset: 1"), ("settings: {r1: 0.1}", "settings: {q: 1}")]:
+    for old, new in [
+        ("variant: wgan_gp", "variant: x"),
+        ("opset: 20", "opset: 1"),
+        ("settings: {r1: 0.1}", "settings: {q: 1}"),
+    ]:
         text = text.replace(old, new)
     sentence = mistakes(tmp_path, text)
     assert len(sentence.splitlines()) == 3

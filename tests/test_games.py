@@ -18,7 +18,9 @@ from gan_core.types import Batch
 
 def weights(game: Game) -> dict[str, torch.Tensor]:
     return {
-        f"{name}.{key}": p.detach().clone() for name, network in players(game).items() for key, p in network.named_parameters()
+        f"{name}.{key}": p.detach().clone()
+        for name, network in players(game).items()
+        for key, p in network.named_parameters()
     }
 
 
@@ -84,13 +86,26 @@ def test_a_run_cut_anywhere_ends_in_the_same_bits(game: Game, digits: Prepared, 
     state = State(tmp_path, "cut")
     asked = iter(range(1, 99))
     with pytest.raises(Stopped):
-        play(start(copy.deepcopy(game), 0.9), Batches(digits, 16, 0, 0.1).at, plan(8), state, lambda: next(asked) >= cut)
+        play(
+            start(copy.deepcopy(game), 0.9), Batches(digits, 16, 0, 0.1).at, plan(8), state, lambda: next(asked) >= cut
+        )
     assert state.saved()[0][0] == cut
     rest = play(start(copy.deepcopy(game), 0.9), Batches(digits, 16, 0, 0.1).at, plan(8), state)
     assert whole.history == rest.history
     left, right = whole.state()["parts"], rest.state()["parts"]
-    assert all(torch.equal(a, b) for part in left if "optimizer" not in part for a, b in zip(left[part].values(), right[part].values(), strict=True))
-    moments = [(s[k], right[p]["state"][i][k]) for p in left if "optimizer" in p for i, s in left[p]["state"].items() for k in s]
+    assert all(
+        torch.equal(a, b)
+        for part in left
+        if "optimizer" not in part
+        for a, b in zip(left[part].values(), right[part].values(), strict=True)
+    )
+    moments = [
+        (s[k], right[p]["state"][i][k])
+        for p in left
+        if "optimizer" in p
+        for i, s in left[p]["state"].items()
+        for k in s
+    ]
     assert moments
     assert all(torch.equal(a, b) for a, b in moments)
 

@@ -10,7 +10,9 @@ from gan_core.metrics.modes import mode_coverage
 from gan_core.metrics.recognition import recognition
 
 
-def exactly(n: int, mean: NDArray[np.float64], cov: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def exactly(
+    n: int, mean: NDArray[np.float64], cov: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Samples whose empirical mean and covariance are exactly those asked for."""
     x = rng.normal(size=(n, len(mean)))
     x -= x.mean(0)
@@ -48,7 +50,7 @@ def test_kernel_is_the_definition(rng) -> None:
 
 
 def test_kernel_is_unbiased_at_zero(rng) -> None:
-    """Over 400 pairs of small samples of one distribution the mean is 0 within 4 standard errors; a V-statistic is not."""
+    """Over 400 pairs of samples of one distribution the mean is 0 within 4 standard errors; a V-statistic's is not."""
     found = np.array([kernel(rng.normal(size=(25, 3)), rng.normal(size=(20, 3))) for _ in range(400)])
     assert abs(found.mean()) < 4 * found.std() / 20
 

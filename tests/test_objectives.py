@@ -31,7 +31,11 @@ def test_a_blind_discriminator_pays_two_log_two() -> None:
 
 @pytest.mark.parametrize("v", [-30.0, -3.0, 0.0, 3.0, 30.0])
 def test_both_generator_objectives_push_the_score_up(v: float) -> None:
-    for objective in (adversarial.generator_saturating, adversarial.generator_non_saturating, adversarial.generator_wasserstein):
+    for objective in (
+        adversarial.generator_saturating,
+        adversarial.generator_non_saturating,
+        adversarial.generator_wasserstein,
+    ):
         score = torch.tensor([v], requires_grad=True)
         objective(score)["generator"].backward()
         assert score.grad is not None
@@ -94,7 +98,7 @@ def test_r1_of_a_linear_discriminator() -> None:
 
 @pytest.mark.parametrize("penalised", [False, True])
 def test_dirac_gan(penalised: bool) -> None:
-    """Mescheder et al. 2018: simultaneous gradient steps on the Dirac-GAN leave the equilibrium, with R1 they reach it."""
+    """Mescheder et al. 2018: simultaneous gradient steps leave the Dirac-GAN's equilibrium, with R1 they reach it."""
     theta, psi = 1.0, 1.0
     for _ in range(2000):
         t, p = torch.tensor([theta], requires_grad=True), torch.tensor([psi], requires_grad=True)

@@ -80,16 +80,16 @@ class Prepared:
             content = (folder / DATA).read_bytes()
             intact = files.digest(content) == self.index["sha256"]
             self._parts: dict[str, Tensor] = load(content) if intact else {}
+            self.shape: tuple[int, ...] = tuple(self.index["shape"])
+            self.classes = int(self.index["classes"])
         except FileNotFoundError as error:
             raise DataError(
                 f"{folder} holds no prepared data set ({error.filename} is missing); run `dvc repro`"
             ) from None
-        except (ValueError, KeyError, SafetensorError) as error:
+        except (ValueError, KeyError, TypeError, SafetensorError) as error:
             raise DataError(f"{folder} is damaged ({error}); remove it and run `dvc repro`") from error
         if not intact:
             raise DataError(f"{folder / DATA} is corrupt: not what {INDEX} describes; remove it and run `dvc repro`")
-        self.shape: tuple[int, ...] = tuple(self.index["shape"])
-        self.classes: int = self.index["classes"]
 
     @property
     def is_image(self) -> bool:

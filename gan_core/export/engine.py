@@ -88,7 +88,7 @@ def targets(trt: ModuleType, wanted: list[int]) -> list[int]:
     Raises:
         EnvironmentFailure: the library does not know one of them.
     """
-    known = [int(name[2:]) for name in dir(trt.ComputeCapability) if name.startswith("SM")]
+    known = sorted(int(name[2:]) for name in dir(trt.ComputeCapability) if name.startswith("SM"))
     if missing := [t for t in wanted if t not in known]:
         raise EnvironmentFailure(
             f"export.engines.targets: {trt.__name__} {trt.__version__} does not know {missing}; it builds for {known}"

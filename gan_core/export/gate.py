@@ -61,7 +61,13 @@ def onnx_runner(model: bytes, threads: int) -> Runner:
 
 
 def torch_runner(network: nn.Module) -> Runner:
-    """The trained network, as it was handed to the exporter."""
+    """The trained network, as it was handed to the exporter.
+
+    Raises:
+        DataError: it is in training mode, so it does not compute what was trained.
+    """
+    if any(module.training for module in network.modules()):
+        raise DataError("the network to compare with is in training mode; call .eval() first")
 
     def run(inputs: Mapping[str, Array]) -> Array:
         with torch.no_grad():

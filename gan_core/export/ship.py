@@ -120,6 +120,8 @@ def judged(
         *gate.parity(network, artefact, recipe, limit, largest),
         *gate.batch_invariance(artefact, recipe, limit, largest),
     ]
+    if not all(finding.passed for finding in findings):
+        return findings, float("nan")  # refused already; an FID of broken samples may not even exist
     before, after = (judge.fid(samples_of(runner, trained, judge)) for runner in (network, artefact))
     return [*findings, *gate.metric_parity(before, after, limit)], after
 

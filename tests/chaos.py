@@ -1,0 +1,130 @@
+"""Kills training at random points, again and again, and counts how often the final bytes are the same all the same.
+
+``make chaos`` runs 20 trials: each starts ``dvc repro`` on a small project, kills the trainer or dvc itself with
+SIGKILL or SIGTERM once or twice at random moments, then lets it finish.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import yaml
+
+from tests.conftest import SMALL, Workspace
+
+RUNS: dict[str, object] = {
+    "gan": {
+        "variant": "gan",
+        "dataset": "digits",
+        "network": {"family": "dcgan", "width": 16, "latent": 16},
+        "train": {"steps": 250},
+    },
+    "wgan_gp": {
+        "variant": "wgan_gp",
+        "dataset": "digits",
+        "network": {"family": "mlp", "width": 64, "latent": 16},
+        "train": {"steps": 250},
+    },
+}
+
+
+def children(pid: int) -> list[int]:
+    """The processes that ``pid`` started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            found.append(int(path.parent.name))
+    return found
+
+
+def final_bytes(folder: Path) -> str:
+    """One digest of everything that training made, and of what DVC wrote down about it."""
+    made = sorted([*folder.glob("models/**/*.safetensors"), *folder.glob("reports/*/loss.csv")])
+    lock = json.dumps(yaml.safe_load((folder / "dvc.lock").read_text()), sort_keys=True)  # the order of runs is free
+    return sha256(lock.encode() + b"".join(p.name.encode() + p.read_bytes() for p in made)).hexdigest()
+
+
+def finish(workspace: Workspace) -> None:
+    done = workspace.run("dvc", "repro", *(f"train@{run}" for run in RUNS))
+    if done.returncode:
+        raise SystemExit(f"dvc repro failed after a kill:\n{done.stdout}{done.stderr}")
+
+
+def trial(template: Path, folder: Path, choose: random.Random, length: float) -> tuple[str, list[str]]:
+    """One trial: the digest at the end, and what was killed when."""
+    shutil.copytree(template, folder, symlinks=True)
+    workspace = Workspace.__new__(Workspace)
+    workspace.folder = folder
+    kills = []
+    for _ in range(choose.choice([1, 1, 2])):
+        process = workspace.start("dvc", "repro", *(f"train@{run}" for run in RUNS))
+        wait = choose.uniform(0.05, length)
+        try:
+            process.wait(wait)
+            break  # finished before it could be killed
+        except subprocess.TimeoutExpired:
+            pass
+        trainers = children(process.pid)
+        who = choose.choice(["trainer", "dvc"]) if trainers else "dvc"
+        how = choose.choice([signal.SIGKILL, signal.SIGTERM])
+        os.kill(trainers[0] if who == "trainer" else process.pid, how)
+        kills.append(f"{who} {how.name} after {wait:.1f} s")
+        process.wait()
+    finish(workspace)
+    left = [p for p in folder.rglob(".state/**/*") if p.suffix in (".state", ".tmp")]
+    if left:
+        raise SystemExit(f"left behind: {left}")
+    return final_bytes(folder), kills
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    arguments = parser.parse_args()
+    choose = random.Random(arguments.seed)
+    with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
+        template = Workspace(Path(scratch) / "template")
+        template.declare(SMALL | {"runs": RUNS})
+        if template.run("dvc", "repro", "prepare@digits").returncode:
+            raise SystemExit("preparing the data failed")
+        whole = Workspace.__new__(Workspace)
+        whole.folder = Path(scratch) / "whole"
+        shutil.copytree(template.folder, whole.folder, symlinks=True)
+        begun = time.monotonic()
+        finish(whole)
+        length = time.monotonic() - begun
+        expected = final_bytes(whole.folder)
+        print(f"seed {arguments.seed}; undisturbed: {length:.1f} s, {expected[:16]}", flush=True)
+        equal = killed = 0
+        for k in range(1, arguments.trials + 1):
+            folder = Path(scratch) / f"trial-{k}"
+            got, kills = trial(template.folder, folder, choose, length)
+            equal += got == expected
+            killed += len(kills)
+            print(
+                f"{k:3} {got[:16]} {'equal' if got == expected else 'DIFFERENT'}: {', '.join(kills) or 'ran through'}",
+                flush=True,
+            )
+            shutil.rmtree(folder)
+    print(f"{equal} of {arguments.trials} trials ended in the same bytes, after {killed} kills")
+    sys.exit(equal != arguments.trials)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,355 @@
+"""The pipeline as a person runs it: real DVC, in folders of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import yaml
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+
+from gan_core import config, files
+from gan_core.training.checkpoint import NAME
+from tests import closure
+from tests.conftest import ROOT, SMALL, Workspace
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def code_deps(stage: str) -> tuple[set[str], set[str]]:
+    """(files, patterns and folders) of the code that a stage declares."""
+    body = STAGES[stage].get("do", STAGES[stage])
+    declared = {d for d in body["deps"] if d.startswith(("gan_core", "stages"))}
+    return {d for d in declared if d.endswith(".py") and "${" not in d}, {
+        d for d in declared if "${" in d or not d.endswith(".py")
+    }
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_files_it_runs_and_no_others(stage: str) -> None:
+    named, wider = code_deps(stage)
+    runs = closure.closure(ROOT / "stages" / f"{stage}.py")
+    inside = {f for f in runs if any(f.startswith(f"{folder}/") for folder in wider)}
+    rows = {"gan_core/networks/classifier.py"}  # behind the table, in use wherever the extractor is
+    assert runs - inside - named == set(), "not listed in dvc.yaml"
+    assert named - runs - rows == set(), "listed in dvc.yaml, but not run"
+    assert ("gan_core/networks/classifier.py" in named) == ("data/extractors" in json.dumps(STAGES[stage]))
+
+
+def test_rows_behind_a_table_are_listed_with_all_they_use() -> None:
+    _, wider = code_deps("train")
+    assert wider == {
+        "gan_core/networks/${item.network.family}.py",
+        "gan_core/variants/${item.variant}.py",
+        "gan_core/objectives",
+    }
+    named, _ = code_deps("train")
+    for row in [*(ROOT / "gan_core/variants").glob("[a-z]*.py"), *(ROOT / "gan_core/networks").glob("[a-z]*.py")]:
+        uses = closure.closure(row) - {str(row.relative_to(ROOT))}
+        assert {u for u in uses if not u.startswith("gan_core/objectives")} <= named, row
+
+
+def test_training_does_not_depend_on_what_comes_after() -> None:
+    named, wider = code_deps("train")
+    assert not [d for d in named | wider if re.search(r"export|metrics|serving|report|sources", d)]
+
+
+def test_everything_was_built(built: Workspace) -> None:
+    exported = {
+        str(p.relative_to(built.folder / "exported/gan"))
+        for p in (built.folder / "exported/gan").rglob("*")
+        if p.is_file()
+    }
+    assert {
+        "README.md",
+        "engines/generator-float-tensorrt_rtx-sm86-fp32.engine",
+        "engines/generator-uint8-tensorrt_rtx-sm86-fp32.engine",
+        "generator.onnx",
+        "generator.uint8.onnx",
+        "manifest.json",
+        "model_repository/gan_generator/1/model.onnx",
+        "model_repository/gan_generator/config.pbtxt",
+        "model_repository/gan_generator/configs/cpu.pbtxt",
+        "samples.png",
+    } <= exported
+    assert not (built.folder / "exported/wgan_gp/generator.uint8.onnx").exists(), "points have no pixels"
+    page = (built.folder / "report.html").read_text()
+    assert "wgan_gp" in page
+    assert not re.findall(r"(?:src|href)=['\"](?!data:)", page), "one offline file"
+
+
+def test_a_second_repro_changes_nothing_and_git_sees_nothing_new(built: Workspace) -> None:
+    done = built.run("dvc", "repro")
+    assert "Data and pipelines are up to date." in done.stdout
+    changed = built.git("status", "--porcelain", "--untracked-files=all").split()
+    assert set(changed) - {"M", "??"} <= {
+        "params.yaml",
+        "dvc.lock",
+        "reports/gan/metrics.json",
+        "reports/wgan_gp/metrics.json",
+    }
+
+
+def test_figures_carry_their_protocol(built: Workspace) -> None:
+    metrics = files.read_json(built.folder / "reports/gan/metrics.json")
+    assert metrics["protocol"]["real_count"] == 359
+    assert metrics["protocol"]["fake_count"] == 600
+    extractor = built.folder / "data/extractors/digits.safetensors"
+    assert metrics["protocol"]["extractor_sha256"] == files.file_digest(extractor)
+    ring = files.read_json(built.folder / "reports/wgan_gp/metrics.json")
+    assert ring["modes_of"] == 8
+    shown = built.run("dvc", "metrics", "show").stdout
+    assert "reports/gan/metrics.json" in shown.replace(os.sep, "/")
+
+
+def test_the_manifest_is_true(built: Workspace) -> None:
+    folder = built.folder / "exported/gan"
+    manifest = files.read_json(folder / "manifest.json")
+    for name, said in manifest["files"].items():
+        assert files.file_digest(folder / name) == said["sha256"], name
+    assert set(manifest["files"]) | {"manifest.json"} == {
+        str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()
+    }
+    provenance = manifest["roles"]["generator"]["provenance"]
+    assert provenance["weights_sha256"] == files.file_digest(built.folder / "models/gan/generator.safetensors")
+    assert provenance["data_sha256"] == files.read_json(built.folder / "data/prepared/digits/index.json")["sha256"]
+    text = (folder / "manifest.json").read_text() + (folder / "README.md").read_text()
+    assert str(built.folder) not in text
+
+
+def test_the_card_s_python_runs_as_it_stands(built: Workspace) -> None:
+    """With nothing of this project importable."""
+    folder = built.folder / "exported/gan"
+    program = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S)[1]
+    done = subprocess.run([sys.executable, "-I", "-c", program], cwd=folder, capture_output=True, text=True)
+    assert done.stdout.split() == ["(16,", "8,", "8,", "1)", "uint8"], done.stderr
+
+
+def test_another_folder_gives_the_same_bytes(built: Workspace, tmp_path: Path) -> None:
+    """Data, extractor, weights, figures, graphs; and engines where the builder is repeatable (see test_export.py)."""
+    other = Workspace(tmp_path / "deeper" / "elsewhere")
+    other.declare(SMALL)
+    done = other.run("dvc", "repro")
+    assert done.returncode == 0, done.stderr
+    wanted = [
+        "data/**/*.safetensors",
+        "data/**/*.json",
+        "models/**/*.safetensors",
+        "reports/**/*.*",
+        "exported/**/*.onnx",
+        "exported/wgan_gp/**/*.*",
+    ]
+    seen = sorted({str(p.relative_to(built.folder)) for w in wanted for p in built.folder.glob(w)})
+    assert len(seen) > 20
+    differ = [name for name in seen if (built.folder / name).read_bytes() != (other.folder / name).read_bytes()]
+    assert differ == []
+
+
+def prepared_only(built: Workspace, folder: Path) -> Workspace:
+    """The built project, its runs not yet trained."""
+    made = Workspace(folder)
+    made.declare(SMALL)
+    shutil.copytree(built.folder / "data", folder / "data")
+    for dataset in ("digits", "ring"):
+        done = made.run("dvc", "commit", "-f", f"prepare@{dataset}")
+        assert done.returncode == 0, done.stderr
+    return made
+
+
+def trainer_of(process: subprocess.Popen[bytes]) -> int | None:
+    """The trainer that a dvc process started, if it is running."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+            command = (path.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(fields[1]) == process.pid and b"stages.train" in command:
+            return int(path.parent.name)
+    return None
+
+
+def steps_saved(folder: Path, run: str) -> int:
+    return max((int(m[1]) for p in (folder / ".state" / run).glob("*/*") if (m := NAME.fullmatch(p.name))), default=0)
+
+
+@pytest.mark.parametrize(
+    ("who", "how"), [("trainer", signal.SIGKILL), ("dvc", signal.SIGKILL), ("trainer", signal.SIGTERM)]
+)
+def test_killed_in_the_middle_it_ends_in_the_same_bytes(
+    built: Workspace, tmp_path: Path, who: str, how: signal.Signals
+) -> None:
+    made = prepared_only(built, tmp_path)
+    process = made.start("dvc", "repro", "train@gan")
+    deadline = time.monotonic() + 60
+    while not 10 <= steps_saved(tmp_path, "gan") < 60:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, (tmp_path / ".started.log").read_text()
+        time.sleep(0.005)
+    target = process.pid if who == "dvc" else trainer_of(process)
+    os.kill(target, how)
+    assert process.wait(60) != 0
+    done = made.run("dvc", "repro", "train@gan")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"gan: step [1-9]\d* of 60", done.stderr), "it went on, it did not start again"
+    for name in ("models/gan/generator.safetensors", "reports/gan/loss.csv"):
+        assert (tmp_path / name).read_bytes() == (built.folder / name).read_bytes()
+    assert steps_saved(tmp_path, "gan") == 0, "the state of a finished run is gone"
+
+
+def test_changed_settings_do_not_continue_the_old_run(built: Workspace, tmp_path: Path) -> None:
+    made = prepared_only(built, tmp_path)
+    process = made.start("dvc", "repro", "train@gan")
+    while steps_saved(tmp_path, "gan") < 10:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    made.declare({"runs.gan.settings": {"learning_rate": 0.001}})
+    done = made.run("dvc", "repro", "train@gan")
+    assert done.returncode == 0, done.stderr
+    assert "is not continued: params.settings.learning_rate: 0.0002 -> 0.001" in done.stderr
+    assert "gan: step 0 of 60" in done.stderr
+
+
+def test_exporting_differently_trains_nothing_again(built: Workspace, tmp_path: Path) -> None:
+    made = copy_of(built, tmp_path)
+    made.declare({"export.opset": 19})
+    would = re.findall(r"Running stage '([^']+)'", made.run("dvc", "repro", "--dry").stdout)
+    assert sorted(would) == ["export@gan", "export@wgan_gp"]
+
+
+def copy_of(built: Workspace, folder: Path) -> Workspace:
+    shutil.copytree(built.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".venv*"))
+    made = Workspace.__new__(Workspace)
+    made.folder = folder
+    return made
+
+
+def test_the_last_good_export_outlives_a_refusal(built: Workspace, tmp_path: Path) -> None:
+    made = copy_of(built, tmp_path)
+    before = (tmp_path / "exported/gan/manifest.json").read_bytes()
+    made.declare({"export.tolerance.max_abs": 1e-12})
+    done = made.run("dvc", "repro", "export@gan")
+    assert done.returncode != 0
+    assert re.search(
+        r"error: the gate refuses gan: generator\.onnx: max abs error at batch \d+ is \S+, allowed 1e-12", done.stderr
+    )
+    assert "exported/gan still holds the last good export" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "exported/gan/manifest.json").read_bytes() == before
+    assert not list((tmp_path / "exported").glob(".*"))
+
+
+BAD = [
+    (["python", "-m", "stages.train", "gna"], 2, "declares no run 'gna', only gan, wgan_gp; did you mean gan?"),
+    (["python", "-m", "stages.prepare", "mnits"], 2, "declares no data set 'mnits', only digits, ring"),
+    (["python", "-m", "stages.evaluate", "gan", "digits"], 3, "data/prepared/digits holds no prepared data set"),
+    (["python", "-m", "stages.export", "gan", "digits"], 3, "run `dvc repro`"),
+    (["python", "-m", "stages.report"], 3, "reports/gan/metrics.json does not exist; `dvc repro` makes it"),
+    (["python", "-m", "gan_core", "summary"], 3, "reports/gan/metrics.json does not exist; `dvc repro` makes it"),
+    (["python", "-m", "gan_core", "serve"], 3, "run `make repro` first"),
+]
+
+
+@pytest.mark.parametrize(("command", "code", "sentence"), BAD, ids=[" ".join(b[0][2:]) for b in BAD])
+def test_bad_input_ends_in_one_sentence(workspace: Workspace, command: list[str], code: int, sentence: str) -> None:
+    done = workspace.run(*command)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_corrupt_data_is_named(built: Workspace, tmp_path: Path) -> None:
+    made = copy_of(built, tmp_path)
+    path = tmp_path / "data/prepared/digits/data.safetensors"
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(bytes(content))
+    done = made.run("python", "-m", "stages.train", "gan")
+    assert (done.returncode, done.stderr) == (
+        3,
+        "error: data/prepared/digits/data.safetensors is corrupt: not what index.json describes; "
+        "remove it and run `dvc repro`\n",
+    )
+
+
+def test_a_python_without_the_packages_is_told_what_to_do(workspace: Workspace, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
+    done = subprocess.run(
+        [bare / "bin/python", "-m", "stages.train", "gan"], cwd=workspace.folder, capture_output=True, text=True
+    )
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: the Python package 'torch' is not installed")
+    assert "make repro" in done.stderr
+
+
+def test_a_declared_library_that_is_absent_stops_the_export(built: Workspace, tmp_path: Path) -> None:
+    if subprocess.run([sys.executable, "-c", "import tensorrt"], capture_output=True).returncode == 0:
+        pytest.skip("tensorrt is installed here")
+    made = copy_of(built, tmp_path)
+    made.declare({"export.engines.flavour": "tensorrt"})
+    done = made.run("python", "-m", "stages.export", "gan", "digits")
+    assert done.returncode == 4
+    assert "export.engines.flavour is 'tensorrt', but that library cannot be loaded" in done.stderr
+    assert (tmp_path / "exported/gan/manifest.json").exists()
+
+
+@pytest.mark.slow
+def test_what_the_project_ships_draws_digits(tmp_path: Path) -> None:
+    """The declared ``gan`` run, whole. A classifier that neither it nor its metrics have met judges the artefact."""
+    made = Workspace(tmp_path)
+    done = made.run("dvc", "repro", "export@gan")
+    assert done.returncode == 0, done.stderr
+    file = tmp_path / "exported/gan/generator.uint8.onnx"
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    latent = config.load(ROOT / "params.yaml").runs["gan"].network.latent
+    z = np.random.default_rng(3).standard_normal((2000, latent), dtype=np.float32)
+    fake = session.run(None, {"z": z})[0].reshape(2000, 64) / 255
+    x, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(x))
+    judge = LogisticRegression(C=10, max_iter=3000).fit(x[order[:1200]] / 16, y[order[:1200]])
+    assert judge.score(x[order[1200:]] / 16, y[order[1200:]]) > 0.96
+    sure = (judge.predict_proba(fake).max(1) >= 0.9).mean()
+    sure_of_real = (judge.predict_proba(x[order[1200:]] / 16).max(1) >= 0.9).mean()
+    print(f"recognised with p >= 0.9: {sure:.3f} of the samples, {sure_of_real:.3f} of real digits it has not met")
+    assert sure > 0.75 * sure_of_real
+    assert (np.bincount(judge.predict(fake), minlength=10) / 2000).min() > 0.05
+    metrics = files.read_json(tmp_path / "reports/gan/metrics.json")
+    assert metrics["recognised"] > 0.6
+    assert metrics["classes_seen"] == 10
+    assert metrics["fid"] < 1.5
+
+
+@pytest.mark.slow
+def test_wgan_gp_covers_the_grid(tmp_path: Path) -> None:
+    """All 25 Gaussians of the grid, as a declared run."""
+    made = Workspace(tmp_path)
+    made.declare({"runs": {"grid": GRID_RUN}})
+    done = made.run("dvc", "repro", "evaluate@grid")
+    assert done.returncode == 0, done.stderr
+    metrics = files.read_json(tmp_path / "reports/grid/metrics.json")
+    assert metrics["modes"] == 25
+    assert metrics["modes_strong"] >= 24
+
+
+GRID_RUN = {
+    "variant": "wgan_gp",
+    "dataset": "grid",
+    "network": {"family": "mlp", "width": 128, "latent": 2},
+    "train": {"steps": 3000, "batch_size": 256, "instance_noise": 0.0},
+    "settings": {"penalty": 0.1, "learning_rate": 0.001, "beta1": 0.5},
+}

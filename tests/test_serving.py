@@ -1,0 +1,186 @@
+"""A real Triton server on what the pipeline exported, unmodified."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tritonclient.grpc
+import tritonclient.http
+
+from gan_core import files
+from gan_core.errors import DataError, EnvironmentFailure
+from gan_core.export.gate import onnx_runner
+from gan_core.serving import server
+from gan_core.signature import Recipe
+from tests.conftest import ROOT, Workspace
+
+TRITON = ROOT / ".venv-triton"
+pytestmark = pytest.mark.skipif(not TRITON.is_dir(), reason="the server's environment is absent: make .venv-triton")
+
+
+@pytest.fixture(scope="module")
+def repositories(built: Workspace) -> list[Path]:
+    return [built.folder / "exported" / run / "model_repository" for run in ("gan", "wgan_gp")]
+
+
+@pytest.fixture(scope="module")
+def ports(repositories: list[Path]) -> Iterator[server.Ports]:
+    chosen = server.Ports.free()
+    with server.running(server.Installation.find(TRITON), repositories, chosen):
+        yield chosen
+
+
+def recipe_of(repository: Path) -> Recipe:
+    manifest = files.read_json(repository.parent / "manifest.json")
+    return Recipe.from_json(manifest["roles"]["generator"]["provenance"]["recipe"])
+
+
+def test_all_models_are_found(repositories: list[Path]) -> None:
+    assert server.models(repositories) == ["gan_generator", "gan_generator_uint8", "wgan_gp_generator"]
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_the_server_draws_what_onnx_runtime_draws(repositories, ports, protocol: str, batch: int) -> None:
+    module = {"http": tritonclient.http, "grpc": tritonclient.grpc}[protocol]
+    with module.InferenceServerClient(f"127.0.0.1:{getattr(ports, protocol)}") as client:
+        for repository in repositories:
+            recipe = recipe_of(repository)
+            pinned = recipe.pinned(batch, 5)
+            for path in sorted(repository.glob("*/1/model.onnx")):
+                asked = []
+                for name, value in pinned.items():
+                    asked.append(module.InferInput(name, value.shape, "FP32"))
+                    asked[-1].set_data_from_numpy(value)
+                got = client.infer(path.parts[-3], asked).as_numpy(recipe.output)
+                expected = onnx_runner(path.read_bytes(), 1)(pinned)
+                assert got.shape == expected.shape
+                assert got.dtype == expected.dtype
+                if got.dtype == np.uint8:
+                    assert (got != expected).mean() <= 1e-3
+                    assert len(np.unique(got)) > 20, "a picture, not a blank"
+                else:
+                    assert np.abs(got - expected).max() <= 1e-5
+
+
+def test_many_small_requests_are_batched_and_each_gets_its_own(repositories, ports) -> None:
+    recipe = recipe_of(repositories[0])
+    z = recipe.pinned(40, 9)["z"]
+    expected = onnx_runner((repositories[0] / "gan_generator/1/model.onnx").read_bytes(), 1)({"z": z})
+    with tritonclient.http.InferenceServerClient(f"127.0.0.1:{ports.http}", concurrency=8) as client:
+        waiting = []
+        for row in z:
+            asked = tritonclient.http.InferInput("z", [1, len(row)], "FP32")
+            asked.set_data_from_numpy(row[None])
+            waiting.append(client.async_infer("gan_generator", [asked]))
+        got = np.concatenate([w.get_result().as_numpy("image") for w in waiting])
+        statistics = client.get_inference_statistics("gan_generator")["model_stats"][0]
+    assert np.abs(got - expected).max() <= 1e-5
+    assert int(statistics["execution_count"]) < int(statistics["inference_count"])
+
+
+BAD = {
+    "wrong width": {"name": "z", "shape": [1, 3], "datatype": "FP32", "data": [0.0] * 3},
+    "wrong type": {"name": "z", "shape": [1, 16], "datatype": "INT64", "data": [0] * 16},
+    "wrong name": {"name": "noise", "shape": [1, 16], "datatype": "FP32", "data": [0.0] * 16},
+    "too little data": {"name": "z", "shape": [1, 16], "datatype": "FP32", "data": [0.0] * 4},
+    "too large a batch": {"name": "z", "shape": [65, 16], "datatype": "FP32", "data": [0.0] * 65 * 16},
+    "wrong rank": {"name": "z", "shape": [16], "datatype": "FP32", "data": [0.0] * 16},
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_request_gets_an_error_and_the_server_goes_on(ports, bad: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as error:
+        post(ports, json.dumps({"inputs": [BAD[bad]]}).encode())
+    assert error.value.code in (400, 500)  # which of the two is the server's choice
+    assert "error" in json.loads(error.value.read())
+    good = {"name": "z", "shape": [1, 16], "datatype": "FP32", "data": [0.0] * 16}
+    assert len(json.loads(post(ports, json.dumps({"inputs": [good]}).encode()))["outputs"][0]["data"]) == 64
+
+
+def test_a_body_that_is_no_json(ports) -> None:
+    with pytest.raises(urllib.error.HTTPError):
+        post(ports, b"{")
+
+
+def post(ports: server.Ports, body: bytes) -> bytes:
+    request = urllib.request.Request(server.infer_url(ports.http, "gan_generator"), body)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return bytes(answer.read())
+
+
+def test_the_server_checks_the_config_against_the_graph_it_gets(repositories, tmp_path) -> None:
+    """A repository that lies about its model does not load: the gate is not the only guard."""
+    shutil.copytree(repositories[0], tmp_path / "model_repository")
+    config = tmp_path / "model_repository/gan_generator/configs/cpu.pbtxt"
+    config.write_text(config.read_text().replace("dims: [ 16 ]", "dims: [ 17 ]"))
+    with pytest.raises(DataError, match="refused to start"), running(tmp_path / "model_repository"):
+        pass
+
+
+def running(repository: Path, ports: server.Ports | None = None):
+    return server.running(server.Installation.find(TRITON), [repository], ports or server.Ports.free())
+
+
+def test_a_port_in_use_is_said(repositories) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        busy = taken.getsockname()[1]
+        ports = replace(server.Ports.free(), http=busy)
+        with (
+            pytest.raises(EnvironmentFailure, match=f"port {busy} is in use .* --http-port"),
+            running(repositories[0], ports),
+        ):
+            pass
+
+
+def test_no_repository_and_no_server_are_said(tmp_path) -> None:
+    with pytest.raises(DataError, match="is no model repository"), running(tmp_path / "nothing"):
+        pass
+    with pytest.raises(EnvironmentFailure, match=r"no Triton server in .* run `make"):
+        server.Installation.find(tmp_path)
+
+
+def test_serve_for_a_person(built: Workspace) -> None:
+    """The command: it says where it listens, answers, and leaves no process behind on Ctrl-C."""
+    chosen = server.Ports.free()
+    command = [sys.executable, "-m", "gan_core", "serve", "--triton", str(TRITON)]
+    command += [f"--http-port={chosen.http}", f"--grpc-port={chosen.grpc}", f"--metrics-port={chosen.metrics}"]
+    with subprocess.Popen(
+        command, cwd=built.folder, env=built.environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "serving gan_generator, gan_generator_uint8, wgan_gp_generator\n"
+        assert f":{chosen.http}" in process.stdout.readline()
+        good = {"name": "z", "shape": [1, 16], "datatype": "FP32", "data": [0.0] * 16}
+        post(chosen, json.dumps({"inputs": [good]}).encode())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    for port in (chosen.http, chosen.grpc, chosen.metrics):
+        server.check_port(port)
+    assert not [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(chosen.http).encode() in read(p)]
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_no_gpu_is_claimed(ports) -> None:
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("there is a GPU")
+    with urllib.request.urlopen(f"http://127.0.0.1:{ports.http}/v2/models/gan_generator/config") as answer:
+        assert json.loads(answer.read())["instance_group"][0]["kind"] == "KIND_CPU"

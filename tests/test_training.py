@@ -1,0 +1,187 @@
+"""What keeps a run safe: state, average, lock, numbers, a full disk."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_core import files
+from gan_core.assemble import assemble
+from gan_core.datasets.prepared import Batches, Prepared
+from gan_core.errors import EnvironmentFailure, NumericsError
+from gan_core.networks.build import build
+from gan_core.signature import Body
+from gan_core.training import fingerprint, guard
+from gan_core.training.checkpoint import State
+from gan_core.training.ema import Average, recalibrate
+from gan_core.training.loop import Plan, play, start
+from gan_core.types import Batch
+from tests.conftest import ROOT
+
+
+def test_the_two_newest_states_are_kept(tmp_path) -> None:
+    state = State(tmp_path, "f")
+    for step in (10, 20, 30):
+        state.save(step, {"step": step})
+    assert [step for step, _ in state.saved()] == [30, 20]
+    assert state.newest() == {"step": 30}
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flip", "text"])
+def test_a_damaged_state_falls_back_to_the_one_before(tmp_path, damage: str, capsys) -> None:
+    state = State(tmp_path, "f")
+    for step in (10, 20):
+        state.save(step, {"step": step, "x": torch.randn(50)})
+    newest = state.saved()[0][1]
+    content = bytearray(newest.read_bytes())
+    content[200] ^= 4
+    newest.write_bytes({"empty": b"", "cut": bytes(content[:100]), "flip": bytes(content), "text": b"hello"}[damage])
+    (state.folder / ".step-000000030.state.1.tmp").write_bytes(b"half")
+    assert state.newest()["step"] == 10
+    assert "the checkpoint of step 20" in capsys.readouterr().err
+    assert not list(state.folder.glob(".*.tmp")), "what a kill left behind is swept"
+
+
+def test_state_is_data_not_code(tmp_path) -> None:
+    """A pickle that would run something is refused by the reader, also with a right checksum."""
+    import io
+
+    class Evil:
+        def __reduce__(self):
+            return (os.system, (f"touch {tmp_path}/canary",))
+
+    buffer = io.BytesIO()
+    torch.save({"step": Evil()}, buffer)
+    state = State(tmp_path, "f")
+    content = buffer.getvalue()
+    files.write(state.folder / "step-000000010.state", files.digest(content).encode() + content)
+    with pytest.raises(Exception, match=r"[Ww]eights.only"):
+        state.newest()
+    assert not (tmp_path / "canary").exists()
+
+
+def test_nan_stops_the_run_and_the_last_good_state_stays(digits: Prepared, tmp_path) -> None:
+    game = assemble("gan", Body("mlp", 8, 4, digits.shape), {})
+    batches = Batches(digits, 16, 0)
+
+    def poisoned(i: int) -> Batch:
+        batch = batches.at(i)
+        return Batch(batch.x * float("nan")) if i > 13 else batch
+
+    state = State(tmp_path, "f")
+    with pytest.raises(NumericsError, match=r"real became nan by step 8; lower settings\.learning_rate"):
+        play(start(game, 0.9), poisoned, Plan("t", 20, 0, 2, 2), state)
+    saved = state.newest()
+    assert saved["step"] == 6
+    assert all(torch.isfinite(t).all() for k, p in saved["parts"].items() if "player" in k for t in p.values())
+
+
+def test_average_of_constant_weights_is_the_constant() -> None:
+    network = build(Body("mlp", 8, 4, (2,)).discriminator())
+    average = Average(network, 0.9)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.fill_(3.0)
+    for step in range(200):
+        average.update(network, step)
+    assert all(torch.allclose(p, torch.tensor(3.0)) for p in average.network.parameters())
+
+
+def test_average_follows_its_recursion() -> None:
+    network = torch.nn.Linear(1, 1, bias=False)
+    average, expected = Average(network, 0.5), network.weight.item()
+    for step, value in enumerate([1.0, -2.0, 4.0, 8.0]):
+        with torch.no_grad():
+            network.weight.fill_(value)
+        average.update(network, step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+    assert average.network.weight.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_recalibration_measures_the_statistics_of_the_averaged_weights() -> None:
+    torch.manual_seed(0)
+    recipe = Body("mlp", 16, 8, (1, 8, 8)).generator(Body("mlp", 16, 8, (1, 8, 8)).prior())
+    network = build(recipe)
+    recalibrate(network, recipe.inputs, 0, 256)
+    hidden = network.body[0](torch.randn(20_000, 8))
+    norm = network.body[1]
+    assert norm.running_mean == pytest.approx(hidden.mean(0).detach(), abs=0.02)
+    assert norm.running_var == pytest.approx(hidden.var(0).detach(), rel=0.06)
+    assert norm.momentum == 0.1
+
+
+def test_a_second_trainer_is_refused(tmp_path, monkeypatch) -> None:
+    program = (
+        "import time; from pathlib import Path; from gan_core.training import guard\n"
+        f"with guard.alone(Path({str(tmp_path / 'run')!r})): print('in', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "in\n"
+        monkeypatch.setattr(guard, "PATIENCE", 0.2)
+        with (
+            pytest.raises(EnvironmentFailure, match=f"run 'run' is being trained already by process {holder.pid}"),
+            guard.alone(tmp_path / "run"),
+        ):
+            pass
+        holder.kill()
+    with guard.alone(tmp_path / "run"):
+        pass  # a dead holder holds nothing
+
+
+def test_an_orphan_stops(tmp_path) -> None:
+    """Kill the parent with SIGKILL: the child gets SIGTERM from the kernel, and leaves by itself."""
+    child = (
+        "import stages, time, os\nfrom gan_core.training.guard import Stop\nstop = Stop()\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n"
+        "while not stop(): time.sleep(0.01)\n"
+        f"open({str(tmp_path / 'left')!r}, 'w').write(str(stop.exit_code))\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"], cwd=ROOT
+    )
+    wait_for(tmp_path / "pid")
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    wait_for(tmp_path / "left")
+    assert (tmp_path / "left").read_text() == "143"
+
+
+def wait_for(path: Path, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not (path.exists() and path.read_text()):
+        assert time.monotonic() < deadline, f"{path.name} did not appear"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A real file system of 64 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True)
+    if done.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(tiny_disk: Path) -> None:
+    good = tiny_disk / "good"
+    files.write(good, b"a" * 30_000)
+    with pytest.raises(EnvironmentFailure, match=r"the disk is full: .*good needs 60,000 bytes, [\d,]+ are free"):
+        files.write(good, b"b" * 60_000)
+    assert good.read_bytes() == b"a" * 30_000
+    assert [p.name for p in tiny_disk.iterdir()] == ["good"], "no half file stays"
+
+
+def test_changes_are_named() -> None:
+    old, new = {"params.train.steps": "10", "data": "x"}, {"params.train.steps": "20", "data": "x", "torch": "2"}
+    assert fingerprint.changes(old, new) == ["params.train.steps: 10 -> 20", "torch: - -> 2"]
+    assert fingerprint.key(old) != fingerprint.key(new)
+    assert fingerprint.key(old) == fingerprint.key(dict(reversed(old.items())))
