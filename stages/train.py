@@ -38,7 +38,8 @@ def main(name: str) -> None:
         plan = Plan(name, train.steps, train.seed, train.log_every, train.checkpoint_every)
         try:
             run = play(start(game, train.ema_decay, device), batches.at, plan, state, stop)
-        except Stopped:
+        except Stopped as stopped:
+            print(f"{name}: {stopped}; the same command goes on from there", file=sys.stderr)
             raise SystemExit(stop.exit_code) from None
         notes = {"run": name, "variant": declared.variant, "steps": train.steps, "ema_decay": train.ema_decay}
         for role, average in run.averages.items():

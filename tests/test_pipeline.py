@@ -200,6 +200,8 @@ def test_killed_in_the_middle_it_ends_in_the_same_bytes(
     target = process.pid if who == "dvc" else trainer_of(process)
     os.kill(target, how)
     assert process.wait(60) != 0
+    if how == signal.SIGTERM:
+        assert re.search(r"gan: stopped at step \d+, all of it saved", (tmp_path / ".started.log").read_text())
     done = made.run("dvc", "repro", "train@gan")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"gan: step [1-9]\d* of 60", done.stderr), "it went on, it did not start again"

@@ -167,7 +167,7 @@ def play(
                 run.check()
                 state.save(run.step, run.state())
             if halt:
-                raise Stopped
+                raise Stopped(f"stopped at step {run.step}, all of it saved")
             progress.step(run.step)
     finally:
         progress.close()
