@@ -353,7 +353,9 @@ def check_runs(
         network = checker.build(Network, entry["network"], (*here, "network")) if "network" in entry else None
         own = entry.get("train", {})
         merged = {**defaults, **own} if isinstance(own, dict) else own
-        elsewhere = frozenset(f.name for f in fields(Train)) - frozenset(own if isinstance(own, dict) else ())
+        elsewhere = frozenset((*defaults, *(f.name for f in fields(Train)))) - frozenset(
+            own if isinstance(own, dict) else ()
+        )
         train = checker.build(Train, merged, (*here, "train"), elsewhere)
         if "dataset" in entry and entry["dataset"] not in datasets:
             checker.unknown((*here, "dataset"), datasets, str(entry["dataset"]))

@@ -108,6 +108,11 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
     assert len(sentence.splitlines()) == 3
 
 
+def test_a_mistake_in_what_all_runs_share_is_said_once(tmp_path: Path) -> None:
+    assert len(mistakes(tmp_path, GOOD.replace("  log_every: 50", "  log_every: 50\n  lrr: 1")).splitlines()) == 1
+    assert len(mistakes(tmp_path, GOOD.replace("  log_every: 50", "  log_every: 0")).splitlines()) == 1
+
+
 def test_numbers_as_people_write_them(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(GOOD.replace("settings: {r1: 0.1}", "settings: {learning_rate: 1e-4}"))
