@@ -1,4 +1,4 @@
-# Each target works on a fresh clone: it makes the environments it needs and nothing outside this folder.
+# Each target works on a fresh clone: it makes the environments it needs inside this folder.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -28,11 +30,12 @@ def serve(arguments: argparse.Namespace) -> None:
     from gan_core.serving import server
 
     ports = server.Ports(arguments.http_port, arguments.grpc_port, arguments.metrics_port)
-    folders = arguments.folder or sorted(p.parent for p in Path("exported").glob("*/manifest.json"))
+    folders = arguments.folder or sorted(p.parent for p in Path("exported").glob("[!.]*/manifest.json"))
     if not folders:
         raise errors.DataError("exported/ holds no finished export; run `make repro` first")
     repositories = [folder / "model_repository" for folder in folders]
     installation = server.Installation.find(arguments.triton)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with server.running(installation, repositories, ports) as process:
         print(f"serving {', '.join(server.models(repositories))}", flush=True)
         print(

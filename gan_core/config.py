@@ -22,12 +22,11 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
+from gan_core import bounds
+from gan_core.bounds import Fraction, Seed, Share
 from gan_core.errors import InputError
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -82,7 +81,7 @@ class Train:
     steps: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
     instance_noise: NonNegativeFloat
-    ema_decay: Decay
+    ema_decay: Fraction
     log_every: PositiveInt
     checkpoint_every: PositiveInt
     device: Literal["auto", "cpu", "cuda"]
@@ -165,7 +164,12 @@ def settings_of(variant: str) -> type[pydantic.BaseModel]:
     """
     tree = ast.parse((PAPERS / f"{variant}.py").read_text())
     paper = next(node for node in tree.body if isinstance(node, ast.ClassDef))
-    known = {"Literal": Literal, **{name: getattr(pydantic, name) for name in pydantic.__all__ if name[0].isupper()}}
+    known = {
+        "Literal": Literal,
+        "Fraction": bounds.Fraction,
+        "Share": bounds.Share,
+        **{name: getattr(pydantic, name) for name in pydantic.__all__ if name[0].isupper()},
+    }
     symbols = {
         node.target.id: (
             eval(ast.unparse(node.annotation), {**known, "__builtins__": BUILTINS}),
@@ -299,7 +303,8 @@ def load(path: Path = Path("params.yaml")) -> Params:
     export = checker.build(Export, tree["export"], ("export",)) if "export" in tree else None
     datasets = dict(check_datasets(checker, tree.get("datasets", {})))
     defaults = train_tree if isinstance(train_tree, dict) else {}
-    runs = dict(check_runs(checker, tree.get("runs", {}), defaults, list(tree.get("datasets") or {})))
+    declared = tree.get("datasets")
+    runs = dict(check_runs(checker, tree.get("runs", {}), defaults, declared if isinstance(declared, dict) else {}))
     if checker.mistakes:
         raise InputError("\n".join(checker.mistakes))
     assert threads and train and evaluate and export
@@ -327,7 +332,7 @@ def check_datasets(checker: Checker, tree: Any) -> Iterator[tuple[str, Dataset]]
         here = ("datasets", name)
         if "source" not in entry:
             checker.mistake((*here, "source"), f"is missing; it is one of {', '.join(schemas)}")
-        elif entry["source"] not in schemas:
+        elif str(entry["source"]) not in schemas:
             checker.unknown((*here, "source"), list(schemas), str(entry["source"]))
         elif dataset := checker.build(schemas[entry["source"]], entry, here):
             yield name, dataset
@@ -338,9 +343,7 @@ def source_name(schema: Any) -> str:
     return str(get_args(schema.__pydantic_fields__["source"].annotation)[0])
 
 
-def check_runs(
-    checker: Checker, tree: Any, defaults: Mapping[str, Any], datasets: list[str]
-) -> Iterator[tuple[str, Run]]:
+def check_runs(checker: Checker, tree: Any, defaults: Mapping[str, Any], datasets: Tree) -> Iterator[tuple[str, Run]]:
     """Each run, its ``train`` laid over the defaults, its ``settings`` by the schema of its paper."""
     for name, entry in named(checker, tree, "runs"):
         here = ("runs", name)
@@ -357,10 +360,12 @@ def check_runs(
             own if isinstance(own, dict) else ()
         )
         train = checker.build(Train, merged, (*here, "train"), elsewhere)
-        if "dataset" in entry and entry["dataset"] not in datasets:
-            checker.unknown((*here, "dataset"), datasets, str(entry["dataset"]))
+        if "dataset" in entry and str(entry["dataset"]) not in datasets:
+            checker.unknown((*here, "dataset"), list(map(str, datasets)), str(entry["dataset"]))
+        elif network and network.family in IMAGES_ONLY and is_points(datasets.get(str(entry.get("dataset")))):
+            checker.mistake((*here, "network", "family"), f"is '{network.family}', which draws images only; use mlp")
         settings = None
-        if "variant" in entry and entry["variant"] not in variants():
+        if "variant" in entry and str(entry["variant"]) not in variants():
             checker.unknown((*here, "variant"), variants(), str(entry["variant"]))
         elif "variant" in entry:
             settings = checker.build(settings_of(entry["variant"]), entry.get("settings", {}), (*here, "settings"))
@@ -368,6 +373,13 @@ def check_runs(
             yield name, Run(entry["variant"], entry["dataset"], network, train, settings.model_dump())
 
 
+def is_points(entry: Any) -> bool:
+    """Whether a declared data set holds points, not images."""
+    return isinstance(entry, dict) and entry.get("source") in POINTS
+
+
+IMAGES_ONLY = ("dcgan",)
+POINTS = ("ring", "grid")
 SOURCE_SCHEMAS: tuple[type[Dataset], ...] = get_args(Dataset)
 RUN_KEYS = [f.name for f in fields(Run)]
 

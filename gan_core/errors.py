@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 
 
 class FoundryError(Exception):
@@ -38,13 +39,19 @@ class NumericsError(FoundryError):
     exit_code = 5
 
 
-def run(command: Callable[[], None]) -> None:
-    """Run a command; a failure a person can act on ends in one sentence and its exit code, not in a traceback.
+def run(command: Callable[..., None], *names: str) -> None:
+    """Run a command with the command line's arguments, of which ``names`` are expected.
+
+    A failure a person can act on ends in one sentence and its exit code, not in a traceback.
 
     ``GAN_DEBUG=1`` shows the traceback.
     """
+    given = sys.argv[1:] if names else []
     try:
-        command()
+        if len(given) != len(names):
+            usage = " ".join(f"<{name}>" for name in names)
+            raise InputError(f"{len(given)} arguments given; usage: python -m stages.{Path(sys.argv[0]).stem} {usage}")
+        command(*given)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         raise SystemExit(130) from None

@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,9 +29,9 @@ def write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         neighbour.replace(path)
-    except OSError as error:
+    except BaseException as error:
         neighbour.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EnvironmentFailure(no_space(path, len(content))) from error
         raise
 
@@ -76,13 +78,23 @@ def file_digest(path: Path) -> str:
     return running.hexdigest()
 
 
-def swap_in(new: Path, final: Path) -> None:
-    """Put the finished folder ``new`` in the place of ``final``; the earlier one goes only when the new one stands."""
-    old = final.with_name(f".{final.name}.old")
+@contextmanager
+def replacing(final: Path) -> Iterator[Path]:
+    """A new folder that takes the place of ``final`` when the block ends well, and vanishes when it does not.
+
+    The earlier folder goes only when the new one stands; a kill between the two is mended at the next start.
+    """
+    new, old = final.with_name(f".{final.name}.new"), final.with_name(f".{final.name}.old")
     if old.exists() and not final.exists():
         old.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
-        final.rename(old)
-    new.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        new.mkdir(parents=True)
+        yield new
+        if final.exists():
+            final.rename(old)
+        new.rename(final)
+    finally:
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)

@@ -17,7 +17,7 @@ def to_uint8(x: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint((x.transpose(0, 2, 3, 1).clip(-1, 1) + 1) * 127.5).astype(np.uint8)
 
 
-def grid(images: NDArray[np.uint8], side: int = 560, gap: int = 2) -> bytes:
+def grid(images: NDArray[np.uint8], side: int = 560) -> bytes:
     """Images uint8 (N, H, W, C), enlarged without blur, as a square PNG of about ``side`` pixels."""
     n, h, w, c = images.shape
     columns = ceil(sqrt(n))

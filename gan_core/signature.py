@@ -69,7 +69,7 @@ class Recipe:
     width: int
     inputs: tuple[Input, ...] = ()
     outputs: int = 1
-    norm: Literal["none", "batch", "layer"] = "none"
+    norm: Literal["none", "batch"] = "none"
 
     @property
     def size(self) -> int:
@@ -124,8 +124,9 @@ class Body:
         return Input(name, "normal", self.latent)
 
     def generator(self, *inputs: Input) -> Recipe:
-        """A generator of this family, with batch normalisation."""
-        return Recipe(f"{self.family}.generator", self.shape, self.width, inputs, norm="batch")
+        """A generator of this family: with batch normalisation for images, without any for points."""
+        norm: Literal["none", "batch"] = "batch" if len(self.shape) == 3 else "none"
+        return Recipe(f"{self.family}.generator", self.shape, self.width, inputs, norm=norm)
 
     def discriminator(self, outputs: int = 1) -> Recipe:
         """A discriminator or critic of this family: no normalisation, so per-sample gradients are per-sample."""

@@ -5,7 +5,7 @@ project's packages, it says so in one sentence.
 """
 
 from gan_core.errors import require
-from gan_core.training.guard import die_with_parent
+from gan_core.lifetime import die_with_parent
 
 require("torch", "omegaconf", "pydantic", "safetensors", "onnx")
 die_with_parent()

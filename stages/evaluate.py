@@ -1,12 +1,10 @@
 """evaluate: a trained generator -> figures with their protocol, and a picture of pinned samples."""
 
-import sys
-
 import torch
 
 from gan_core import artifact, config, errors, files, pictures
 from gan_core.datasets.prepared import Prepared, to_model
-from gan_core.metrics.measure import Reference, in_batches, measure
+from gan_core.metrics.measure import NEIGHBOURS, Reference, in_batches, measure, prdc_count
 from gan_core.training.setup import set_up
 from stages import paths
 
@@ -35,6 +33,8 @@ def main(name: str, dataset: str) -> None:
         "real": "heldout",
         "real_count": data.index["counts"]["heldout"],
         "fake_count": evaluate.samples,
+        "prdc_count": prdc_count(data.index["counts"]["heldout"], evaluate.samples),
+        "prdc_neighbours": NEIGHBOURS,
         "fake_bits": 8 if data.is_image else 32,
         "seed": evaluate.seed,
         "weights": f"EMA {generator.notes['ema_decay']}",
@@ -46,4 +46,4 @@ def main(name: str, dataset: str) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(lambda: main(*sys.argv[1:]))
+    errors.run(main, "run", "dataset")

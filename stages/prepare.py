@@ -1,6 +1,5 @@
 """prepare: a declared data set -> one packed file, its index, and the extractor its generators are measured by."""
 
-import sys
 from pathlib import Path
 
 import torch
@@ -35,7 +34,9 @@ def save_extractor(data: Prepared, path: Path) -> None:
     torch.manual_seed(fold(SEED, "extractor"))
     network = build(recipe)
     if data.is_image:
-        train_classifier(network, Batches(data, BATCH, SEED, noise=0.05).at, STEPS, SEED)
+        train_classifier(
+            network, Batches(data, min(BATCH, data.index["counts"]["train"]), SEED, noise=0.05).at, STEPS, SEED
+        )
         heldout = data.labels("heldout")
         assert heldout is not None
         notes["heldout_accuracy"] = accuracy(network, data.samples("heldout"), heldout)
@@ -44,4 +45,4 @@ def save_extractor(data: Prepared, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(lambda: main(sys.argv[1]))
+    errors.run(main, "data set")

@@ -27,7 +27,12 @@ def main(name: str) -> None:
         device = set_up(params.threads, train.device)
         data = Prepared(paths.prepared(declared.dataset))
         batches = Batches(data, train.batch_size, train.seed, train.instance_noise, device)
-        facts = fingerprint.facts(asdict(declared) | {"threads": params.threads}, data.index["sha256"], device)
+        facts = fingerprint.facts(
+            asdict(declared) | {"threads": params.threads},
+            data.index["sha256"],
+            device,
+            (declared.variant, declared.network.family),
+        )
         state = State(paths.STATE / name, fingerprint.key(facts))
         fingerprint.announce(state.folder, facts)
         torch.manual_seed(fold(train.seed, "weights"))
@@ -56,4 +61,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(lambda: main(sys.argv[1]))
+    errors.run(main, "run")

@@ -44,10 +44,17 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return Prepared(folder)
 
 
-@pytest.fixture(params=[(v, f) for v in VARIANTS for f in FAMILIES], ids="-".join)
+OPTIONS: list[tuple[str, dict[str, object]]] = [("gan", {"r1": 0.1}), ("gan", {"objective": "saturating"})]
+"""Games whose settings take another path than the paper's values do."""
+
+
+@pytest.fixture(
+    params=[(v, {}, f) for v in VARIANTS for f in FAMILIES] + [(v, s, "mlp") for v, s in OPTIONS],
+    ids=lambda p: "-".join([p[0], p[2], *map(str, p[1].values())]),
+)
 def game(request: pytest.FixtureRequest, digits: Prepared) -> Game:
-    variant, family = request.param
-    return assemble(variant, Body(family, 16, 8, digits.shape), {})
+    variant, settings, family = request.param
+    return assemble(variant, Body(family, 16, 8, digits.shape), settings)
 
 
 @pytest.fixture(scope="session", params=FAMILIES)

@@ -74,6 +74,15 @@ def test_labels_stay_with_their_samples(digits: Prepared) -> None:
     assert [truth[bytes(torch.from_numpy(to_uint8(x[None].numpy()))[0].numpy())] for x in batch.x] == batch.y.tolist()
 
 
+@pytest.mark.parametrize("spec", [config.Digits("digits", 0.001), config.Ring("ring", 8, 0.05, 16, 0, 0.2)])
+def test_too_few_for_a_part(spec, tmp_path) -> None:
+    with pytest.raises(
+        DataError, match=r"samples leaves \d+ to train on and \d+ to measure with; each needs at least 50"
+    ):
+        prepare(read(spec), spec, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_more_than_there_is(digits: Prepared) -> None:
     with pytest.raises(DataError, match=r"train\.batch_size 2000 is more than the 1438 training samples"):
         Batches(digits, 2000, 0)

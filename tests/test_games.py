@@ -79,6 +79,20 @@ def test_a_run_is_a_function_of_its_seed(digits: Prepared, tmp_path: Path, game:
     assert any(not torch.equal(one[k], other[k]) for k in one)
 
 
+def test_gan_adds_r1_times_gamma(digits: Prepared) -> None:
+    """For v(x) = <w, x> the term is gamma |w|^2 / 2, and it is the only one that gamma adds."""
+    game = assemble("gan", Body("mlp", 8, 4, digits.shape), {"r1": 0.3})
+    w = torch.randn(64)
+
+    class Linear(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.flatten(1) @ w
+
+    terms = type(game)(**{**vars(game), "discriminator": Linear()}).updates()[0].loss(Batches(digits, 16, 0).at(0))
+    assert terms.keys() == {"real", "fake", "r1"}
+    assert terms["r1"].item() == pytest.approx(0.15 * w.square().sum().item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("cut", [1, 4, 6])
 def test_a_run_cut_anywhere_ends_in_the_same_bits(game: Game, digits: Prepared, tmp_path: Path, cut: int) -> None:
     first = copy.deepcopy(game)

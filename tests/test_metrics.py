@@ -65,11 +65,11 @@ def test_kernel_does_not_depend_on_how_it_is_cut(rng) -> None:
 
 def test_prdc_on_sets_made_for_it(rng) -> None:
     real = rng.normal(size=(400, 2))
-    same = prdc(real, rng.normal(size=(400, 2)))
+    same = prdc(real, rng.normal(size=(400, 2)), 5)
     assert all(0.85 < same[k] <= 1.15 for k in same)
-    far = prdc(real, rng.normal(size=(400, 2)) + 100)
+    far = prdc(real, rng.normal(size=(400, 2)) + 100, 5)
     assert far == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
-    collapsed = prdc(real, real[:1] + rng.normal(size=(400, 2)) * 1e-3)
+    collapsed = prdc(real, real[:1] + rng.normal(size=(400, 2)) * 1e-3, 5)
     assert collapsed["precision"] > 0.99
     assert collapsed["recall"] < 0.02
     assert collapsed["coverage"] < 0.05

@@ -104,7 +104,7 @@ def test_dirac_gan(penalised: bool) -> None:
         t, p = torch.tensor([theta], requires_grad=True), torch.tensor([psi], requires_grad=True)
         d = sum(adversarial.discriminator(torch.zeros(1), (p * t.detach())).values())
         if penalised:
-            d = d + 1.0 * p.square().sum() / 2  # the gradient of v(x) = psi x is psi
+            d = d + penalties.r1(lambda x, p=p: p * x.flatten(), torch.zeros(1, 1))
         (dp,) = torch.autograd.grad(d, p)
         (dt,) = torch.autograd.grad(adversarial.generator_saturating(p.detach() * t)["generator"], t)
         theta, psi = theta - 0.1 * dt.item(), psi - 0.1 * dp.item()

@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from gan_core import config, files
 from gan_core.training.checkpoint import NAME
 from tests import closure
+from tests.chaos import children
 from tests.conftest import ROOT, SMALL, Workspace
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -58,6 +59,11 @@ def test_rows_behind_a_table_are_listed_with_all_they_use() -> None:
     for row in [*(ROOT / "gan_core/variants").glob("[a-z]*.py"), *(ROOT / "gan_core/networks").glob("[a-z]*.py")]:
         uses = closure.closure(row) - {str(row.relative_to(ROOT))}
         assert {u for u in uses if not u.startswith("gan_core/objectives")} <= named, row
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate", "export"])
+def test_a_stage_that_builds_a_network_lists_its_family(stage: str) -> None:
+    assert "gan_core/networks/${item.network.family}.py" in code_deps(stage)[1]
 
 
 def test_training_does_not_depend_on_what_comes_after() -> None:
@@ -167,29 +173,18 @@ def prepared_only(built: Workspace, folder: Path) -> Workspace:
     return made
 
 
-def trainer_of(process: subprocess.Popen[bytes]) -> int | None:
-    """The trainer that a dvc process started, if it is running."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rsplit(")", 1)[1].split()
-            command = (path.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(fields[1]) == process.pid and b"stages.train" in command:
-            return int(path.parent.name)
-    return None
-
-
 def steps_saved(folder: Path, run: str) -> int:
     return max((int(m[1]) for p in (folder / ".state" / run).glob("*/*") if (m := NAME.fullmatch(p.name))), default=0)
 
 
+@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])
 @pytest.mark.parametrize(
     ("who", "how"), [("trainer", signal.SIGKILL), ("dvc", signal.SIGKILL), ("trainer", signal.SIGTERM)]
 )
 def test_killed_in_the_middle_it_ends_in_the_same_bytes(
-    built: Workspace, tmp_path: Path, who: str, how: signal.Signals
+    built: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str, who: str, how: signal.Signals
 ) -> None:
+    monkeypatch.setenv("SHELL", shell)
     made = prepared_only(built, tmp_path)
     process = made.start("dvc", "repro", "train@gan")
     deadline = time.monotonic() + 60
@@ -197,7 +192,7 @@ def test_killed_in_the_middle_it_ends_in_the_same_bytes(
         assert time.monotonic() < deadline
         assert process.poll() is None, (tmp_path / ".started.log").read_text()
         time.sleep(0.005)
-    target = process.pid if who == "dvc" else trainer_of(process)
+    target = process.pid if who == "dvc" else children(process.pid)[0]
     os.kill(target, how)
     assert process.wait(60) != 0
     if how == signal.SIGTERM:
@@ -220,8 +215,27 @@ def test_changed_settings_do_not_continue_the_old_run(built: Workspace, tmp_path
     made.declare({"runs.gan.settings": {"learning_rate": 0.001}})
     done = made.run("dvc", "repro", "train@gan")
     assert done.returncode == 0, done.stderr
-    assert "is not continued: params.settings.learning_rate: 0.0002 -> 0.001" in done.stderr
+    assert "so it is not continued: params.settings.learning_rate: 0.0002 -> 0.001" in done.stderr
     assert "gan: step 0 of 60" in done.stderr
+
+
+def test_the_fingerprint_knows_the_stage_and_not_the_other_papers(built: Workspace, tmp_path: Path) -> None:
+    made = prepared_only(built, tmp_path)
+    process = made.start("python", "-m", "stages.train", "gan")
+    while steps_saved(tmp_path, "gan") < 10:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    facts = files.read_json(next((tmp_path / ".state/gan").glob("*/facts.json")))
+    code = {name.removeprefix("code.") for name in facts if name.startswith("code.")}
+    assert {
+        "stages/train.py",
+        "gan_core/variants/gan.py",
+        "gan_core/networks/dcgan.py",
+        "gan_core/networks/build.py",
+    } <= code
+    assert not {"gan_core/variants/wgan_gp.py", "gan_core/networks/mlp.py"} & code
+    assert {d for d in code_deps("train")[0] if d.endswith(".py")} <= code
 
 
 def test_exporting_differently_trains_nothing_again(built: Workspace, tmp_path: Path) -> None:
@@ -258,8 +272,10 @@ BAD = [
     (["python", "-m", "stages.prepare", "mnits"], 2, "declares no data set 'mnits', only digits, ring"),
     (["python", "-m", "stages.evaluate", "gan", "digits"], 3, "data/prepared/digits holds no prepared data set"),
     (["python", "-m", "stages.export", "gan", "digits"], 3, "run `dvc repro`"),
-    (["python", "-m", "stages.report"], 3, "reports/gan/metrics.json does not exist; `dvc repro` makes it"),
-    (["python", "-m", "gan_core", "summary"], 3, "reports/gan/metrics.json does not exist; `dvc repro` makes it"),
+    (["python", "-m", "stages.train"], 2, "0 arguments given; usage: python -m stages.train <run>"),
+    (["python", "-m", "stages.evaluate", "gan"], 2, "usage: python -m stages.evaluate <run> <dataset>"),
+    (["python", "-m", "stages.report"], 3, "exported/gan/manifest.json does not exist; `dvc repro` makes it"),
+    (["python", "-m", "gan_core", "summary"], 3, "exported/gan/manifest.json does not exist; `dvc repro` makes it"),
     (["python", "-m", "gan_core", "serve"], 3, "run `make repro` first"),
 ]
 
@@ -344,6 +360,7 @@ def test_wgan_gp_covers_the_grid(tmp_path: Path) -> None:
     done = made.run("dvc", "repro", "evaluate@grid")
     assert done.returncode == 0, done.stderr
     metrics = files.read_json(tmp_path / "reports/grid/metrics.json")
+    print({name: metrics[name] for name in ("modes", "modes_strong", "high_quality", "reverse_kl")})
     assert metrics["modes"] == 25
     assert metrics["modes_strong"] >= 24
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -140,7 +141,7 @@ def test_a_port_in_use_is_said(repositories) -> None:
         busy = taken.getsockname()[1]
         ports = replace(server.Ports.free(), http=busy)
         with (
-            pytest.raises(EnvironmentFailure, match=f"port {busy} is in use .* --http-port"),
+            pytest.raises(EnvironmentFailure, match=f"port {busy} cannot be had .* --http-port"),
             running(repositories[0], ports),
         ):
             pass
@@ -153,8 +154,9 @@ def test_no_repository_and_no_server_are_said(tmp_path) -> None:
         server.Installation.find(tmp_path)
 
 
-def test_serve_for_a_person(built: Workspace) -> None:
-    """The command: it says where it listens, answers, and leaves no process behind on Ctrl-C."""
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_serve_for_a_person(built: Workspace, how: signal.Signals, code: int) -> None:
+    """The command: it says where it listens, answers, and leaves no process behind, however it ends."""
     chosen = server.Ports.free()
     command = [sys.executable, "-m", "gan_core", "serve", "--triton", str(TRITON)]
     command += [f"--http-port={chosen.http}", f"--grpc-port={chosen.grpc}", f"--metrics-port={chosen.metrics}"]
@@ -165,11 +167,19 @@ def test_serve_for_a_person(built: Workspace) -> None:
         assert f":{chosen.http}" in process.stdout.readline()
         good = {"name": "z", "shape": [1, 16], "datatype": "FP32", "data": [0.0] * 16}
         post(chosen, json.dumps({"inputs": [good]}).encode())
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        process.send_signal(how)
+        assert process.wait(30) == code
+    deadline = time.monotonic() + 20
+    while serving(chosen) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not serving(chosen)
     for port in (chosen.http, chosen.grpc, chosen.metrics):
         server.check_port(port)
-    assert not [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(chosen.http).encode() in read(p)]
+
+
+def serving(ports: server.Ports) -> list[Path]:
+    """The processes that have these ports on their command line."""
+    return [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(ports.http).encode() in read(p)]
 
 
 def read(path: Path) -> bytes:

@@ -25,11 +25,21 @@ if TYPE_CHECKING:
     from gan_core.datasets.sources import Raw
 
 DATA, INDEX = "data.safetensors", "index.json"
+FEWEST = 50
 
 
 def prepare(raw: Raw, spec: Dataset, folder: Path) -> None:
-    """Split into training and held-out samples (the same share of every class), pack, and write the index."""
+    """Split into training and held-out samples (the same share of every class), pack, and write the index.
+
+    Raises:
+        DataError: too few samples for one of the parts.
+    """
     heldout = split(len(raw.samples), raw.labels, spec.heldout)
+    if min(heldout.sum(), (~heldout).sum()) < FEWEST:
+        raise DataError(
+            f"heldout {spec.heldout} of {len(heldout)} samples leaves {(~heldout).sum()} to train on and "
+            f"{heldout.sum()} to measure with; each needs at least {FEWEST}, so change heldout or bring more data"
+        )
     arrays: dict[str, NDArray[Any]] = {}
     for part, chosen in (("train", ~heldout), ("heldout", heldout)):
         arrays[f"{part}.x"] = np.ascontiguousarray(raw.samples[chosen])

@@ -74,9 +74,9 @@ def python(inputs: list[Mapping[str, Any]], image: bool) -> str:
     draw = {
         "normal": "rng.standard_normal((16, {n}), dtype=np.float32)",
         "uniform": "rng.random((16, {n}), dtype=np.float32) * 2 - 1",
-        "label": "np.arange(16, dtype=np.int64) % 10",
+        "label": "np.arange(16, dtype=np.int64) % {n}",
     }
-    feed = ", ".join(f'"{i["name"]}": {draw[i["prior"]].format(n=i["shape"][-1])}' for i in inputs)
+    feed = ", ".join(f'"{i["name"]}": {draw[i["prior"]].format(n=i["size"])}' for i in inputs)
     file = "generator.uint8.onnx" if image else "generator.onnx"
     return (
         "import numpy as np, onnxruntime as ort\n\n"

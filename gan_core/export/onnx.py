@@ -34,20 +34,6 @@ class Pixels(nn.Module):
         return pixels
 
 
-class Named(nn.Module):
-    """The network with one positional input a name, which is what the exporter can name."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.train(network.training)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """As the network."""
-        out: Tensor = self.network(*inputs)
-        return out
-
-
 def export(network: nn.Module, recipe: Recipe, opset: int) -> bytes:
     """The ONNX file of a network in evaluation mode, inputs and output named by its recipe.
 
@@ -60,7 +46,7 @@ def export(network: nn.Module, recipe: Recipe, opset: int) -> bytes:
     batch = torch.export.Dim("batch")
     with quietly():
         program = torch.onnx.export(
-            Named(network),
+            network,
             example,
             dynamo=True,
             opset_version=opset,

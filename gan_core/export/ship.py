@@ -80,7 +80,7 @@ def ship(
         "provenance": provenance | {"recipe": trained.recipe.to_json(), "notes": dict(trained.notes)},
         "versions": versions(),
         "inputs": [
-            {"name": i.name, "dtype": i.dtype.__name__, "shape": ["batch", *i.shape], "prior": i.prior}
+            {"name": i.name, "dtype": i.dtype.__name__, "shape": ["batch", *i.shape], "prior": i.prior, "size": i.size}
             for i in trained.recipe.inputs
         ],
         "output": {"name": trained.recipe.output, "shape": ["batch", *trained.recipe.shape]},
@@ -159,6 +159,7 @@ def engines(
                 "library": f"{flavour} {trt.__version__}",
                 "compute_capability": target,
                 "precision": "fp32",
+                "run_here": False,
             }
 
 

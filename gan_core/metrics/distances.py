@@ -39,7 +39,7 @@ def squared_distances(a: Features, b: Features) -> Features:
     return np.asarray(squares.clip(0))
 
 
-def prdc(real: Features, fake: Features, k: int = 5) -> dict[str, float]:
+def prdc(real: Features, fake: Features, k: int) -> dict[str, float]:
     """Precision, recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020) with k neighbours."""
     radius_real = np.sort(squared_distances(real, real), axis=1)[:, k]  # column 0 is the sample itself
     radius_fake = np.sort(squared_distances(fake, fake), axis=1)[:, k]

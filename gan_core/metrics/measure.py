@@ -17,7 +17,7 @@ from gan_core.metrics.recognition import recognition
 from gan_core.types import Sample
 
 BATCH = 256
-PRDC_LIMIT = 5_000
+PRDC_LIMIT, NEIGHBOURS = 5_000, 5
 
 
 def in_batches(function: Any, *columns: Tensor) -> Tensor:
@@ -50,13 +50,18 @@ def features(extractor: nn.Module, x: Sample) -> Features:
     return out
 
 
+def prdc_count(real: int, fake: int) -> int:
+    """How many of each precision, recall, density and coverage look at: the same number, and not too many."""
+    return min(real, fake, PRDC_LIMIT)
+
+
 def measure(reference: Reference, fake: Sample) -> Iterator[tuple[str, float]]:
     """Every measure that applies: FID, KID, PRDC always; recognition with classes; modes with a known mixture."""
     found = features(reference.extractor, fake)
     yield "fid", frechet(reference.real, found)
     yield "kid", kernel(reference.real, found)
-    n = min(len(reference.real), len(found), PRDC_LIMIT)
-    yield from prdc(reference.real[:n], found[:n]).items()
+    n = prdc_count(len(reference.real), len(found))
+    yield from prdc(reference.real[:n], found[:n], NEIGHBOURS).items()
     if isinstance(getattr(reference.extractor, "head", None), nn.Module):
         yield from recognition(in_batches(reference.extractor, fake).double().numpy()).items()
     if truth := reference.index.get("mixture"):

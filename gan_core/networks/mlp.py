@@ -13,7 +13,7 @@ HIDDEN = 3
 
 
 class Generator(nn.Module):
-    """Linear, BatchNorm, ReLU three times, then a linear layer (and tanh, for images)."""
+    """Linear, BatchNorm (where the recipe has it), ReLU three times, then a linear layer (and tanh, for images)."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Generator(nn.Module):
         layers: list[nn.Module] = []
         for fan_in, fan_out in itertools.pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out)]
-            layers += [nn.BatchNorm1d(fan_out)] if recipe.norm == "batch" and recipe.is_image else []
+            layers += [nn.BatchNorm1d(fan_out)] if recipe.norm == "batch" else []
             layers += [nn.ReLU()]
         layers += [nn.Linear(recipe.width, recipe.size)]
         layers += [nn.Tanh()] if recipe.is_image else []

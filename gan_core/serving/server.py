@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan_core.errors import DataError, EnvironmentFailure
+from gan_core.lifetime import die_with_parent
 
 OURS = Path(__file__).parent / "backends"
 READY_IN = 90.0
@@ -61,7 +61,7 @@ class Installation:
         """
         found = sorted(root.glob("lib/python*/site-packages/pytriton/tritonserver/bin/tritonserver"))
         if not found:
-            raise EnvironmentFailure(f"no Triton server in {root}; run `make {root.name}` once (55 MB, Linux x86-64)")
+            raise EnvironmentFailure(f"no Triton server in {root}; run `make .venv-triton` once (55 MB, Linux x86-64)")
         return Installation(found[0].parents[3])
 
     @property
@@ -98,15 +98,16 @@ def check_port(port: int) -> None:
     """
     try:
         socket.create_server(("127.0.0.1", port)).close()
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise EnvironmentFailure(
-            f"port {port} is in use ({error.strerror}); stop what listens there, or choose others with --http-port"
+            f"port {port} cannot be had ({error}); stop what listens there, or choose another with "
+            "--http-port, --grpc-port or --metrics-port"
         ) from None
 
 
 @contextmanager
 def running(
-    installation: Installation, repositories: Sequence[Path], ports: Ports, log: Path | None = None
+    installation: Installation, repositories: Sequence[Path], ports: Ports
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A server with all models of ``repositories`` ready, on this machine's CPU; stopped at the end.
 
@@ -120,7 +121,7 @@ def running(
     for port in (ports.http, ports.grpc, ports.metrics):
         check_port(port)
     with tempfile.TemporaryDirectory(prefix="triton-") as scratch:
-        path = log or Path(scratch) / "server.log"
+        path = Path(scratch) / "server.log"
         command = [
             str(installation.server / "bin" / "tritonserver"),
             *(f"--model-repository={repository.resolve()}" for repository in repositories),
@@ -137,7 +138,12 @@ def running(
         ]
         with path.open("wb") as file:
             process = subprocess.Popen(
-                command, stdout=file, stderr=subprocess.STDOUT, env=installation.environment(), start_new_session=True
+                command,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=installation.environment(),
+                start_new_session=True,
+                preexec_fn=die_with_parent,
             )
         try:
             wait_until_ready(process, ports.http, path)
@@ -186,8 +192,3 @@ def models(repositories: Sequence[Path]) -> list[str]:
 def infer_url(port: int, model: str) -> str:
     """Where to POST a request (KServe v2)."""
     return f"http://127.0.0.1:{port}/v2/models/{model}/infer"
-
-
-def example(name: str, size: int) -> str:
-    """A request body: one row of zeros."""
-    return json.dumps({"inputs": [{"name": name, "shape": [1, size], "datatype": "FP32", "data": [0.0] * size}]})

@@ -49,10 +49,7 @@ class State:
             print(f"the checkpoint of step {step} ({path}) is damaged; going back to the one before", file=sys.stderr)
         return None
 
-    def others(self) -> list[Path]:
-        """Folders of other fingerprints: interrupted runs of another declaration, data or code."""
-        return [p for p in self.root.glob("*") if p.is_dir() and p != self.folder]
-
     def clear(self) -> None:
-        """The run is finished: remove its state."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """The run is finished: remove its state, and that of interrupted runs which it has replaced."""
+        for folder in self.root.glob("*/"):
+            shutil.rmtree(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,23 @@ from gan_core import files
 ROOT = Path(__file__).parents[2]
 
 
-def code_digests() -> dict[str, str]:
-    """The sha256 of every file of ours that this process has imported."""
-    loaded = [getattr(m, "__file__", None) for n, m in sys.modules.items() if n.split(".")[0] in ("gan_core", "stages")]
-    return {str(Path(f).relative_to(ROOT)): file_digest(f) for f in sorted(filter(None, loaded))}
+def code_digests(rows: Collection[str]) -> dict[str, str]:
+    """The sha256 of every file of ours that this process has loaded; of the papers and networks, ``rows`` only."""
+    loaded = {Path(f).resolve() for m in list(sys.modules.values()) if (f := getattr(m, "__file__", None))}
+    ours = sorted(
+        p for p in loaded if p.is_relative_to(ROOT) and p.relative_to(ROOT).parts[0] in ("gan_core", "stages")
+    )
+    used = [p for p in ours if p.parent.name not in ("variants", "networks") or p.stem in rows]
+    return {str(p.relative_to(ROOT)): file_digest(p) for p in used}
 
 
-def file_digest(path: str) -> str:
+def file_digest(path: Path) -> str:
     """Its first 16 hexadecimal digits: enough to tell files apart."""
-    return files.file_digest(Path(path))[:16]
+    return files.file_digest(path)[:16]
 
 
-def facts(declared: dict[str, Any], data_sha256: str, device: str) -> dict[str, str]:
-    """Everything the result depends on, flat: name -> value."""
+def facts(declared: dict[str, Any], data_sha256: str, device: str, rows: Collection[str]) -> dict[str, str]:
+    """Everything the result depends on, flat: name -> value. ``rows``: the variant and the network family in use."""
     context = {
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
@@ -36,7 +41,7 @@ def facts(declared: dict[str, Any], data_sha256: str, device: str) -> dict[str, 
     return {
         **{f"params.{k}": v for k, v in flatten(declared)},
         "data": data_sha256,
-        **{f"code.{k}": v for k, v in code_digests().items()},
+        **{f"code.{k}": v for k, v in code_digests((*rows, "build")).items()},
         **context,
     }
 
@@ -61,11 +66,8 @@ def announce(folder: Path, now: dict[str, str]) -> None:
     """Leave the facts beside the state, and say why an interrupted run of another declaration is not continued."""
     for other in folder.parent.glob("*/facts.json"):
         if other.parent != folder and any(other.parent.glob("step-*")):
-            differs = "; ".join(changes(json.loads(other.read_text()), now))
-            print(
-                f"{other.parent} holds an interrupted run that differs, so it is not continued: {differs}",
-                file=sys.stderr,
-            )
+            differs = "; ".join(changes(files.read_json(other), now))
+            print(f"an interrupted run differs from this one, so it is not continued: {differs}", file=sys.stderr)
     files.write_json(folder / "facts.json", now)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import NonNegativeFloat, PositiveFloat
 
+from gan_core.bounds import Fraction
 from gan_core.game import Optimizer, Update
 from gan_core.objectives import adversarial, penalties
 from gan_core.signature import Body, Input, Recipe
@@ -24,8 +25,8 @@ class Gan:
     objective: Literal["non_saturating", "saturating"] = "non_saturating"
     r1: NonNegativeFloat = 0.0  # gamma
     learning_rate: PositiveFloat = 2e-4
-    beta1: NonNegativeFloat = 0.5
-    beta2: NonNegativeFloat = 0.999
+    beta1: Fraction = 0.5
+    beta2: Fraction = 0.999
 
     @staticmethod
     def cast(body: Body) -> Mapping[str, Recipe | Input]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
+from gan_core.bounds import Fraction
 from gan_core.game import Optimizer, Update
 from gan_core.objectives import adversarial, penalties
 from gan_core.signature import Body, Input, Recipe
@@ -23,8 +24,8 @@ class WganGp:
     penalty: NonNegativeFloat = 10.0  # lambda
     critic_steps: PositiveInt = 5  # n_critic
     learning_rate: PositiveFloat = 1e-4  # alpha
-    beta1: NonNegativeFloat = 0.0
-    beta2: NonNegativeFloat = 0.9
+    beta1: Fraction = 0.0
+    beta2: Fraction = 0.9
 
     @staticmethod
     def cast(body: Body) -> Mapping[str, Recipe | Input]:

@@ -1,0 +1,14 @@
+"""Numbers with a range, as types: what a declaration may hold. The rest (PositiveFloat, ...) are pydantic's own."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+"""0 <= x < 1, as the betas of Adam."""
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+"""0 < x < 1."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""What a random generator takes."""
