@@ -29,16 +29,21 @@ class Update:
     players: tuple[Player, ...]
     loss: Callable[[Batch], Terms]
     optimizer: Optimizer
-    repeats: int = 1
+    repeats: int | Callable[[int], int] = 1
+    """How often in a row: a number, or a function of the step (0, 1, ...)."""
     project: Callable[[], None] | None = None
+
+    def times(self, step: int) -> int:
+        """How often in a row at this step."""
+        return self.repeats if isinstance(self.repeats, int) else self.repeats(step)
 
 
 class Game(Protocol):
     """One paper. A frozen dataclass of its players and symbols; nothing to inherit."""
 
     @staticmethod
-    def cast(body: Body) -> Mapping[str, Recipe | Input]:
-        """The fields that are built, not declared: recipes of the players, and priors."""
+    def cast(body: Body, settings: Mapping[str, Any]) -> Mapping[str, Recipe | Input]:
+        """The fields that are built, not declared: recipes of the players, and inputs. ``settings``: every symbol."""
         ...
 
     def updates(self) -> Sequence[Update]:

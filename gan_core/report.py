@@ -12,7 +12,18 @@ from typing import Any
 
 from gan_core import files
 
-HEADLINE = ("fid", "kid", "precision", "recall", "coverage", "recognised", "modes", "high_quality", "reverse_kl")
+HEADLINE = (
+    "fid",
+    "kid",
+    "precision",
+    "recall",
+    "coverage",
+    "recognised",
+    "label_accuracy",
+    "modes",
+    "high_quality",
+    "reverse_kl",
+)
 COLOURS = ("#3366cc", "#cc3344", "#2a9d5c", "#b8860b", "#7b3fa0", "#555555")
 
 
@@ -78,7 +89,7 @@ def summary(runs: Sequence[Facts], report: Path) -> str:
 
 def _telling(run: Facts) -> list[tuple[str, float]]:
     """The figure that says most beside FID."""
-    return [(k, run.headline[k]) for k in ("recognised", "modes") if k in run.headline]
+    return [(k, run.headline[k]) for k in ("recognised", "label_accuracy", "modes") if k in run.headline]
 
 
 STYLE = """

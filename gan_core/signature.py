@@ -68,6 +68,8 @@ class Recipe:
     """Of one sample: (C, H, W) for images, (D,) for points."""
     width: int
     inputs: tuple[Input, ...] = ()
+    projected: tuple[Input, ...] = ()
+    """Conditions that meet the features of a discriminator in an inner product (Miyato & Koyama 2018)."""
     outputs: int = 1
     norm: Literal["none", "batch"] = "none"
 
@@ -83,7 +85,7 @@ class Recipe:
 
     def encode(self, values: tuple[Tensor, ...]) -> Tensor:
         """All inputs side by side: (N, fed)."""
-        return torch.cat([i.encode(v) for i, v in zip(self.inputs, values, strict=True)], dim=1)
+        return side_by_side(self.inputs, values)
 
     def pinned(self, n: int, seed: int) -> dict[str, NDArray[Any]]:
         """The pinned latents that every artefact of this network is compared on."""
@@ -106,8 +108,13 @@ class Recipe:
     @staticmethod
     def from_json(value: dict[str, Any]) -> Recipe:
         """The inverse of ``to_json``."""
-        inputs = tuple(Input(**i) for i in value["inputs"])
-        return Recipe(**{**value, "shape": tuple(value["shape"]), "inputs": inputs})
+        named = {key: tuple(Input(**i) for i in value[key]) for key in ("inputs", "projected")}
+        return Recipe(**{**value, "shape": tuple(value["shape"]), **named})
+
+
+def side_by_side(inputs: tuple[Input, ...], values: tuple[Tensor, ...]) -> Tensor:
+    """Values of inputs, encoded, as columns of one matrix."""
+    return torch.cat([i.encode(v) for i, v in zip(inputs, values, strict=True)], dim=1)
 
 
 @dataclass(frozen=True)
@@ -118,16 +125,25 @@ class Body:
     width: int
     latent: int
     shape: tuple[int, ...]
+    classes: int = 0
 
     def prior(self, name: str = "z") -> Input:
         """The usual latent: N(0, I) of the declared size."""
         return Input(name, "normal", self.latent)
+
+    def label(self, name: str = "y") -> Input:
+        """The label of a sample, one of the data set's classes."""
+        return Input(name, "label", self.classes)
 
     def generator(self, *inputs: Input) -> Recipe:
         """A generator of this family: with batch normalisation for images, without any for points."""
         norm: Literal["none", "batch"] = "batch" if len(self.shape) == 3 else "none"
         return Recipe(f"{self.family}.generator", self.shape, self.width, inputs, norm=norm)
 
-    def discriminator(self, outputs: int = 1) -> Recipe:
-        """A discriminator or critic of this family: no normalisation, so per-sample gradients are per-sample."""
-        return Recipe(f"{self.family}.discriminator", self.shape, self.width, outputs=outputs)
+    def discriminator(self, *inputs: Input, projected: tuple[Input, ...] = (), outputs: int = 1) -> Recipe:
+        """A discriminator or critic of this family: no normalisation, so per-sample gradients are per-sample.
+
+        Conditions are ``inputs``, beside the sample, or ``projected`` onto its features.
+        """
+        name = f"{self.family}.discriminator"
+        return Recipe(name, self.shape, self.width, inputs, projected, outputs)

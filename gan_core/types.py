@@ -47,6 +47,6 @@ class Generator(Player, Protocol):
 
 
 class Discriminator(Player, Protocol):
-    """From samples to raw scores (N,)."""
+    """From samples, and conditions where it has any, to raw scores (N,)."""
 
-    def __call__(self, x: Sample) -> Score: ...
+    def __call__(self, x: Sample, *conditions: Tensor) -> Score: ...

@@ -17,8 +17,10 @@ def main(name: str, dataset: str) -> None:
     set_up(params.threads)
     data, generator = Prepared(paths.prepared(dataset)), artifact.load(paths.model(name) / "generator.safetensors")
     extractor = artifact.load(paths.extractor(dataset))
-    latents = [torch.from_numpy(v) for v in generator.recipe.pinned(evaluate.samples, evaluate.seed).values()]
-    fake = in_batches(generator.network, *latents)
+    pinned = generator.recipe.pinned(evaluate.samples, evaluate.seed)
+    latents = {name: torch.from_numpy(value) for name, value in pinned.items()}
+    asked = next((latents[i.name] for i in generator.recipe.inputs if i.prior == "label"), None)
+    fake = in_batches(generator.network, *latents.values())
     if data.is_image:  # what a user sees: 8 bits
         pixels = pictures.to_uint8(fake.numpy())
         fake = to_model(torch.from_numpy(pixels))
@@ -40,7 +42,7 @@ def main(name: str, dataset: str) -> None:
         "weights": f"EMA {generator.notes['ema_decay']}",
         "fid_of_training_data": floor,
     }
-    figures = dict(measure(reference, fake))
+    figures = dict(measure(reference, fake, asked))
     files.write_json(paths.report(name) / "metrics.json", {**figures, "protocol": protocol})
     files.write(paths.report(name) / "samples.png", picture)
 

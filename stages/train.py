@@ -38,7 +38,9 @@ def main(name: str) -> None:
         torch.manual_seed(fold(train.seed, "weights"))
         network = declared.network
         game = assemble(
-            declared.variant, Body(network.family, network.width, network.latent, data.shape), declared.settings
+            declared.variant,
+            Body(network.family, network.width, network.latent, data.shape, data.classes),
+            declared.settings,
         )
         plan = Plan(name, train.steps, train.seed, train.log_every, train.checkpoint_every)
         try:

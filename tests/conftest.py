@@ -20,6 +20,8 @@ from gan_core.assemble import assemble
 from gan_core.datasets.prepared import Batches, Prepared, prepare
 from gan_core.datasets.sources import read
 from gan_core.game import Game
+from gan_core.objectives.adversarial import OBJECTIVES
+from gan_core.objectives.f_divergence import DIVERGENCES
 from gan_core.signature import Body
 from gan_core.training.ema import recalibrate
 from gan_core.training.loop import play_step, start
@@ -44,17 +46,28 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return Prepared(folder)
 
 
-OPTIONS: list[tuple[str, dict[str, object]]] = [("gan", {"r1": 0.1}), ("gan", {"objective": "saturating"})]
+QUICK: dict[str, dict[str, object]] = {"wgan": {"warm_up": 2, "warm_up_critic_steps": 6}}
+"""What makes a paper's own values too slow to play in a test."""
+
+OPTIONS: list[tuple[str, dict[str, object]]] = [
+    ("gan", {"r1": 0.1}),
+    *(("gan", {"objective": name}) for name in OBJECTIVES),
+    ("gan", {"objective": "relativistic", "r1": 0.1, "r2": 0.1}),
+    *(("f_gan", {"divergence": name, "objective": "exact"}) for name in DIVERGENCES),
+    ("f_gan", {"divergence": "alpha", "alpha": 1.5, "r1": 0.1}),
+    ("cgan", {"conditioning": "projection"}),
+    ("cgan", {"matching_aware": True}),
+]
 """Games whose settings take another path than the paper's values do."""
 
 
 @pytest.fixture(
-    params=[(v, {}, f) for v in VARIANTS for f in FAMILIES] + [(v, s, "mlp") for v, s in OPTIONS],
+    params=[(v, QUICK.get(v, {}), f) for v in VARIANTS for f in FAMILIES] + [(v, s, "mlp") for v, s in OPTIONS],
     ids=lambda p: "-".join([p[0], p[2], *map(str, p[1].values())]),
 )
 def game(request: pytest.FixtureRequest, digits: Prepared) -> Game:
     variant, settings, family = request.param
-    return assemble(variant, Body(family, 16, 8, digits.shape), settings)
+    return assemble(variant, Body(family, 16, 8, digits.shape, digits.classes), settings)
 
 
 @pytest.fixture(scope="session", params=FAMILIES)
@@ -62,7 +75,7 @@ def trained(request: pytest.FixtureRequest, digits: Prepared, tmp_path_factory: 
     """A generator after 40 steps, as the pipeline saves it."""
     set_up(2)
     torch.manual_seed(1)
-    run = start(assemble("gan", Body(request.param, 16, 8, digits.shape), {}), 0.9)
+    run = start(assemble("gan", Body(request.param, 16, 8, digits.shape, digits.classes), {}), 0.9)
     batches = Batches(digits, 64, 0, 0.05)
     for run.step in range(40):
         play_step(run, batches.at, 0)
@@ -138,6 +151,12 @@ SMALL: dict[str, object] = {
             "variant": "wgan_gp",
             "dataset": "ring",
             "network": {"family": "mlp", "width": 32, "latent": 4},
+            "train": {"steps": 20},
+        },
+        "cgan": {
+            "variant": "cgan",
+            "dataset": "digits",
+            "network": {"family": "mlp", "width": 16, "latent": 8},
             "train": {"steps": 20},
         },
     },

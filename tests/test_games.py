@@ -81,7 +81,7 @@ def test_a_run_is_a_function_of_its_seed(digits: Prepared, tmp_path: Path, game:
 
 def test_gan_adds_r1_times_gamma(digits: Prepared) -> None:
     """For v(x) = <w, x> the term is gamma |w|^2 / 2, and it is the only one that gamma adds."""
-    game = assemble("gan", Body("mlp", 8, 4, digits.shape), {"r1": 0.3})
+    game = assemble("gan", Body("mlp", 8, 4, digits.shape, digits.classes), {"r1": 0.3})
     w = torch.randn(64)
 
     class Linear(torch.nn.Module):
@@ -127,7 +127,7 @@ def test_a_run_cut_anywhere_ends_in_the_same_bits(game: Game, digits: Prepared, 
 @pytest.mark.parametrize("forgotten", ["player", "average", "optimizer"])
 def test_each_part_of_the_state_is_needed(digits: Prepared, tmp_path: Path, forgotten: str) -> None:
     """Forget one part when resuming, and the end differs: the state holds nothing idle."""
-    game = assemble("gan", Body("mlp", 16, 8, digits.shape), {})
+    game = assemble("gan", Body("mlp", 16, 8, digits.shape, digits.classes), {})
 
     def end(steps: int, state: State, forget: bool) -> dict[str, torch.Tensor]:
         run = start(copy.deepcopy(game), 0.9)
@@ -213,3 +213,83 @@ def test_every_game_plays_on_a_gpu_and_repeats(game: Game, digits: Prepared) -> 
             run.step += 1
         ends.append(weights(run.game))
     assert all(torch.equal(ends[0][k], ends[1][k]) for k in ends[0])
+
+
+def test_the_gan_row_of_f_gan_is_the_gan(digits: Prepared) -> None:
+    """Papers that coincide must coincide: the same networks after 5 steps (the soft clip is far away).
+
+    Compared by what they compute: weights without a gradient, such as a bias before batch normalisation, drift with
+    rounding under Adam, and change nothing.
+    """
+    ends = []
+    z = torch.randn(64, 8)
+    for variant, settings in (("gan", {}), ("f_gan", {"divergence": "gan", "clip": 1e6})):
+        torch.manual_seed(0)
+        run = start(assemble(variant, Body("mlp", 16, 8, digits.shape, digits.classes), settings), 0.9)
+        for _ in range(5):
+            play_step(run, Batches(digits, 16, 0).at, 0)
+            run.step += 1
+        with torch.no_grad():
+            fake = run.game.generator(z)
+            ends.append((fake, run.game.discriminator(fake)))
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(*ends, strict=True))
+
+
+@pytest.mark.parametrize("clip", [0.01, 0.05])
+def test_wgan_clips_after_the_step(digits: Prepared, clip: float) -> None:
+    """Whatever the critic's step did, the generator meets weights within [-c, c]: clipping before it would not do."""
+    game = assemble("wgan", Body("mlp", 16, 8, digits.shape, digits.classes), {"clip": clip, "learning_rate": 0.1})
+    run = start(game, 0.9)
+    critic, generator = game.updates()
+    run.optimizers[0].param_groups[0]["lr"] = 0.1
+    descend(critic, run.optimizers[0], Batches(digits, 16, 0).at(0))
+    largest = max(p.abs().max().item() for p in critic.players[0].parameters())
+    assert largest == pytest.approx(clip), "moved to the bound, and not beyond"
+    assert generator.project is None
+
+
+def test_wgan_trains_its_critic_longer_when_it_must() -> None:
+    game = assemble("wgan", Body("mlp", 8, 4, (2,)), {})
+    times = [game.updates()[0].times(step) for step in (0, 24, 25, 26, 499, 500, 501, 1000)]
+    assert times == [100, 100, 5, 5, 5, 100, 5, 100]
+    never = assemble("wgan", Body("mlp", 8, 4, (2,)), {"warm_up": 0})
+    assert {never.updates()[0].times(step) for step in range(1001)} == {5}
+
+
+@pytest.mark.parametrize("settings", [{"conditioning": "concat"}, {"conditioning": "projection"}], ids=str)
+@pytest.mark.parametrize("family", ["mlp", "dcgan"])
+def test_a_conditional_discriminator_sees_its_label(digits: Prepared, settings: dict[str, str], family: str) -> None:
+    """Without it the game is unconditional whatever the generator is told."""
+    game = assemble("cgan", Body(family, 16, 8, digits.shape, digits.classes), settings)
+    batch = Batches(digits, 32, 0).at(0)
+    other = (batch.y + 1) % 10
+    assert (game.discriminator(batch.x, batch.y) - game.discriminator(batch.x, other)).abs().min() > 1e-6
+    z = game.z.sample(32)
+    assert (game.generator(z, batch.y) - game.generator(z, other)).abs().mean() > 1e-4
+
+
+def test_a_conditional_game_judges_a_fake_with_the_label_it_was_drawn_for(digits: Prepared) -> None:
+    game = assemble("cgan", Body("mlp", 16, 8, digits.shape, digits.classes), {"matching_aware": True})
+    batch = Batches(digits, 32, 0).at(0)
+    asked: list[torch.Tensor] = []
+    judged: list[tuple[bool, torch.Tensor]] = []
+
+    class Told(torch.nn.Module):
+        def forward(self, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            asked.append(y)
+            return torch.full((len(z), 1, 8, 8), 7.0)
+
+    class Judge(torch.nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            judged.append((bool((x == 7).all()), y))
+            return torch.zeros(len(x))
+
+    game = type(game)(**{**vars(game), "generator": Told(), "discriminator": Judge()})
+    for update in game.updates():
+        update.loss(batch)
+    fakes = [y for is_fake, y in judged if is_fake]
+    assert len(fakes) == 2
+    assert all(torch.equal(a, f) for a, f in zip(asked, fakes, strict=True))
+    reals = [y for is_fake, y in judged if not is_fake]
+    assert torch.equal(reals[0], batch.y), "the real marginal, and each with its own"
+    assert not (reals[1] == batch.y).any(), "the mismatched real samples are all mismatched"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gan_core.metrics.distances import frechet, kernel, prdc
 from gan_core.metrics.modes import mode_coverage
-from gan_core.metrics.recognition import recognition
+from gan_core.metrics.recognition import label_accuracy, recognition
 
 
 def exactly(
@@ -93,6 +93,10 @@ def test_coverage_of_a_collapse(rng) -> None:
     p = np.array([0.995, 0.005])
     assert found["reverse_kl"] == pytest.approx((p * np.log(p * 4)).sum())
     assert mode_coverage(points + 9, centres, 0.05)["high_quality"] == 0
+
+
+def test_label_accuracy() -> None:
+    assert label_accuracy(np.eye(4), np.array([0, 1, 2, 0])) == 0.75
 
 
 def test_recognition() -> None:

@@ -20,7 +20,7 @@ def test_a_generator_draws_what_a_discriminator_reads(family: str, size: tuple[i
     assert x.shape == (3, channels, *size)
     assert x.abs().max() <= 1
     assert build(body.discriminator())(x).shape == (3,)
-    assert build(body.discriminator(7))(x).shape == (3, 7)
+    assert build(body.discriminator(outputs=7))(x).shape == (3, 7)
 
 
 def test_points() -> None:

@@ -110,3 +110,33 @@ def test_dirac_gan(penalised: bool) -> None:
         theta, psi = theta - 0.1 * dt.item(), psi - 0.1 * dp.item()
     radius = math.hypot(theta, psi)
     assert radius < 1e-6 if penalised else radius > 1.4
+
+
+def test_least_squares_optimum() -> None:
+    """For fixed p and q the best v is p / (p + q) (Mao et al. 2017, eq. 4 with a = 0, b = 1)."""
+    p, q = torch.tensor([0.1, 0.4, 0.5]), torch.tensor([0.3, 0.3, 0.4])
+    v = (p / (p + q)).requires_grad_()
+    loss = (p * (v - 1).square()).sum() / 2 + (q * v.square()).sum() / 2
+    assert torch.autograd.grad(loss, v)[0].abs().max() < 1e-7
+    terms = adversarial.discriminator_least_squares(torch.tensor([3.0]), torch.tensor([2.0]))
+    assert (terms["real"], terms["fake"]) == (2.0, 2.0)
+    assert adversarial.generator_least_squares(torch.tensor([1.0, 3.0]))["generator"] == 1.0
+
+
+def test_hinge_lets_go_beyond_the_margin() -> None:
+    v = torch.tensor([2.0, 0.5], requires_grad=True)
+    sum(adversarial.discriminator_hinge(v, -v).values()).backward()
+    assert v.grad.tolist() == [0, -1.0]
+
+
+def test_relativistic_looks_at_differences_only() -> None:
+    real, fake = torch.randn(9), torch.randn(9)
+    d, g = adversarial.discriminator_relativistic, adversarial.generator_relativistic
+    assert torch.allclose(d(real, fake)["discriminator"], d(real + 5, fake + 5)["discriminator"])
+    assert torch.allclose(g(fake, real)["generator"], d(fake, real)["discriminator"]), "the same game, roles exchanged"
+    assert d(real, real)["discriminator"].item() == pytest.approx(LOG2)
+
+
+def test_r2_is_r1_on_the_other_side() -> None:
+    critic = Linear(6, 3.0)
+    assert penalties.r2(critic, torch.randn(5, 6)).item() == pytest.approx(4.5)

@@ -43,6 +43,9 @@ def test_a_stage_depends_on_the_files_it_runs_and_no_others(stage: str) -> None:
     runs = closure.closure(ROOT / "stages" / f"{stage}.py")
     inside = {f for f in runs if any(f.startswith(f"{folder}/") for folder in wider)}
     rows = {"gan_core/networks/classifier.py"}  # behind the table, in use wherever the extractor is
+    if any("${item.network.family}" in pattern for pattern in wider):
+        rows |= {"gan_core/networks/head.py"}  # behind the rows
+        assert rows <= named | {"gan_core/networks/classifier.py"}
     assert runs - inside - named == set(), "not listed in dvc.yaml"
     assert named - runs - rows == set(), "listed in dvc.yaml, but not run"
     assert ("gan_core/networks/classifier.py" in named) == ("data/extractors" in json.dumps(STAGES[stage]))
@@ -102,8 +105,7 @@ def test_a_second_repro_changes_nothing_and_git_sees_nothing_new(built: Workspac
     assert set(changed) - {"M", "??"} <= {
         "params.yaml",
         "dvc.lock",
-        "reports/gan/metrics.json",
-        "reports/wgan_gp/metrics.json",
+        *(f"reports/{run}/metrics.json" for run in ("gan", "wgan_gp", "cgan")),
     }
 
 
@@ -113,6 +115,8 @@ def test_figures_carry_their_protocol(built: Workspace) -> None:
     assert metrics["protocol"]["fake_count"] == 600
     extractor = built.folder / "data/extractors/digits.safetensors"
     assert metrics["protocol"]["extractor_sha256"] == files.file_digest(extractor)
+    assert 0 <= files.read_json(built.folder / "reports/cgan/metrics.json")["label_accuracy"] <= 1
+    assert "label_accuracy" not in metrics
     ring = files.read_json(built.folder / "reports/wgan_gp/metrics.json")
     assert ring["modes_of"] == 8
     shown = built.run("dvc", "metrics", "show").stdout
@@ -242,7 +246,7 @@ def test_exporting_differently_trains_nothing_again(built: Workspace, tmp_path: 
     made = copy_of(built, tmp_path)
     made.declare({"export.opset": 19})
     would = re.findall(r"Running stage '([^']+)'", made.run("dvc", "repro", "--dry").stdout)
-    assert sorted(would) == ["export@gan", "export@wgan_gp"]
+    assert sorted(would) == ["export@cgan", "export@gan", "export@wgan_gp"]
 
 
 def copy_of(built: Workspace, folder: Path) -> Workspace:
@@ -268,7 +272,7 @@ def test_the_last_good_export_outlives_a_refusal(built: Workspace, tmp_path: Pat
 
 
 BAD = [
-    (["python", "-m", "stages.train", "gna"], 2, "declares no run 'gna', only gan, wgan_gp; did you mean gan?"),
+    (["python", "-m", "stages.train", "gna"], 2, "declares no run 'gna', only gan, wgan_gp, cgan; did you mean gan?"),
     (["python", "-m", "stages.prepare", "mnits"], 2, "declares no data set 'mnits', only digits, ring"),
     (["python", "-m", "stages.evaluate", "gan", "digits"], 3, "data/prepared/digits holds no prepared data set"),
     (["python", "-m", "stages.export", "gan", "digits"], 3, "run `dvc repro`"),

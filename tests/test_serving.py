@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
+from tritonclient.utils import np_to_triton_dtype
 
 from gan_core import files
 from gan_core.errors import DataError, EnvironmentFailure
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.skipif(not TRITON.is_dir(), reason="the server's enviro
 
 @pytest.fixture(scope="module")
 def repositories(built: Workspace) -> list[Path]:
-    return [built.folder / "exported" / run / "model_repository" for run in ("gan", "wgan_gp")]
+    return [built.folder / "exported" / run / "model_repository" for run in ("gan", "wgan_gp", "cgan")]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,13 @@ def recipe_of(repository: Path) -> Recipe:
 
 
 def test_all_models_are_found(repositories: list[Path]) -> None:
-    assert server.models(repositories) == ["gan_generator", "gan_generator_uint8", "wgan_gp_generator"]
+    assert server.models(repositories) == [
+        "cgan_generator",
+        "cgan_generator_uint8",
+        "gan_generator",
+        "gan_generator_uint8",
+        "wgan_gp_generator",
+    ]
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
@@ -63,8 +70,9 @@ def test_the_server_draws_what_onnx_runtime_draws(repositories, ports, protocol:
             for path in sorted(repository.glob("*/1/model.onnx")):
                 asked = []
                 for name, value in pinned.items():
-                    asked.append(module.InferInput(name, value.shape, "FP32"))
-                    asked[-1].set_data_from_numpy(value)
+                    sent = value[:, None] if value.ndim == 1 else value  # a label is one element on the wire
+                    asked.append(module.InferInput(name, sent.shape, np_to_triton_dtype(sent.dtype)))
+                    asked[-1].set_data_from_numpy(sent)
                 got = client.infer(path.parts[-3], asked).as_numpy(recipe.output)
                 expected = onnx_runner(path.read_bytes(), 1)(pinned)
                 assert got.shape == expected.shape
@@ -163,7 +171,10 @@ def test_serve_for_a_person(built: Workspace, how: signal.Signals, code: int) ->
     with subprocess.Popen(
         command, cwd=built.folder, env=built.environment, stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout.readline() == "serving gan_generator, gan_generator_uint8, wgan_gp_generator\n"
+        assert (
+            process.stdout.readline()
+            == "serving cgan_generator, cgan_generator_uint8, gan_generator, gan_generator_uint8, wgan_gp_generator\n"
+        )
         assert f":{chosen.http}" in process.stdout.readline()
         good = {"name": "z", "shape": [1, 16], "datatype": "FP32", "data": [0.0] * 16}
         post(chosen, json.dumps({"inputs": [good]}).encode())

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gan_core.metrics.distances import Features, frechet, kernel, prdc
 from gan_core.metrics.modes import mode_coverage
-from gan_core.metrics.recognition import recognition
+from gan_core.metrics.recognition import label_accuracy, recognition
 from gan_core.types import Sample
 
 BATCH = 256
@@ -55,15 +55,21 @@ def prdc_count(real: int, fake: int) -> int:
     return min(real, fake, PRDC_LIMIT)
 
 
-def measure(reference: Reference, fake: Sample) -> Iterator[tuple[str, float]]:
-    """Every measure that applies: FID, KID, PRDC always; recognition with classes; modes with a known mixture."""
+def measure(reference: Reference, fake: Sample, asked: Tensor | None = None) -> Iterator[tuple[str, float]]:
+    """Every measure that applies; ``asked`` are the labels the samples were drawn for, where they were.
+
+    FID, KID and PRDC always; recognition with classes; modes with a known mixture.
+    """
     found = features(reference.extractor, fake)
     yield "fid", frechet(reference.real, found)
     yield "kid", kernel(reference.real, found)
     n = prdc_count(len(reference.real), len(found))
     yield from prdc(reference.real[:n], found[:n], NEIGHBOURS).items()
     if isinstance(getattr(reference.extractor, "head", None), nn.Module):
-        yield from recognition(in_batches(reference.extractor, fake).double().numpy()).items()
+        logits = in_batches(reference.extractor, fake).double().numpy()
+        yield from recognition(logits).items()
+        if asked is not None:
+            yield "label_accuracy", label_accuracy(logits, asked.numpy())
     if truth := reference.index.get("mixture"):
         points = fake.double().numpy()
         yield from mode_coverage(points, np.array(truth["centres"]), truth["std"]).items()

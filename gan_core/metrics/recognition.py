@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 SURE = 0.9
 
 
+def label_accuracy(logits: NDArray[np.float64], asked: NDArray[np.int64]) -> float:
+    """The share of samples taken for the class that was asked for."""
+    return float((logits.argmax(1) == asked).mean())
+
+
 def recognition(logits: NDArray[np.float64]) -> dict[str, float]:
     """Of logits (N, classes): the share recognised (p >= 0.9), classes seen, and how evenly (1 is uniform).
 

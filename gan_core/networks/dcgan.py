@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 
+import torch
 from torch import Tensor, nn
 
 from gan_core.errors import InputError
+from gan_core.networks.head import Head
 from gan_core.signature import Recipe
 from gan_core.types import Sample, Score
 
@@ -61,20 +63,32 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """(conv 4x4 stride 2, LeakyReLU 0.2) down to half the smallest picture, then linear. No normalisation."""
+    """(conv 4x4 stride 2, LeakyReLU 0.2) down to half the smallest picture, then the head. No normalisation.
+
+    Conditions stand beside the sample as planes of one value.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        sizes = [recipe.shape[0], *channels(recipe)]
+        sizes = [recipe.shape[0] + recipe.fed, *channels(recipe)]
         scale = 2 ** (len(sizes) - 1)
         layers: list[nn.Module] = []
         for fan_in, fan_out in itertools.pairwise(sizes):
             layers += [nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        flat = sizes[-1] * (recipe.shape[1] // scale) * (recipe.shape[2] // scale)
-        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, recipe.outputs))
+        self.body = nn.Sequential(*layers, nn.Flatten())
+        self.head = Head(recipe, sizes[-1] * (recipe.shape[1] // scale) * (recipe.shape[2] // scale))
 
-    def forward(self, x: Sample) -> Score:
-        """(N, C, H, W) to (N,), or to (N, outputs) where more than one is asked for."""
-        v: Tensor = self.body(x)
-        return v.squeeze(1)
+    def features(self, x: Sample, *conditions: Tensor) -> Tensor:
+        """(N, C, H, W) and conditions to (N, features)."""
+        if self.recipe.inputs:
+            planes = self.recipe.encode(conditions)[:, :, None, None].expand(-1, -1, *x.shape[2:])
+            x = torch.cat([x, planes], 1)
+        h: Tensor = self.body(x)
+        return h
+
+    def forward(self, x: Sample, *conditions: Tensor) -> Score:
+        """(N, C, H, W) and conditions to (N,), or to (N, outputs) where more than one is asked for."""
+        beside = len(self.recipe.inputs)
+        v: Score = self.head(self.features(x, *conditions[:beside]), *conditions[beside:])
+        return v

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 
+import torch
 from torch import Tensor, nn
 
+from gan_core.networks.head import Head
 from gan_core.signature import Recipe
 from gan_core.types import Sample, Score
 
@@ -35,18 +37,26 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Linear, LeakyReLU(0.2) three times, then a linear layer."""
+    """Linear, LeakyReLU(0.2) three times, then the head. Conditions stand beside the sample."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        sizes = [recipe.size, *[recipe.width] * HIDDEN]
-        layers: list[nn.Module] = [nn.Flatten()]
+        sizes = [recipe.size + recipe.fed, *[recipe.width] * HIDDEN]
+        layers: list[nn.Module] = []
         for fan_in, fan_out in itertools.pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.LeakyReLU(0.2)]
-        self.body = nn.Sequential(*layers, nn.Linear(recipe.width, recipe.outputs))
+        self.body = nn.Sequential(*layers)
+        self.head = Head(recipe, recipe.width)
 
-    def forward(self, x: Sample) -> Score:
-        """(N, *shape) to (N,), or to (N, outputs) where more than one is asked for."""
-        v: Tensor = self.body(x)
-        return v.squeeze(1)
+    def features(self, x: Sample, *conditions: Tensor) -> Tensor:
+        """(N, *shape) and conditions to (N, width)."""
+        x = x.flatten(1)
+        h: Tensor = self.body(torch.cat([x, self.recipe.encode(conditions)], 1) if self.recipe.inputs else x)
+        return h
+
+    def forward(self, x: Sample, *conditions: Tensor) -> Score:
+        """(N, *shape) and conditions to (N,), or to (N, outputs) where more than one is asked for."""
+        beside = len(self.recipe.inputs)
+        v: Score = self.head(self.features(x, *conditions[:beside]), *conditions[beside:])
+        return v

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch.nn.functional import softplus
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch.nn.functional import relu, softplus
 
 from gan_core.types import Score, Terms
 
@@ -25,6 +28,31 @@ def generator_non_saturating(fake: Score) -> Terms:
     return {"generator": softplus(-fake).mean()}
 
 
+def discriminator_least_squares(real: Score, fake: Score) -> Terms:
+    """1/2 E (v(x) - 1)^2 + 1/2 E v(G(z))^2. LSGAN, Mao et al. 2017, eq. 9 (targets 0 and 1)."""
+    return {"real": (real - 1).square().mean() / 2, "fake": fake.square().mean() / 2}
+
+
+def generator_least_squares(fake: Score) -> Terms:
+    """1/2 E (v(G(z)) - 1)^2. LSGAN, Mao et al. 2017, eq. 9."""
+    return {"generator": (fake - 1).square().mean() / 2}
+
+
+def discriminator_hinge(real: Score, fake: Score) -> Terms:
+    """E max(0, 1 - v(x)) + E max(0, 1 + v(G(z))). Lim & Ye 2017; Miyato et al. 2018, eq. 16."""
+    return {"real": relu(1 - real).mean(), "fake": relu(1 + fake).mean()}
+
+
+def discriminator_relativistic(real: Score, fake: Score) -> Terms:
+    """-E log sigmoid(v(x) - v(G(z))) over pairs. Jolicoeur-Martineau 2019; R3GAN, Huang et al. 2024, eq. 2."""
+    return {"discriminator": softplus(fake - real).mean()}
+
+
+def generator_relativistic(fake: Score, real: Score) -> Terms:
+    """-E log sigmoid(v(G(z)) - v(x)) over pairs: the discriminator's objective with the roles exchanged."""
+    return {"generator": softplus(real - fake).mean()}
+
+
 def critic(real: Score, fake: Score) -> Terms:
     """E v(G(z)) - E v(x), the negative of the estimated distance. Arjovsky et al. 2017, Algorithm 1."""
     return {"critic": fake.mean() - real.mean()}
@@ -33,3 +61,21 @@ def critic(real: Score, fake: Score) -> Terms:
 def generator_wasserstein(fake: Score) -> Terms:
     """-E v(G(z)). Arjovsky et al. 2017, Algorithm 1."""
     return {"generator": -fake.mean()}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What both sides of a game minimise. ``paired``: the generator's side looks at the real scores too."""
+
+    discriminator: Callable[[Score, Score], Terms]
+    generator: Callable[..., Terms]
+    paired: bool = False
+
+
+OBJECTIVES = {
+    "non_saturating": Objective(discriminator, generator_non_saturating),
+    "saturating": Objective(discriminator, generator_saturating),
+    "least_squares": Objective(discriminator_least_squares, generator_least_squares),
+    "hinge": Objective(discriminator_hinge, generator_wasserstein),
+    "relativistic": Objective(discriminator_relativistic, generator_relativistic, paired=True),
+}

@@ -29,3 +29,8 @@ def gradient_penalty(critic: Discriminator, real: Sample, fake: Sample) -> Tenso
 def r1(discriminator: Discriminator, real: Sample) -> Tensor:
     """1/2 E ||grad v(x)||^2 on real samples. Mescheder et al. 2018, eq. 9, without its factor gamma."""
     return squared_gradient_norm(discriminator, real).mean() / 2
+
+
+def r2(discriminator: Discriminator, fake: Sample) -> Tensor:
+    """1/2 E ||grad v(G(z))||^2 on generated samples. Mescheder et al. 2018, eq. 10, without its factor gamma."""
+    return squared_gradient_norm(discriminator, fake).mean() / 2

@@ -43,6 +43,8 @@ class Run:
     averages: dict[str, Average]
     optimizers: list[torch.optim.Optimizer]
     step: int = 0
+    drawn: int = 0
+    """Batches used so far."""
     history: list[Row] = field(default_factory=list)
     window: dict[str, Tensor] = field(default_factory=dict)
     """Sums of the terms since the last logged row."""
@@ -57,11 +59,11 @@ class Run:
     def state(self) -> dict[str, Any]:
         """Everything a resumed run needs to go on as if nothing had happened."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        return {"step": self.step, "history": self.history, "window": self.window, "parts": parts}
+        return {"step": self.step, "drawn": self.drawn, "history": self.history, "window": self.window, "parts": parts}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        self.step, self.history, self.window = state["step"], state["history"], state["window"]
+        self.step, self.drawn, self.history, self.window = (state[k] for k in ("step", "drawn", "history", "window"))
         for name, part in self._parts().items():
             part.load_state_dict(state["parts"][name])
 
@@ -116,16 +118,15 @@ def play_step(run: Run, batch_at: Callable[[int], Batch], seed: int) -> Terms:
     """One pass over the algorithm box. All randomness is a function of (seed, step, update, repeat)."""
     updates = run.game.updates()
     everyone = list(players(run.game).values())
-    drawn = run.step * sum(update.repeats for update in updates)
     terms: Terms = {}
     for k, (update, optimizer) in enumerate(zip(updates, run.optimizers, strict=True)):
         moving = {id(player) for player in update.players}
         for network in everyone:
             network.requires_grad_(id(network) in moving)
-        for repeat in range(update.repeats):
+        for repeat in range(update.times(run.step)):
             torch.manual_seed(fold(seed, run.step, k, repeat))
-            terms |= descend(update, optimizer, batch_at(drawn))
-            drawn += 1
+            terms |= descend(update, optimizer, batch_at(run.drawn))
+            run.drawn += 1
     return terms
 
 

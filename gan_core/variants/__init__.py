@@ -6,9 +6,12 @@ This file holds the table and nothing else: a new row changes no other run, so t
 from __future__ import annotations
 
 from gan_core.game import Game
-from gan_core.variants import gan, wgan_gp
+from gan_core.variants import cgan, f_gan, gan, wgan, wgan_gp
 
 VARIANTS: dict[str, type[Game]] = {
+    "cgan": cgan.CGan,
+    "f_gan": f_gan.FGan,
     "gan": gan.Gan,
+    "wgan": wgan.Wgan,
     "wgan_gp": wgan_gp.WganGp,
 }

@@ -4,49 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from gan_core.bounds import Fraction
 from gan_core.game import Optimizer, Update
-from gan_core.objectives import adversarial, penalties
+from gan_core.objectives import penalties
+from gan_core.objectives.adversarial import OBJECTIVES
 from gan_core.signature import Body, Input, Recipe
 from gan_core.types import Batch, Discriminator, Generator, Player, Terms
 
 
 @dataclass(frozen=True)
 class Gan:
-    """Algorithm 1 with k = 1. ``r1`` is the gradient penalty of Mescheder et al. 2018 (0: the paper's own game)."""
+    """Algorithm 1 with k = 1. The other objectives, and the penalties of Mescheder et al. 2018, are options.
+
+    ``relativistic`` with ``r1`` and ``r2`` is the game of R3GAN (Huang et al. 2024).
+    """
 
     generator: Generator
     discriminator: Discriminator
     z: Input
-    objective: Literal["non_saturating", "saturating"] = "non_saturating"
-    r1: NonNegativeFloat = 0.0  # gamma
+    objective: Literal["non_saturating", "saturating", "least_squares", "hinge", "relativistic"] = "non_saturating"
+    r1: NonNegativeFloat = 0.0  # gamma, on real samples
+    r2: NonNegativeFloat = 0.0  # gamma, on generated samples
     learning_rate: PositiveFloat = 2e-4
     beta1: Fraction = 0.5
     beta2: Fraction = 0.999
 
     @staticmethod
-    def cast(body: Body) -> Mapping[str, Recipe | Input]:
+    def cast(body: Body, settings: Mapping[str, Any]) -> Mapping[str, Recipe | Input]:
         z = body.prior()
         return {"generator": body.generator(z), "discriminator": body.discriminator(), "z": z}
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         """Algorithm 1, inner loop: ascend E log D(x) + E log(1 - D(G(z)))."""
         fake = self.generator(self.z.sample(len(batch), batch.x.device))
-        terms = adversarial.discriminator(self.discriminator(batch.x), self.discriminator(fake))
+        terms = OBJECTIVES[self.objective].discriminator(self.discriminator(batch.x), self.discriminator(fake))
         if self.r1:
             terms["r1"] = self.r1 * penalties.r1(self.discriminator, batch.x)
+        if self.r2:
+            terms["r2"] = self.r2 * penalties.r2(self.discriminator, fake)
         return terms
 
     def generator_loss(self, batch: Batch) -> Terms:
         """Algorithm 1, outer loop, with fresh noise: eq. 1, or the non-saturating form of section 3."""
+        objective = OBJECTIVES[self.objective]
         fake = self.discriminator(self.generator(self.z.sample(len(batch), batch.x.device)))
-        if self.objective == "saturating":
-            return adversarial.generator_saturating(fake)
-        return adversarial.generator_non_saturating(fake)
+        return objective.generator(fake, self.discriminator(batch.x)) if objective.paired else objective.generator(fake)
 
     def updates(self) -> Sequence[Update]:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -28,7 +29,7 @@ class WganGp:
     beta2: Fraction = 0.9
 
     @staticmethod
-    def cast(body: Body) -> Mapping[str, Recipe | Input]:
+    def cast(body: Body, settings: Mapping[str, Any]) -> Mapping[str, Recipe | Input]:
         z = body.prior()
         return {"generator": body.generator(z), "critic": body.discriminator(), "z": z}
 
