@@ -14,6 +14,8 @@ import torch
 from gan_core import files
 
 ROOT = Path(__file__).parents[2]
+SHARED = ("build", "head")
+"""Files beside the papers and networks that are no rows of a table."""
 
 
 def code_digests(rows: Collection[str]) -> dict[str, str]:
@@ -41,7 +43,7 @@ def facts(declared: dict[str, Any], data_sha256: str, device: str, rows: Collect
     return {
         **{f"params.{k}": v for k, v in flatten(declared)},
         "data": data_sha256,
-        **{f"code.{k}": v for k, v in code_digests((*rows, "build")).items()},
+        **{f"code.{k}": v for k, v in code_digests((*rows, *SHARED)).items()},
         **context,
     }
 
