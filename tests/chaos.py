@@ -68,8 +68,7 @@ def finish(workspace: Workspace) -> None:
 def trial(template: Path, folder: Path, choose: random.Random, length: float) -> tuple[str, list[str]]:
     """One trial: the digest at the end, and what was killed when."""
     shutil.copytree(template, folder, symlinks=True)
-    workspace = Workspace.__new__(Workspace)
-    workspace.folder = folder
+    workspace = Workspace.at(folder)
     kills = []
     for _ in range(choose.choice([1, 1, 2])):
         process = workspace.start("dvc", "repro", *(f"train@{run}" for run in RUNS))
@@ -103,8 +102,7 @@ def main() -> None:
         template.declare(SMALL | {"runs": RUNS})
         if template.run("dvc", "repro", "prepare@digits").returncode:
             raise SystemExit("preparing the data failed")
-        whole = Workspace.__new__(Workspace)
-        whole.folder = Path(scratch) / "whole"
+        whole = Workspace.at(Path(scratch) / "whole")
         shutil.copytree(template.folder, whole.folder, symlinks=True)
         begun = time.monotonic()
         finish(whole)

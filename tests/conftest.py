@@ -109,6 +109,13 @@ class Workspace:
         self.git("add", "-A")
         self.git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "start")
 
+    @classmethod
+    def at(cls, folder: Path) -> Workspace:
+        """The workspace that a folder holds already."""
+        made = cls.__new__(cls)
+        made.folder = folder
+        return made
+
     def git(self, *arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=self.folder, capture_output=True, text=True, check=True).stdout
 

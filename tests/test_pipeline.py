@@ -251,9 +251,7 @@ def test_exporting_differently_trains_nothing_again(built: Workspace, tmp_path: 
 
 def copy_of(built: Workspace, folder: Path) -> Workspace:
     shutil.copytree(built.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".venv*"))
-    made = Workspace.__new__(Workspace)
-    made.folder = folder
-    return made
+    return Workspace.at(folder)
 
 
 def test_the_last_good_export_outlives_a_refusal(built: Workspace, tmp_path: Path) -> None:

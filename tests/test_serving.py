@@ -126,7 +126,7 @@ def test_a_body_that_is_no_json(ports) -> None:
 
 
 def post(ports: server.Ports, body: bytes) -> bytes:
-    request = urllib.request.Request(server.infer_url(ports.http, "gan_generator"), body)
+    request = urllib.request.Request(f"http://127.0.0.1:{ports.http}/v2/models/gan_generator/infer", body)
     with urllib.request.urlopen(request, timeout=20) as answer:
         return bytes(answer.read())
 

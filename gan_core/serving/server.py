@@ -187,8 +187,3 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def models(repositories: Sequence[Path]) -> list[str]:
     """The names of all models."""
     return sorted(p.parent.name for repository in repositories for p in repository.glob("*/config.pbtxt"))
-
-
-def infer_url(port: int, model: str) -> str:
-    """Where to POST a request (KServe v2)."""
-    return f"http://127.0.0.1:{port}/v2/models/{model}/infer"
