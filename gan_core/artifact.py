@@ -67,3 +67,15 @@ def load(path: Path) -> Artifact:
     network = build(recipe)
     network.load_state_dict(tensors)
     return Artifact(network.eval().requires_grad_(False), recipe, notes, files.file_digest(path))
+
+
+def load_roles(folder: Path) -> dict[str, Artifact]:
+    """Every network of a trained run, by role.
+
+    Raises:
+        DataError: there is none, or one of them cannot be read.
+    """
+    found = sorted(folder.glob("*.safetensors"))
+    if not found:
+        raise DataError(f"{folder} holds no trained network; run `dvc repro train@{folder.name}`")
+    return {path.stem: load(path) for path in found}

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from math import fsum, inf, isclose
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -19,8 +20,18 @@ import pydantic
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from gan_core import bounds
 from gan_core.bounds import Fraction, Seed, Share
@@ -61,16 +72,107 @@ class Grid:
     heldout: Share
 
 
-Dataset = Digits | Ring | Grid
+@dataclass(frozen=True, config=STRICT)
+class Mixture:
+    """A mixture of Gaussians on the line; component k has the k-th weight, mean and standard deviation."""
+
+    source: Literal["mixture"]
+    weights: Annotated[list[PositiveFloat], Field(min_length=1)]
+    means: list[float]
+    stds: list[PositiveFloat]
+    count: PositiveInt
+    seed: Seed
+    heldout: Share
+
+    @field_validator("weights")
+    @classmethod
+    def _all_of_it(cls, weights: list[float]) -> list[float]:
+        if not isclose(total := fsum(weights), 1, abs_tol=1e-9):
+            raise PydanticCustomError("sum", "must sum to 1, not to {total}", {"total": f"{total:g}"})
+        return weights
+
+    @field_validator("means", "stds")
+    @classmethod
+    def _one_a_component(cls, values: list[float], info: ValidationInfo) -> list[float]:
+        if len(values) != (components := len(info.data.get("weights", values))):
+            raise PydanticCustomError(
+                "length", "must hold one number a weight, {components}", {"components": components}
+            )
+        return values
+
+
+@dataclass(frozen=True, config=STRICT)
+class Line:
+    """The segment {theta} x [0, 1] (Arjovsky et al. 2017, example 1)."""
+
+    source: Literal["line"]
+    theta: float
+    count: PositiveInt
+    seed: Seed
+    heldout: Share
+
+
+@dataclass(frozen=True, config=STRICT)
+class Shapes:
+    """Grey images of one shape each, moved by up to a shift (in pixels) along each axis."""
+
+    source: Literal["shapes"]
+    size: Annotated[int, Field(ge=8)]
+    kinds: Annotated[list[Literal["disc", "cross", "frame"]], Field(min_length=1)]
+    shift_x: NonNegativeFloat
+    shift_y: NonNegativeFloat
+    count: PositiveInt
+    seed: Seed
+    heldout: Share
+
+    @field_validator("kinds")
+    @classmethod
+    def _each_once(cls, kinds: list[str]) -> list[str]:
+        if len(set(kinds)) < len(kinds):
+            raise PydanticCustomError("twice", "must name each kind once")
+        return kinds
+
+    @field_validator("shift_x", "shift_y")
+    @classmethod
+    def _inside(cls, shift: float, info: ValidationInfo) -> float:
+        if shift > info.data.get("size", inf) / 4:
+            raise PydanticCustomError("outside", "must be at most size / 4, or the shapes leave the picture")
+        return shift
+
+
+@dataclass(frozen=True, config=STRICT)
+class StackedDigits:
+    """Three random 8x8 digits as the channels of one image: 1,000 modes (Metz et al. 2017)."""
+
+    source: Literal["stacked_digits"]
+    count: PositiveInt
+    seed: Seed
+    heldout: Share
+
+
+@dataclass(frozen=True, config=STRICT)
+class DigitDomains:
+    """Two unpaired domains: half of the 8x8 digits, and the other half under a known map."""
+
+    source: Literal["digit_domains"]
+    map: Literal["recolour", "inversion"]
+    seed: Seed
+    heldout: Share
+
+
+Dataset = Digits | Ring | Grid | Mixture | Line | Shapes | StackedDigits | DigitDomains
+
+
+Family = Literal["mlp", "dcgan", "resnet"]
 
 
 @dataclass(frozen=True, config=STRICT)
 class Network:
     """Which networks play: a family (a file in gan_core/networks), its width, and the size of the latent."""
 
-    family: Literal["mlp", "dcgan"]
+    family: Family
     width: PositiveInt
-    latent: PositiveInt
+    latent: NonNegativeInt
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -182,6 +284,25 @@ def settings_of(variant: str) -> type[pydantic.BaseModel]:
     return model
 
 
+def asks(variant: str) -> frozenset[str]:
+    """What a paper's ``cast`` asks of a body (generator, discriminator, encoder, ...), and of a batch (y, pair)."""
+    tree = ast.parse((PAPERS / f"{variant}.py").read_text())
+    return frozenset(
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("body", "batch")
+    )
+
+
+def roles() -> dict[str, set[str]]:
+    """Network family -> the roles it has: the rows of the table of networks, read as text."""
+    tree = ast.parse((PAPERS.parent / "networks" / "__init__.py").read_text())
+    names = [str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return {family: {n.split(".")[1] for n in names if n.startswith(f"{family}.")} for family in FAMILIES}
+
+
+ROLES = ("generator", "discriminator", "encoder", "recogniser", "translator")
+FAMILIES: tuple[str, ...] = get_args(Family)
 BUILTINS = {"bool": bool, "float": float, "int": int, "str": str, "tuple": tuple}
 
 
@@ -362,24 +483,49 @@ def check_runs(checker: Checker, tree: Any, defaults: Mapping[str, Any], dataset
         train = checker.build(Train, merged, (*here, "train"), elsewhere)
         if "dataset" in entry and str(entry["dataset"]) not in datasets:
             checker.unknown((*here, "dataset"), list(map(str, datasets)), str(entry["dataset"]))
-        elif network and network.family in IMAGES_ONLY and is_points(datasets.get(str(entry.get("dataset")))):
-            checker.mistake((*here, "network", "family"), f"is '{network.family}', which draws images only; use mlp")
         settings = None
         if "variant" in entry and str(entry["variant"]) not in variants():
             checker.unknown((*here, "variant"), variants(), str(entry["variant"]))
         elif "variant" in entry:
             settings = checker.build(settings_of(entry["variant"]), entry.get("settings", {}), (*here, "settings"))
+            check_fit(checker, here, entry, network, datasets.get(str(entry.get("dataset"))))
         if network and train and settings and not checker.mistakes:
             yield name, Run(entry["variant"], entry["dataset"], network, train, settings.model_dump())
 
 
-def is_points(entry: Any) -> bool:
-    """Whether a declared data set holds points, not images."""
-    return isinstance(entry, dict) and entry.get("source") in POINTS
+def check_fit(checker: Checker, here: tuple[str, ...], entry: Tree, network: Network | None, dataset: Any) -> None:
+    """Whether the family has the networks a paper asks for, and the data set what it asks of a batch."""
+    variant, asked = entry["variant"], asks(entry["variant"])
+    source = dataset.get("source") if isinstance(dataset, dict) else None
+    if network:
+        family, has = (*here, "network", "family"), roles()
+        if lacking := sorted((asked & set(ROLES)) - has[network.family]):
+            able = [f for f in FAMILIES if asked & set(ROLES) <= has[f]]
+            checker.mistake(
+                family,
+                f"is '{network.family}', which has no {' and no '.join(lacking)}; for variant '{variant}' use "
+                f"{' or '.join(able)}",
+            )
+        if not network.latent and asked & {"prior", "latent"}:
+            checker.mistake((*here, "network", "latent"), f"is 0; variant '{variant}' draws from a latent of 1 or more")
+        if network.family in IMAGES_ONLY and source in POINTS:
+            checker.mistake(family, f"is '{network.family}', which draws images only; use mlp")
+    if source and "pair" in asked and source not in PAIRS:
+        needs = f"variant '{variant}' needs two, as source {' or '.join(PAIRS)} has"
+        checker.mistake((*here, "dataset"), f"is '{entry['dataset']}', which has one domain; {needs}")
+    if source in UNLABELLED and "label" in asked:
+        checker.mistake(
+            (*here, "dataset"), f"is '{entry['dataset']}', which has no labels, and variant '{variant}' needs them"
+        )
 
 
-IMAGES_ONLY = ("dcgan",)
-POINTS = ("ring", "grid")
+IMAGES_ONLY = ("dcgan", "resnet")
+POINTS = ("ring", "grid", "mixture", "line")
+"""The sources of points; the others yield images."""
+PAIRS = ("digit_domains",)
+"""The sources of two unpaired domains."""
+UNLABELLED = ("line",)
+"""The sources without labels."""
 SOURCE_SCHEMAS: tuple[type[Dataset], ...] = get_args(Dataset)
 RUN_KEYS = [f.name for f in fields(Run)]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from torch import nn
 
 from gan_core.signature import Body, Input, Recipe
 from gan_core.types import Batch, Player, Terms
+
+Cast: TypeAlias = Mapping[str, Recipe | Input | tuple[Input, ...] | nn.Module]
+"""Field of a game -> the recipe it is built from, or its value."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,13 @@ class Optimizer:
     learning_rate: float
     beta1: float = 0.9
     beta2: float = 0.999
+    decay_from: float = 1.0
+    """The share of the run after which the rate falls linearly, to zero at the end."""
+
+    def rate(self, progress: float) -> float:
+        """The learning rate when ``progress`` (0 to 1) of the run is done."""
+        left = 1.0 if progress <= self.decay_from else (1 - progress) / (1 - self.decay_from)
+        return self.learning_rate * left
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class Game(Protocol):
     """One paper. A frozen dataclass of its players and symbols; nothing to inherit."""
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Mapping[str, Recipe | Input]:
+    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
         """The fields that are built, not declared: recipes of the players, and inputs. ``settings``: every symbol."""
         ...
 
@@ -51,7 +61,7 @@ class Game(Protocol):
         ...
 
     def exports(self) -> Mapping[str, Player]:
-        """What is shipped: role -> player."""
+        """What is kept, and shipped unless it is a curve: role -> player."""
         ...
 
 

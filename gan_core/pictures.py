@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-PAPER, INK = 255, 40
+PAPER, TRUTH, INK = 255, 200, 40
+BINS, LINE = 70, 2
 
 
 def to_uint8(x: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -32,14 +33,35 @@ def grid(images: NDArray[np.uint8], side: int = 560) -> bytes:
 
 
 def scatter(points: NDArray[np.float32], truth: NDArray[np.float32], side: int = 560) -> bytes:
-    """Points (N, 2) in ink over the true ones in grey, as a square PNG."""
+    """Points (N, 2) in ink over the true ones in grey, as a square PNG; points (N, 1) as a histogram."""
+    if points.shape[1] == 1:
+        return histogram(points, truth, side)
     reach = float(np.abs(truth).max()) * 1.2
     sheet = np.full((side, side), PAPER, np.uint8)
-    for cloud, ink in ((truth, 200), (points, INK)):
+    for cloud, ink in ((truth, TRUTH), (points, INK)):
         at = np.rint((cloud[:, :2] / reach + 1) * (side - 1) / 2).astype(int)
         at = at[((at >= 0) & (at < side - 1)).all(1)]
         for dx, dy in ((0, 0), (0, 1), (1, 0), (1, 1)):
             sheet[side - 1 - at[:, 1] - dy, at[:, 0] + dx] = ink
+    return png(Image.fromarray(sheet))
+
+
+def histogram(points: NDArray[np.float32], truth: NDArray[np.float32], side: int = 560) -> bytes:
+    """The density of points (N, 1) as a line of ink over that of the true ones in grey, as a square PNG.
+
+    The axis covers the true points and a tenth more; what lies beyond is not drawn. A line at the top edge is cut off.
+    """
+    low, high = float(truth.min()), float(truth.max())
+    margin = (high - low) / 20
+    edges = np.linspace(low - margin, high + margin, BINS + 1)
+    real, fake = (np.histogram(x, edges)[0] / len(x) for x in (truth, points))
+    columns, heights = np.arange(side) * BINS // side, np.arange(side)[::-1, None]
+    below = [heights < (side / 1.2 / real.max() * share)[columns] for share in (real, fake)]
+    padded = np.pad(below[1], LINE)
+    inner = [np.roll(padded, by, axis)[LINE:-LINE, LINE:-LINE] for by in (-LINE, LINE) for axis in (0, 1)]
+    sheet = np.full((side, side), PAPER, np.uint8)
+    sheet[below[0]] = TRUTH
+    sheet[below[1] & ~np.all(inner, 0)] = INK
     return png(Image.fromarray(sheet))
 
 

@@ -20,6 +20,11 @@ HEADLINE = (
     "coverage",
     "recognised",
     "label_accuracy",
+    "category_accuracy",
+    "translation_r2",
+    "class_kept",
+    "cycle_l1",
+    "reconstruction_mse",
     "modes",
     "high_quality",
     "reverse_kl",
@@ -46,9 +51,22 @@ class Facts:
         return Facts(name, metrics, manifest, losses, (report / "samples.png").read_bytes())
 
     @property
-    def headline(self) -> dict[str, float]:
-        """The figures worth a first look."""
-        return {k: self.metrics[k] for k in HEADLINE if k in self.metrics}
+    def measured(self) -> dict[str, dict[str, Any]]:
+        """Role -> its figures, of the roles that draw samples."""
+        return {role: found for role, found in self.metrics.items() if "protocol" in found}
+
+    @property
+    def curves(self) -> dict[str, list[tuple[float, float]]]:
+        """Role -> the points of its curve, of the roles that are curves."""
+        return {
+            role: [(float(at.removeprefix("at ")), value) for at, value in found.items()]
+            for role, found in self.metrics.items()
+            if "protocol" not in found
+        }
+
+    def title(self, role: str) -> str:
+        """The run, and the role where it has several."""
+        return f"{self.name} {role}" if len(self.measured) > 1 else self.name
 
     @property
     def checks(self) -> list[tuple[str, str, Any, Any]]:
@@ -80,16 +98,20 @@ def summary(runs: Sequence[Facts], report: Path) -> str:
     header = ("run", "metric", "parity (max abs)", "artefacts")
     lines = [header]
     for run in runs:
-        metric = ", ".join(f"{k} {v:.3g}" for k, v in list(run.headline.items())[:1] + _telling(run))
-        lines.append((run.name, metric, f"{run.worst_error:.1e}", run.artefacts))
+        for role, found in run.measured.items():
+            metric = ", ".join(f"{k} {found[k]:.3g}" for k in ("fid", _telling(found)) if k)
+            lines.append((run.title(role), metric, f"{run.worst_error:.1e}", run.artefacts))
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
     rows = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([rows[0], "-" * len(rows[0]), *rows[1:], "", f"report: {report}"])
 
 
-def _telling(run: Facts) -> list[tuple[str, float]]:
+TELLING = ("translation_r2", "label_accuracy", "category_accuracy", "modes", "recognised")
+
+
+def _telling(figures: dict[str, Any]) -> str | None:
     """The figure that says most beside FID."""
-    return [(k, run.headline[k]) for k in ("recognised", "label_accuracy", "modes") if k in run.headline]
+    return next((k for k in TELLING if k in figures), None)
 
 
 STYLE = """
@@ -109,12 +131,13 @@ svg { width: 100%; height: auto; } details { margin: .6rem 0; } small { opacity:
 
 def html(runs: Sequence[Facts]) -> str:
     """The page: a table of all runs, then each with samples, losses, figures, and what the gate measured."""
-    columns = [k for k in HEADLINE if any(k in r.metrics for r in runs)]
+    found = [(run, role, figures) for run in runs for role, figures in run.measured.items()]
+    columns = [k for k in HEADLINE if any(k in figures for _, _, figures in found)]
     overview = table(
         ("run", "data", *columns, "parity"),
         [
-            (r.name, r.manifest["dataset"], *(number(r.metrics.get(c)) for c in columns), number(r.worst_error))
-            for r in runs
+            (r.title(role), r.manifest["dataset"], *(number(f.get(c)) for c in columns), number(r.worst_error))
+            for r, role, f in found
         ],
     )
     return (
@@ -126,18 +149,24 @@ def html(runs: Sequence[Facts]) -> str:
 
 def section(run: Facts) -> str:
     """One run."""
-    protocol = run.metrics["protocol"]
-    figures = table(("measure", "value"), [(k, number(v)) for k, v in run.metrics.items() if k != "protocol"])
+    roles = run.measured
+    measures = list(dict.fromkeys(k for found in roles.values() for k in found if k != "protocol"))
+    figures = table(
+        ("measure", *(roles if len(roles) > 1 else ("value",))),
+        [(k, *(number(found.get(k)) for found in roles.values())) for k in measures],
+    )
     picture = f"<img alt='samples of {escape(run.name)}' src='data:image/png;base64,{b64encode(run.picture).decode()}'>"
     gate = table(("file", "check", "measured", "allowed"), [(f, c, number(m), number(a)) for f, c, m, a in run.checks])
-    how = table(("protocol", ""), [(k, number(v)) for k, v in protocol.items()])
+    keys = list(next(iter(roles.values()))["protocol"])
+    how = table(("protocol", *roles), [(k, *(number(f["protocol"][k]) for f in roles.values())) for k in keys])
+    learned = "".join(curve(role, points) for role, points in run.curves.items())
     where = table(
         ("file", "bytes", "sha256"),
         [(n, f"{v['bytes']:,}", v["sha256"][:16]) for n, v in run.manifest["files"].items()],
     )
     return (
         f"<h2>{escape(run.name)}</h2>"
-        f"<div class='pair'><div>{picture}</div><div>{curves(run.losses)}{figures}</div></div>"
+        f"<div class='pair'><div>{picture}</div><div>{curves(run.losses)}{learned}{figures}</div></div>"
         f"<details><summary>How it was measured</summary>{how}</details>"
         f"<details><summary>What the gate checked</summary>{gate}</details>"
         f"<details><summary>What was shipped</summary>{where}</details>"
@@ -156,6 +185,26 @@ def number(value: Any) -> str:
     if value is None:
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def curve(role: str, points: Sequence[tuple[float, float]], width: int = 640, height: int = 160) -> str:
+    """The local order alpha(v) of a learned f as inline SVG, with lines at 0 and 1."""
+    first, last = points[0][0], points[-1][0]
+    low, high = min(-0.5, *(y for _, y in points)), max(1.5, *(y for _, y in points))
+
+    def down(y: float) -> str:
+        return f"{(high - y) / (high - low) * height:.1f}"
+
+    line = " ".join(f"{(x - first) / (last - first) * width:.1f},{down(y)}" for x, y in points)
+    marks = "".join(f"<line x2='{width}' y1='{down(y)}' y2='{down(y)}' stroke='#8884'/>" for y in (0, 1))
+    svg = (
+        f"<svg viewBox='-2 -2 {width + 4} {height + 4}' role='img' aria-label='{escape(role)}'>{marks}"
+        f"<polyline fill='none' stroke='{COLOURS[0]}' stroke-width='2' points='{line}'/></svg>"
+    )
+    return (
+        f"{svg}<small>local order alpha of the learned {escape(role)} over the log-ratio v, {first:g} to {last:g}; "
+        "lines at 1 (Kullback-Leibler) and 0 (its reverse)</small>"
+    )
 
 
 def curves(losses: Sequence[dict[str, float]], width: int = 640, height: int = 240) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any, Literal
@@ -11,52 +12,70 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Prior = Literal["normal", "uniform", "label"]
+Prior = Literal["normal", "uniform", "label", "category", "sample", "other"]
+Space = Literal["sample", "other", "latent", "curve"]
 
 
 @dataclass(frozen=True)
 class Input:
     """One named input, one row a sample.
 
-    ``normal``: N(0, I) and ``uniform``: U(-1, 1), both float32 (N, size); ``label``: int64 (N,) in [0, size).
+    ``normal``: N(0, I) and ``uniform``: U(-1, 1), both float32 (N, size). ``label``, a class of the data, and
+    ``category``, a code that means what training makes of it: int64 (N,) in [0, size). ``sample`` and ``other``: a
+    sample of the data set, or of its second domain, float32 (N, *dims) in model space.
     """
 
     name: str
     prior: Prior
     size: int
+    dims: tuple[int, ...] = ()
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether a row is one whole number."""
+        return self.prior in ("label", "category")
+
+    @property
+    def is_data(self) -> bool:
+        """Whether rows come from a data set, not from a distribution."""
+        return self.prior in ("sample", "other")
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one row."""
-        return () if self.prior == "label" else (self.size,)
+        return () if self.is_integer else self.dims or (self.size,)
 
     @property
     def dtype(self) -> type[np.generic]:
         """The NumPy type of the input."""
-        return np.int64 if self.prior == "label" else np.float32
+        return np.int64 if self.is_integer else np.float32
 
     def sample(self, n: int, device: torch.device | str = "cpu") -> Tensor:
-        """Draw ``n`` rows from the prior with torch's current seed."""
+        """Draw ``n`` rows from the prior with torch's current seed; a data set's samples are not drawn here."""
         if self.prior == "normal":
             return torch.randn(n, self.size, device=device)
-        if self.prior == "uniform":
-            return torch.rand(n, self.size, device=device) * 2 - 1
-        return torch.randint(self.size, (n,), device=device)
+        if self.is_integer:
+            return torch.randint(self.size, (n,), device=device)
+        assert not self.is_data, f"{self.name} is data"
+        return torch.rand(n, self.size, device=device) * 2 - 1
 
     def pinned(self, n: int, seed: int) -> NDArray[Any]:
-        """``n`` rows that depend only on ``seed`` and the name, the same on every machine (Philox, NumPy)."""
+        """``n`` rows that depend only on ``seed`` and the name, the same on every machine (Philox, NumPy).
+
+        In place of samples: uniform noise of their shape.
+        """
         philox = np.random.Generator(np.random.Philox(key=[seed, int.from_bytes(self.name.encode()[:8], "big")]))
         if self.prior == "normal":
             return philox.standard_normal((n, self.size), dtype=np.float32)
-        if self.prior == "uniform":
-            return philox.random((n, self.size), dtype=np.float32) * 2 - 1
-        return philox.integers(self.size, size=n, dtype=np.int64)
+        if self.is_integer:
+            return philox.integers(self.size, size=n, dtype=np.int64)
+        return philox.random((n, *self.shape), dtype=np.float32) * 2 - 1
 
     def encode(self, value: Tensor) -> Tensor:
-        """The (N, size) float rows a network sees: labels become one-hot rows in {-1, 1}, the rest stay."""
-        if self.prior == "label":
+        """The (N, size) float rows a network sees: whole numbers become one-hot rows in {-1, 1}, the rest is flat."""
+        if self.is_integer:
             return torch.eye(self.size, device=value.device)[value] * 2 - 1
-        return value
+        return value.flatten(1)
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,9 @@ class Recipe:
     projected: tuple[Input, ...] = ()
     """Conditions that meet the features of a discriminator in an inner product (Miyato & Koyama 2018)."""
     outputs: int = 1
-    norm: Literal["none", "batch"] = "none"
+    norm: Literal["none", "batch", "spectral"] = "none"
+    gives: Space = "sample"
+    """What the output is: a sample of the data set or of its second domain, a latent, or a curve to plot."""
 
     @property
     def size(self) -> int:
@@ -87,19 +108,28 @@ class Recipe:
         """All inputs side by side: (N, fed)."""
         return side_by_side(self.inputs, values)
 
-    def pinned(self, n: int, seed: int) -> dict[str, NDArray[Any]]:
-        """The pinned latents that every artefact of this network is compared on."""
-        return {i.name: i.pinned(n, seed) for i in self.inputs}
+    def pinned(self, n: int, seed: int, real: Mapping[str, NDArray[Any]] | None = None) -> dict[str, NDArray[Any]]:
+        """The pinned inputs that every artefact of this network is compared on.
+
+        ``real``: under "sample" and "other", the samples that stand for the noise, over and over.
+        """
+        given = real or {}
+        return {
+            i.name: given[i.prior][np.arange(n) % len(given[i.prior])] if i.prior in given else i.pinned(n, seed)
+            for i in self.inputs
+        }
 
     @property
     def is_image(self) -> bool:
-        """Whether the samples are images."""
+        """Whether the output is an image."""
         return len(self.shape) == 3
 
     @property
     def output(self) -> str:
         """The name of the output, in ONNX and on a server."""
-        return "image" if self.is_image else "point"
+        if self.gives in ("sample", "other"):
+            return "image" if self.is_image else "point"
+        return "z" if self.gives == "latent" else self.gives
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for a header or a manifest."""
@@ -108,7 +138,9 @@ class Recipe:
     @staticmethod
     def from_json(value: dict[str, Any]) -> Recipe:
         """The inverse of ``to_json``."""
-        named = {key: tuple(Input(**i) for i in value[key]) for key in ("inputs", "projected")}
+        named = {
+            key: tuple(Input(**{**i, "dims": tuple(i["dims"])}) for i in value[key]) for key in ("inputs", "projected")
+        }
         return Recipe(**{**value, "shape": tuple(value["shape"]), **named})
 
 
@@ -135,15 +167,35 @@ class Body:
         """The label of a sample, one of the data set's classes."""
         return Input(name, "label", self.classes)
 
+    def data(self, prior: Literal["sample", "other"] = "sample", name: str = "x") -> Input:
+        """A sample of the data set, or of its second domain, as an input."""
+        return Input(name, prior, prod(self.shape), self.shape)
+
     def generator(self, *inputs: Input) -> Recipe:
         """A generator of this family: with batch normalisation for images, without any for points."""
         norm: Literal["none", "batch"] = "batch" if len(self.shape) == 3 else "none"
         return Recipe(f"{self.family}.generator", self.shape, self.width, inputs, norm=norm)
 
-    def discriminator(self, *inputs: Input, projected: tuple[Input, ...] = (), outputs: int = 1) -> Recipe:
-        """A discriminator or critic of this family: no normalisation, so per-sample gradients are per-sample.
+    def discriminator(
+        self, *inputs: Input, projected: tuple[Input, ...] = (), spectral: bool = False, pack: int = 1
+    ) -> Recipe:
+        """A discriminator or critic of this family: no batch statistics, so per-sample gradients are per-sample.
 
-        Conditions are ``inputs``, beside the sample, or ``projected`` onto its features.
+        Conditions are ``inputs``, beside the sample, or ``projected`` onto its features. ``spectral``: spectral
+        normalisation. ``pack``: it judges that many samples at once, side by side as channels or coordinates.
         """
-        name = f"{self.family}.discriminator"
-        return Recipe(name, self.shape, self.width, inputs, projected, outputs)
+        shape = (self.shape[0] * pack, *self.shape[1:])
+        norm: Literal["none", "spectral"] = "spectral" if spectral else "none"
+        return Recipe(f"{self.family}.discriminator", shape, self.width, inputs, projected, norm=norm)
+
+    def encoder(self, z: Input) -> Recipe:
+        """From a sample to the mean (and, of its ``posterior``, the log-variance) of the latent ``z``."""
+        return Recipe(f"{self.family}.encoder", (z.size,), self.width, (self.data(),), gives="latent")
+
+    def translator(self, source: Literal["sample", "other"], target: Literal["sample", "other"]) -> Recipe:
+        """From a sample of one domain to one of the other."""
+        return Recipe(f"{self.family}.translator", self.shape, self.width, (self.data(source),), gives=target)
+
+    def recogniser(self, outputs: int) -> Recipe:
+        """From the features of this body's discriminator to ``outputs`` numbers."""
+        return Recipe(f"{self.family}.recogniser", self.shape, self.width, outputs=outputs)

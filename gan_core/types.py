@@ -15,7 +15,7 @@ Sample: TypeAlias = Tensor
 """float32 in [-1, 1]: images (N, C, H, W), or points (N, D) of about unit size."""
 
 Score: TypeAlias = Tensor
-"""(N,) raw discriminator or critic outputs v; the objective owns the sigmoid or link."""
+"""(N,), or (N, patches), raw discriminator or critic outputs v; the objective owns the sigmoid or link."""
 
 Terms: TypeAlias = dict[str, Tensor]
 """Named scalar terms of a loss. All of them are summed and descended; nothing else is."""
@@ -23,13 +23,23 @@ Terms: TypeAlias = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Batch:
-    """Real samples ``x`` (N, ...) and, where the data set has them, labels ``y`` (N,) int64."""
+    """Real samples ``x`` (N, ...) and, where the data set has them, labels ``y`` (N,) int64 of them.
+
+    ``other`` (N, ...) are real samples of the second domain, where there is one; row k has nothing to do with ``x[k]``.
+    """
 
     x: Sample
     y: Tensor | None = None
+    other: Sample | None = None
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def pair(self) -> Sample:
+        """The second domain's samples, for games that need two domains."""
+        assert self.other is not None, "a game of two domains needs data of two domains"
+        return self.other
 
 
 class Player(Protocol):
@@ -38,6 +48,8 @@ class Player(Protocol):
     recipe: Recipe
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
 
 
 class Generator(Player, Protocol):
@@ -50,3 +62,13 @@ class Discriminator(Player, Protocol):
     """From samples, and conditions where it has any, to raw scores (N,)."""
 
     def __call__(self, x: Sample, *conditions: Tensor) -> Score: ...
+
+    def features(self, x: Sample, *conditions: Tensor) -> Tensor: ...
+
+
+class Encoder(Player, Protocol):
+    """From samples to latents: ``posterior`` gives mean and log-variance of q(z|x), calling it the mean."""
+
+    def __call__(self, x: Sample) -> Tensor: ...
+
+    def posterior(self, x: Sample) -> tuple[Tensor, Tensor]: ...

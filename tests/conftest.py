@@ -29,8 +29,8 @@ from gan_core.training.setup import set_up
 from gan_core.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
-FAMILIES = ("mlp", "dcgan")
 DIGITS = config.Digits("digits", 0.2)
+DOMAINS = config.DigitDomains("digit_domains", "recolour", 0, 0.2)
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +46,14 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return Prepared(folder)
 
 
+@pytest.fixture(scope="session")
+def domains(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Two unpaired domains of the digits."""
+    folder = tmp_path_factory.mktemp("domains")
+    prepare(read(DOMAINS), DOMAINS, folder)
+    return Prepared(folder)
+
+
 QUICK: dict[str, dict[str, object]] = {"wgan": {"warm_up": 2, "warm_up_critic_steps": 6}}
 """What makes a paper's own values too slow to play in a test."""
 
@@ -57,20 +65,48 @@ OPTIONS: list[tuple[str, dict[str, object]]] = [
     ("f_gan", {"divergence": "alpha", "alpha": 1.5, "r1": 0.1}),
     ("cgan", {"conditioning": "projection"}),
     ("cgan", {"matching_aware": True}),
+    ("gan", {"dragan": 10.0, "spectral_norm": True}),
+    ("gan", {"pack": 2, "augment": ("color", "translation", "cutout")}),
+    ("vae", {"likelihood": "bernoulli", "beta": 2.0}),
+    ("vae_gan", {"margin": 0.35}),
+    ("info_gan", {"continuous": 0}),
+    ("info_gan", {"categories": 0, "deviation": "learned"}),
+    *(("info_gan", {"q_owner": owner}) for owner in ("generator", "joint")),
+    ("learned_f", {"form": "mixture", "r1": 0.1}),
+    ("cycle_gan", {"identity": 0.0}),
 ]
 """Games whose settings take another path than the paper's values do."""
 
 
-@pytest.fixture(
-    params=[(v, QUICK.get(v, {}), f) for v in VARIANTS for f in FAMILIES] + [(v, s, "mlp") for v, s in OPTIONS],
-    ids=lambda p: "-".join([p[0], p[2], *map(str, p[1].values())]),
-)
-def game(request: pytest.FixtureRequest, digits: Prepared) -> Game:
+def fitting(variant: str) -> list[str]:
+    """The network families that have all a paper asks for."""
+    return [f for f, has in config.roles().items() if config.asks(variant) & set(config.ROLES) <= has]
+
+
+PLAYED = [(v, QUICK.get(v, {}), f) for v in VARIANTS for f in fitting(v)] + [(v, s, "mlp") for v, s in OPTIONS]
+
+
+@pytest.fixture(params=PLAYED, ids=lambda p: "-".join([p[0], p[2], *map(str, p[1].values())]))
+def play_of(request: pytest.FixtureRequest, digits: Prepared, domains: Prepared) -> tuple[Game, Prepared]:
+    """A game and data it can be played on."""
     variant, settings, family = request.param
-    return assemble(variant, Body(family, 16, 8, digits.shape, digits.classes), settings)
+    data = domains if "pair" in config.asks(variant) else digits
+    return assemble(variant, Body(family, 16, 8, data.shape, data.classes), settings), data
 
 
-@pytest.fixture(scope="session", params=FAMILIES)
+@pytest.fixture
+def game(play_of: tuple[Game, Prepared]) -> Game:
+    """Any game."""
+    return play_of[0]
+
+
+@pytest.fixture
+def data(play_of: tuple[Game, Prepared]) -> Prepared:
+    """Data that fits the game."""
+    return play_of[1]
+
+
+@pytest.fixture(scope="session", params=["mlp", "dcgan"])
 def trained(request: pytest.FixtureRequest, digits: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """A generator after 40 steps, as the pipeline saves it."""
     set_up(2)

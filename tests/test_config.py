@@ -44,8 +44,23 @@ BAD = [
     (
         "variant: wgan_gp",
         "variant: wgangp",
-        ["'wgangp' is not one of cgan, f_gan, gan, wgan, wgan_gp", "did you mean wgan_gp?"],
+        ["'wgangp' is not one of cgan, cycle_gan, f_gan,", "did you mean wgan_gp?"],
     ),
+    (
+        "dataset: recolour",
+        "dataset: digits",
+        ["runs.cycle_gan.dataset is 'digits', which has one domain", "'cycle_gan' needs two, as source digit_domains"],
+    ),
+    (
+        "family: resnet, width: 32, latent: 0",
+        "family: dcgan, width: 32, latent: 0",
+        [
+            "runs.cycle_gan.network.family is 'dcgan', which has no translator; for variant 'cycle_gan' use",
+            "mlp or resnet",
+        ],
+    ),
+    ("family: mlp, width: 64, latent: 2", "family: dcgan, width: 64, latent: 2", ["draws images only; use mlp"]),
+    ("family: mlp, width: 64, latent: 2", "family: mlp, width: 64, latent: 0", ["latent is 0", "1 or more"]),
     ("dataset: digits", "dataset: digit", ["runs.gan.dataset 'digit' is not one of", "did you mean digits?"]),
     ("settings: {r1: 0.1}", "settings: {r3: 0.1}", ["runs.gan.settings.r3 is unknown", "did you mean r"]),
     ("settings: {r1: 0.1}", "settings: {r1: -0.1}", ["runs.gan.settings.r1 is -0.1", "greater than or equal to 0"]),
@@ -166,5 +181,5 @@ def test_the_reader_holds_no_defaults() -> None:
 
 
 def test_an_unknown_run_is_named() -> None:
-    with pytest.raises(InputError, match=r"declares no run 'wgan-gp', only gan, wgan_gp; did you mean wgan_gp\?"):
+    with pytest.raises(InputError, match=r"declares no run 'wgan-gp', only gan, f_gan, .*; did you mean wgan_gp\?"):
         config.find(config.load(ROOT / "params.yaml").runs, "wgan-gp", "run")

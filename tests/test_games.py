@@ -8,11 +8,11 @@ import torch
 
 from gan_core.assemble import assemble
 from gan_core.datasets.prepared import Batches, Prepared
-from gan_core.game import Game, players
+from gan_core.game import Game, Optimizer, players
 from gan_core.seeds import fold
 from gan_core.signature import Body
 from gan_core.training.checkpoint import State
-from gan_core.training.loop import Plan, Stopped, descend, make_optimizer, play, play_step, start
+from gan_core.training.loop import Plan, Stopped, descend, make_optimizer, play, play_step, set_rates, start
 from gan_core.types import Batch
 
 
@@ -28,8 +28,8 @@ def plan(steps: int, every: int = 3) -> Plan:
     return Plan("test", steps, 0, 2, every)
 
 
-def test_only_the_players_of_an_update_move(game: Game, digits: Prepared) -> None:
-    batch = Batches(digits, 16, 0).at(0)
+def test_only_the_players_of_an_update_move(game: Game, data: Prepared) -> None:
+    batch = Batches(data, 16, 0).at(0)
     for k, update in enumerate(game.updates()):
         moving = {name for name, network in players(game).items() if any(network is p for p in update.players)}
         before = weights(game)
@@ -40,8 +40,8 @@ def test_only_the_players_of_an_update_move(game: Game, digits: Prepared) -> Non
         assert moved == moving, f"update {k}"
 
 
-def test_every_weight_of_a_player_gets_a_finite_gradient(game: Game, digits: Prepared) -> None:
-    batch = Batches(digits, 32, 0).at(0)
+def test_every_weight_of_a_player_gets_a_finite_gradient(game: Game, data: Prepared) -> None:
+    batch = Batches(data, 32, 0).at(0)
     for update in game.updates():
         torch.stack(list(update.loss(batch).values())).sum().backward()
         for player in update.players:
@@ -53,8 +53,8 @@ def test_every_weight_of_a_player_gets_a_finite_gradient(game: Game, digits: Pre
                 p.grad = None
 
 
-def test_terms_are_finite_scalars_with_distinct_names(game: Game, digits: Prepared) -> None:
-    batch = Batches(digits, 16, 0).at(0)
+def test_terms_are_finite_scalars_with_distinct_names(game: Game, data: Prepared) -> None:
+    batch = Batches(data, 16, 0).at(0)
     names: list[str] = []
     for update in game.updates():
         for name, value in update.loss(batch).items():
@@ -64,11 +64,11 @@ def test_terms_are_finite_scalars_with_distinct_names(game: Game, digits: Prepar
     assert len(names) == len(set(names))
 
 
-def test_a_run_is_a_function_of_its_seed(digits: Prepared, tmp_path: Path, game: Game) -> None:
+def test_a_run_is_a_function_of_its_seed(data: Prepared, tmp_path: Path, game: Game) -> None:
     def ends(seed: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(torch.initial_seed() + 1)  # whatever the global seed is
         run = start(copy.deepcopy(game), 0.9)
-        batches = Batches(digits, 16, seed)
+        batches = Batches(data, 16, seed)
         for _ in range(3):
             play_step(run, batches.at, seed)
             run.step += 1
@@ -94,17 +94,15 @@ def test_gan_adds_r1_times_gamma(digits: Prepared) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 4, 6])
-def test_a_run_cut_anywhere_ends_in_the_same_bits(game: Game, digits: Prepared, tmp_path: Path, cut: int) -> None:
+def test_a_run_cut_anywhere_ends_in_the_same_bits(game: Game, data: Prepared, tmp_path: Path, cut: int) -> None:
     first = copy.deepcopy(game)
-    whole = play(start(first, 0.9), Batches(digits, 16, 0, 0.1).at, plan(8), State(tmp_path, "whole"))
+    whole = play(start(first, 0.9), Batches(data, 16, 0, 0.1).at, plan(8), State(tmp_path, "whole"))
     state = State(tmp_path, "cut")
     asked = iter(range(1, 99))
     with pytest.raises(Stopped):
-        play(
-            start(copy.deepcopy(game), 0.9), Batches(digits, 16, 0, 0.1).at, plan(8), state, lambda: next(asked) >= cut
-        )
+        play(start(copy.deepcopy(game), 0.9), Batches(data, 16, 0, 0.1).at, plan(8), state, lambda: next(asked) >= cut)
     assert state.saved()[0][0] == cut
-    rest = play(start(copy.deepcopy(game), 0.9), Batches(digits, 16, 0, 0.1).at, plan(8), state)
+    rest = play(start(copy.deepcopy(game), 0.9), Batches(data, 16, 0, 0.1).at, plan(8), state)
     assert whole.history == rest.history
     left, right = whole.state()["parts"], rest.state()["parts"]
     assert all(
@@ -293,3 +291,136 @@ def test_a_conditional_game_judges_a_fake_with_the_label_it_was_drawn_for(digits
     reals = [y for is_fake, y in judged if not is_fake]
     assert torch.equal(reals[0], batch.y), "the real marginal, and each with its own"
     assert not (reals[1] == batch.y).any(), "the mismatched real samples are all mismatched"
+
+
+def gradients(loss: dict[str, torch.Tensor], player: torch.nn.Module) -> float:
+    """The largest gradient of one term or several on a player; 0 where there is none."""
+    found = torch.autograd.grad(
+        sum(loss.values()), list(player.parameters()), allow_unused=True, retain_graph=True, materialize_grads=True
+    )
+    return max(g.abs().max().item() for g in found)
+
+
+def test_vae_gan_routes_its_gradients(digits: Prepared) -> None:
+    """Larsen et al. 2016, algorithm 1. The loop moves nobody but an update's players; here is what they descend."""
+    game = assemble("vae_gan", Body("mlp", 16, 8, digits.shape, digits.classes), {"gamma": 0.5})
+    batch = Batches(digits, 32, 0).at(0)
+    encoder, decoder, judge = game.updates()
+    assert [u.players for u in game.updates()] == [(game.encoder,), (game.decoder,), (game.discriminator,)]
+    assert encoder.loss(batch).keys() == {"prior", "likelihood"}, "no adversarial term reaches the encoder"
+    assert judge.loss(batch).keys() == {"real", "fake"}, "no likelihood reaches the discriminator"
+    terms = decoder.loss(batch)
+    assert terms.keys() == {"content", "style"}, "no prior reaches the decoder"
+    for term in ("content", "style"):
+        assert gradients({term: terms[term]}, game.decoder) > 0
+    torch.manual_seed(5)
+    half = decoder.loss(batch)["content"]
+    torch.manual_seed(5)
+    whole = type(game)(**{**vars(game), "gamma": 1.0}).updates()[1].loss(batch)["content"]
+    assert half.item() == pytest.approx(whole.item() / 2)
+
+
+def test_the_target_of_the_feature_likelihood_is_a_constant(digits: Prepared) -> None:
+    """1/2 |Dis_l(x~) - Dis_l(x)|^2, summed over features; its gradient reaches x~ and not x."""
+    game = assemble("vae_gan", Body("mlp", 16, 8, digits.shape, digits.classes), {})
+    x, decoded = Batches(digits, 8, 0).at(0).x.requires_grad_(), torch.randn(8, 1, 8, 8, requires_grad=True)
+    value = game.likelihood(x, decoded)
+    value.backward()
+    assert x.grad is None
+    assert decoded.grad.abs().sum() > 0
+    off = game.discriminator.features(decoded) - game.discriminator.features(x)
+    assert value.item() == pytest.approx((off.square().sum() / 2 / 8).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("owner", ["discriminator", "generator", "joint"])
+def test_mutual_information_reaches_the_generator_whoever_owns_q(digits: Prepared, owner: str) -> None:
+    """A detached fake would leave the code without meaning. Real samples have no code, so Q never sees one."""
+    game = assemble("info_gan", Body("mlp", 16, 8, digits.shape, digits.classes), {"q_owner": owner})
+    batch = Batches(digits, 32, 0).at(0)
+    judge, maker = game.updates()
+    information = {k: v for k, v in maker.loss(batch).items() if k in ("generator_category", "generator_code")}
+    assert len(information) == 2
+    assert all(gradients({k: v}, game.generator) > 0 for k, v in information.items())
+    owns = {"discriminator": (True, False), "generator": (False, True), "joint": (True, True)}[owner]
+    assert tuple(any(p is game.recogniser for p in u.players) for u in (judge, maker)) == owns
+    if owns[0]:
+        code = {k: v for k, v in judge.loss(batch).items() if k in ("category", "code")}
+        assert gradients(code, game.discriminator) > 0, "the trunk is shared"
+        assert gradients(code, game.recogniser) > 0
+        a, b = (Batches(digits, 32, 0, noise=1.0).at(k) for k in (0, 1))
+        torch.manual_seed(1)
+        first = judge.loss(a)["category"].item()
+        torch.manual_seed(1)
+        assert judge.loss(b)["category"].item() == first, "the code's loss is of fakes alone"
+    else:
+        assert judge.loss(batch).keys() == {"real", "fake"}
+
+
+def test_a_cycle_is_measured_in_both_domains(domains: Prepared) -> None:
+    """Eq. 2 with generators that are known: the identity has no cycle loss, x -> x + 1/2 and back has 0, once 1/2."""
+    game = assemble("cycle_gan", Body("mlp", 8, 0, domains.shape), {"cycle": 10.0})
+    batch = Batches(domains, 8, 0).at(0)
+
+    class Plus(torch.nn.Module):
+        def __init__(self, by: float) -> None:
+            super().__init__()
+            self.by = by
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.by
+
+    def terms(there: float, back: float) -> dict[str, float]:
+        played = type(game)(**{**vars(game), "a_to_b": Plus(there), "b_to_a": Plus(back)})
+        return {k: v.item() for k, v in played.updates()[0].loss(batch).items()}
+
+    assert terms(0, 0)["cycle_a"] == terms(0, 0)["identity"] == 0
+    both = terms(0.5, -0.5)
+    assert both["cycle_a"] == pytest.approx(0, abs=1e-5)
+    assert both["identity"] == pytest.approx(0.5 * 10 * (0.5 + 0.5), rel=1e-5)
+    assert terms(0.5, 0)["cycle_b"] == pytest.approx(10 * 0.5, rel=1e-5)
+
+
+def test_the_discriminators_of_a_cycle_never_move_a_generator(domains: Prepared) -> None:
+    game = assemble("cycle_gan", Body("resnet", 4, 0, domains.shape), {})
+    judges = game.updates()[1]
+    loss = judges.loss(Batches(domains, 8, 0).at(0))
+    assert gradients(loss, game.a_to_b) == gradients(loss, game.b_to_a) == 0
+    assert gradients(loss, game.judge_a) > 0
+    assert int(game.pool_a.held) == int(game.pool_b.held) == 8, "what was shown is remembered"
+
+
+def test_rates_fall_linearly_when_a_paper_says_so(domains: Prepared) -> None:
+    rates = [Optimizer("adam", 2.0, decay_from=0.5).rate(k / 10) for k in range(11)]
+    assert rates == pytest.approx([2, 2, 2, 2, 2, 2, 1.6, 1.2, 0.8, 0.4, 0])
+    assert Optimizer("adam", 2.0).rate(1.0) == 2.0
+    game = assemble("cycle_gan", Body("mlp", 4, 0, domains.shape), {"learning_rate": 0.5, "decay_from": 0.0})
+    run = start(game, 0.9)
+    set_rates(run, 0.75)
+    assert run.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.125)
+
+
+def test_learned_f_moves_towards_the_data(digits: Prepared) -> None:
+    """The gradient on f is that of the energy distance after one step: checked against a finite difference."""
+    torch.manual_seed(0)
+    game = assemble("learned_f", Body("mlp", 8, 2, (1,)), {"lookahead": 0.5})
+    game.generator.double(), game.discriminator.double(), game.f.double()
+    batch = Batch(torch.randn(64, 1, dtype=torch.float64))
+    torch.set_default_dtype(torch.float64)
+    try:
+        bias = game.f.body[-1].bias
+
+        def outer() -> torch.Tensor:
+            torch.manual_seed(7)
+            return game.f_loss(batch)["energy_distance"]
+
+        (slope,) = torch.autograd.grad(outer(), bias)
+        with torch.no_grad():
+            bias += 1e-4
+        up = outer().item()
+        with torch.no_grad():
+            bias -= 2e-4
+        assert slope.item() == pytest.approx((up - outer().item()) / 2e-4, rel=1e-3)
+        assert abs(slope.item()) > 1e-9
+        assert gradients(game.discriminator_loss(batch), game.f) == 0, "the log-ratio knows nothing of f"
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -1,13 +1,20 @@
 """Measures against closed forms, and against plain definitions computed another way."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.linalg
+import torch
 from numpy.typing import NDArray
 
+from gan_core.artifact import Artifact
+from gan_core.metrics import roles
 from gan_core.metrics.distances import frechet, kernel, prdc
+from gan_core.metrics.measure import Reference, references
 from gan_core.metrics.modes import mode_coverage
-from gan_core.metrics.recognition import label_accuracy, recognition
+from gan_core.metrics.recognition import label_accuracy, matched_accuracy, recognition
+from gan_core.signature import Input, Recipe
 
 
 def exactly(
@@ -106,3 +113,61 @@ def test_recognition() -> None:
     one = recognition(np.tile([20.0] + [0.0] * 9, (100, 1)))
     assert (one["recognised"], one["classes_seen"], one["class_evenness"]) == (1, 1, 0)
     assert recognition(np.zeros((100, 10)))["recognised"] == 0
+
+
+def test_matched_accuracy_knows_no_names() -> None:
+    """A permutation of the categories is perfect, chance is chance, and more categories than classes may be asked."""
+    y = np.arange(300) % 3
+    assert matched_accuracy(y, (y + 1) % 3) == 1
+    assert matched_accuracy(y, np.zeros_like(y)) == pytest.approx(1 / 3)
+    assert matched_accuracy(y, np.arange(300) % 6) == pytest.approx(0.5)
+
+
+def test_frechet_of_numbers(rng) -> None:
+    """(m1 - m2)^2 + (s1 - s2)^2 in one dimension."""
+    a, b = rng.normal(0, 1, (200_000, 1)), rng.normal(2, 3, (200_000, 1))
+    assert frechet(a, b) == pytest.approx(4 + 4, rel=0.02)
+
+
+def artifact(gives: str, takes: str, function) -> Artifact:
+    class Network(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return function(x)
+
+    prior, size = ("normal", 4) if takes == "latent" else (takes, 4)
+    name = "z" if takes == "latent" else "x"
+    recipe = Recipe("none", (4,), 1, (Input(name, prior, size),), gives=gives)
+    return Artifact(Network(), recipe, {}, "")
+
+
+class Pixels(torch.nn.Module):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1)
+
+
+def test_both_directions_of_a_translation_are_measured(domains) -> None:
+    """The true map has R^2 1 and no cycle loss; its negative has neither."""
+    spaces = references(Pixels(), domains.spaces)
+    x, truth = domains.samples("heldout"), domains.index["translation"]
+    there, back = (lambda x, i=i: roles.mapped(x, truth, i) for i in (False, True))
+    assert torch.allclose(back(there(x)), x, atol=1e-5)
+    trained = {"a_to_b": artifact("other", "sample", there), "b_to_a": artifact("sample", "other", back)}
+    for role, given in (("a_to_b", x), ("b_to_a", domains.other.samples("heldout"))):
+        found = dict(roles.figures(role, trained, spaces, {"x": given}, trained[role].network(given)))
+        assert found["translation_r2"] == pytest.approx(1, abs=1e-4)
+        assert found["cycle_l1"] == pytest.approx(0, abs=1e-5)
+        wrong = dict(roles.figures(role, trained, spaces, {"x": given}, -trained[role].network(given)))
+        assert wrong["translation_r2"] < 0
+        assert wrong["fid"] > found["fid"]
+
+
+def test_an_encoder_and_a_decoder_are_measured_together() -> None:
+    pair = {
+        "decoder": artifact("sample", "latent", lambda z: z - 1),
+        "encoder": artifact("latent", "sample", lambda x: x),
+    }
+    pair["encoder"] = replace(pair["encoder"], recipe=replace(pair["encoder"].recipe, gives="latent"))
+    x = torch.randn(50, 4)
+    reference = Reference.of(Pixels(), x, {})
+    assert dict(roles.reconstruction("decoder", pair, reference, x))["reconstruction_mse"] == pytest.approx(1)
+    assert dict(roles.reconstruction("decoder", {"decoder": pair["decoder"]}, reference, x)) == {}

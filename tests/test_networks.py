@@ -6,6 +6,8 @@ import torch
 from gan_core.artifact import load, save
 from gan_core.errors import DataError, InputError
 from gan_core.networks.build import build
+from gan_core.networks.memory import Costs, Pool
+from gan_core.networks.resnet import Reflect
 from gan_core.signature import Body, Input, Recipe
 
 SIZES = [(8, 8), (16, 16), (24, 24), (28, 28), (32, 32), (48, 48), (56, 56), (64, 64), (64, 128), (16, 24)]
@@ -20,7 +22,15 @@ def test_a_generator_draws_what_a_discriminator_reads(family: str, size: tuple[i
     assert x.shape == (3, channels, *size)
     assert x.abs().max() <= 1
     assert build(body.discriminator())(x).shape == (3,)
-    assert build(body.discriminator(outputs=7))(x).shape == (3, 7)
+    judge = build(body.discriminator())
+    assert build(body.recogniser(7))(judge.features(x)).shape == (3, 7)
+    encoder = build(body.encoder(body.prior()))
+    mean, log_variance = encoder.posterior(100 * x)
+    assert mean.shape == log_variance.shape == (3, 5)
+    assert torch.equal(encoder(100 * x), mean)
+    assert log_variance.abs().max() <= 8
+    packed = build(body.discriminator(pack=3))
+    assert packed(torch.randn(2, 3 * channels, *size)).shape == (2,)
 
 
 def test_points() -> None:
@@ -28,6 +38,89 @@ def test_points() -> None:
     x = build(body.generator(body.prior()))(torch.randn(5, 4) * 100)
     assert x.shape == (5, 2)
     assert x.abs().max() > 1, "points are not squashed"
+
+
+@pytest.mark.parametrize(("side", "patches"), [(8, 16), (12, 36), (16, 64), (32, 14**2), (64, 30**2), (128, 30**2)])
+def test_a_translator_keeps_the_shape_and_patches_are_judged(side: int, patches: int) -> None:
+    body = Body("resnet", 2, 0, (3, side, side))
+    x = torch.rand(2, 3, side, side) * 2 - 1
+    y = build(body.translator("sample", "other"))(x)
+    assert y.shape == x.shape
+    assert y.abs().max() <= 1
+    assert build(body.discriminator())(x).shape == (2, patches)
+
+
+@pytest.mark.parametrize(("side", "field"), [(20, 10), (32, 16), (96, 34), (160, 70)])
+def test_a_patch_is_at_most_half_the_picture(side: int, field: int) -> None:
+    """The pixels that one score in the middle depends on: 70 x 70 for large pictures, as the paper's."""
+    judge = build(Body("resnet", 1, 0, (1, side, side)).discriminator()).eval()
+    layers = [m for m in judge.body if isinstance(m, torch.nn.Conv2d)]
+    x = torch.zeros(1, 1, side, side, requires_grad=True)
+    v = torch.nn.Sequential(*layers)(x)  # without norms, whose statistics see the whole picture
+    v[0, 0, v.shape[2] // 2, v.shape[3] // 2].backward()
+    seen = x.grad[0, 0].nonzero()
+    assert (seen.max(0).values - seen.min(0).values + 1).tolist() == [field, field]
+    assert field <= side // 2
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 6), (3, 30, 32), (2,)])
+def test_what_a_translator_cannot_read_is_said(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="multiples of 4"):
+        build(Body("resnet", 4, 0, shape).discriminator())
+
+
+@pytest.mark.parametrize("p", [1, 3])
+def test_reflection_is_torchs(p: int) -> None:
+    x = torch.randn(2, 3, 8, 5)
+    assert torch.equal(Reflect(p)(x), torch.nn.functional.pad(x, (p, p, p, p), mode="reflect"))
+
+
+@pytest.mark.parametrize("family", ["mlp", "dcgan"])
+def test_spectral_norm_bounds_every_layer(family: str) -> None:
+    """After some power iterations each weight, as a matrix of its outputs, has the largest singular value 1."""
+    judge = build(Body(family, 8, 4, (1, 8, 8)).discriminator(spectral=True))
+    for _ in range(60):
+        judge(torch.randn(4, 1, 8, 8))
+    layers = [m for m in judge.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
+    largest = [torch.linalg.matrix_norm(m.weight.flatten(1), 2).item() for m in layers]
+    assert largest == pytest.approx([1.0] * len(layers), abs=0.02)
+    plain = build(Body(family, 8, 4, (1, 8, 8)).discriminator())
+    assert not any("parametrizations" in name for name, _ in plain.named_parameters())
+
+
+def test_a_pool_returns_what_it_was_given() -> None:
+    """The first 50 as they are; then half of the time an older one, each at most once, and what is new is kept."""
+    pool = Pool(50, (1,))
+    first = pool(torch.arange(50.0)[:, None])
+    assert torch.equal(first, torch.arange(50.0)[:, None])
+    shown = [pool(torch.arange(k, k + 10.0)[:, None]).flatten().tolist() for k in range(50, 4050, 10)]
+    flat = [v for row in shown for v in row]
+    fresh = sum(v >= 50 + 10 * k for k, row in enumerate(shown) for v in row) / len(flat)
+    assert fresh == pytest.approx(0.5, abs=0.03)
+    assert len(set(flat)) == len(flat), "a sample that was returned from the history has left it"
+    assert set(flat) <= set(map(float, range(4050)))
+
+
+def test_a_pool_is_part_of_the_state_and_holds_no_graph() -> None:
+    pool, other = Pool(4, (2,)), Pool(4, (2,))
+    x = torch.randn(4, 2, requires_grad=True)
+    assert not pool(x * 2).requires_grad
+    other.load_state_dict(pool.state_dict())
+    torch.manual_seed(1)
+    a = pool(torch.ones(3, 2))
+    torch.manual_seed(1)
+    assert torch.equal(a, other(torch.ones(3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "generator", "judge"),
+    [(0.7, 0.7, 1, 1), (0.2, 0.7, 1, 0), (0.7, 1.2, 0, 1), (0.2, 1.2, 1, 1), (1.2, 1.2, 0, 1), (0.1, 0.1, 1, 0)],
+)
+def test_the_equilibrium_gate(real: float, fake: float, generator: int, judge: int) -> None:
+    costs = Costs()
+    costs.note(torch.tensor(real), torch.tensor(fake))
+    assert (costs.times("generator", 0.35), costs.times("judge", 0.35)) == (generator, judge)
+    assert (costs.times("generator", 0.0), costs.times("judge", 0.0)) == (1, 1)
 
 
 @pytest.mark.parametrize("shape", [(1, 7, 7), (1, 30, 30), (3, 36, 64), (2,), (1, 4, 64)])

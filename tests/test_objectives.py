@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from gan_core.objectives import adversarial, penalties
+from gan_core.errors import InputError
+from gan_core.objectives import adversarial, penalties, variational, views
+from gan_core.objectives.two_sample import energy_distance
 
 LOG2 = math.log(2)
 
@@ -140,3 +142,132 @@ def test_relativistic_looks_at_differences_only() -> None:
 def test_r2_is_r1_on_the_other_side() -> None:
     critic = Linear(6, 3.0)
     assert penalties.r2(critic, torch.randn(5, 6)).item() == pytest.approx(4.5)
+
+
+@pytest.mark.parametrize("slope", [0.5, 1.0, 3.0])
+def test_dragan_wants_slope_one_around_the_data(slope: float) -> None:
+    assert penalties.dragan(Linear(6, slope), torch.randn(32, 6)).item() == pytest.approx((slope - 1) ** 2, abs=1e-5)
+
+
+def test_dragan_looks_beside_the_data_not_at_it() -> None:
+    """Within half a standard deviation, to one side."""
+    seen: list[torch.Tensor] = []
+
+    def watch(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.detach())
+        return x.flatten(1).sum(1)
+
+    x = torch.randn(500, 3) * 2
+    penalties.dragan(watch, x)
+    off = (seen[0] - x) / x.std()
+    assert 0 <= off.min() < 0.01
+    assert 0.49 < off.max() <= 0.5
+
+
+def test_kl_is_torchs() -> None:
+    mean, log_variance = torch.randn(64, 5), torch.randn(64, 5)
+    normal = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    expected = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum(1).mean()
+    assert variational.kl(mean, log_variance).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert variational.kl(torch.zeros(3, 4), torch.zeros(3, 4)).item() == 0
+
+
+@pytest.mark.parametrize("variance", [0.1, 0.5, 1.0])
+def test_likelihoods_are_torchs(variance: float) -> None:
+    x, mean = torch.rand(32, 1, 4, 4) * 2 - 1, torch.rand(32, 1, 4, 4) * 2 - 1
+    normal = torch.distributions.Normal(mean, variance**0.5)
+    expected = -normal.log_prob(x).flatten(1).sum(1).mean()
+    assert variational.gaussian(x, mean, variance).item() == pytest.approx(expected.item(), rel=1e-5)
+    bits = (x > 0).float() * 2 - 1
+    expected = -torch.distributions.Bernoulli((mean + 1) / 2).log_prob((bits + 1) / 2).flatten(1).sum(1).mean()
+    assert variational.bernoulli(bits, mean).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_reparametrised_samples_have_the_moments_and_the_gradients() -> None:
+    mean, log_variance = torch.full((100_000, 1), 0.7, requires_grad=True), torch.full((100_000, 1), -1.0)
+    z = variational.reparametrised(mean, log_variance)
+    assert z.mean().item() == pytest.approx(0.7, abs=0.01)
+    assert z.var().item() == pytest.approx(math.exp(-1), rel=0.02)
+    z.sum().backward()
+    assert torch.equal(mean.grad, torch.ones_like(mean))
+
+
+def test_the_bound_is_a_bound() -> None:
+    """On a linear-Gaussian model: ELBO <= IWAE with 50 samples <= log p(x), and all meet at the true posterior."""
+    w, variance, x = torch.tensor([[1.5], [-0.5]]), 0.3, torch.randn(1, 2)
+    covariance = w @ w.T + variance * torch.eye(2)
+    exact = torch.distributions.MultivariateNormal(torch.zeros(2), covariance).log_prob(x).item()
+    precision = 1 + (w.T @ w / variance).item()
+    posterior = ((x @ w) / variance / precision, torch.full((1, 1), -math.log(precision)))
+    wrong = (posterior[0] + 0.5, posterior[1] + 1)
+    torch.manual_seed(3)
+
+    def weights(mean: torch.Tensor, log_variance: torch.Tensor, n: int) -> torch.Tensor:
+        z = variational.reparametrised(mean.expand(n, 1), log_variance.expand(n, 1))
+        likelihood = torch.distributions.Normal(z @ w.T, variance**0.5).log_prob(x).sum(1)
+        q = torch.distributions.Normal(mean, (log_variance / 2).exp()).log_prob(z).squeeze(1)
+        return likelihood + torch.distributions.Normal(0.0, 1.0).log_prob(z).squeeze(1) - q
+
+    assert weights(*posterior, 1000).std() < 1e-4, "at the posterior every weight is the evidence"
+    n = 20_000
+    z = variational.reparametrised(wrong[0].expand(n, 1), wrong[1].expand(n, 1))
+    elbo = -(variational.gaussian(x.expand(n, 2), z @ w.T, variance) + variational.kl(*wrong)).item()
+    iwae = (weights(*wrong, n).reshape(-1, 50).logsumexp(1) - math.log(50)).mean().item()
+    assert elbo < iwae < exact + 0.005
+    assert iwae - elbo > 0.1
+
+
+def test_a_code_never_pays_less_than_its_constant() -> None:
+    """With deviation 1 the loss is 1/2 (c - m)^2 + 1/2 log 2 pi: mutual information is bounded below zero, by law."""
+    c = torch.rand(1000, 2) * 2 - 1
+    assert variational.gaussian_code(c, c).item() == pytest.approx(math.log(2 * math.pi), rel=1e-6)
+    learned = variational.gaussian_code(c, torch.cat([c, torch.full_like(c, -9.0)], 1)).item()
+    assert learned == pytest.approx(2 * (-3 + math.log(2 * math.pi) / 2), rel=1e-5), "kept above e^-3"
+
+
+def test_energy_distance_of_gaussians() -> None:
+    """Between N(0, 1) and N(m, 1) in one dimension, by its closed form; unbiased at zero; finite gradients."""
+    x, y = torch.randn(3000, 1), torch.randn(3000, 1) + 1.0
+    phi = math.exp(-0.25) / math.sqrt(math.pi)
+    apart = 2 * (2 * phi + math.erf(0.5)) / 1 - 4 / math.sqrt(math.pi)
+    assert energy_distance(x, y).item() == pytest.approx(apart, abs=0.05)
+    small = [energy_distance(torch.randn(8, 2), torch.randn(8, 2)).item() for _ in range(400)]
+    assert sum(small) / 400 == pytest.approx(0, abs=3 * torch.tensor(small).std().item() / 20)
+    same = torch.zeros(5, 2, requires_grad=True)
+    energy_distance(same, torch.zeros(5, 2)).backward()
+    assert torch.isfinite(same.grad).all()
+
+
+def test_a_pack_holds_whole_samples_side_by_side() -> None:
+    x = torch.arange(12.0).reshape(4, 3)
+    assert views.packed(x, 2).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+    assert views.packed(torch.zeros(6, 1, 8, 8), 3).shape == (2, 3, 8, 8)
+    with pytest.raises(InputError, match=r"settings.pack 3 does not divide train.batch_size 4"):
+        views.packed(x, 3)
+
+
+@pytest.mark.parametrize("policy", list(views.POLICIES))
+def test_an_augmentation_is_differentiable_and_differs_by_sample(policy: str) -> None:
+    x = torch.rand(16, 3, 16, 16).requires_grad_()
+    y = views.augmented(x, (policy,))
+    assert y.shape == x.shape
+    assert len({round(v, 4) for v in (y - x).abs().mean((1, 2, 3)).tolist()}) > 3
+    y.sum().backward()
+    assert torch.isfinite(x.grad).all()
+    assert x.grad.abs().sum() > 0
+    with pytest.raises(InputError, match="holds points"):
+        views.augmented(torch.zeros(4, 2), (policy,))
+
+
+def test_translation_moves_and_cutout_cuts() -> None:
+    x = torch.arange(1.0, 65).reshape(1, 1, 8, 8).expand(200, 1, 8, 8)
+    moved = views.translation(x)
+    for one in moved[:20, 0]:
+        found = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if one[3, 3] == x[0, 0, 3 + i, 3 + j]]
+        assert len(found) == 1
+        (i, j) = found[0]
+        inside = one[1:7, 1:7]
+        assert torch.equal(inside, x[0, 0, 1 + i : 7 + i, 1 + j : 7 + j])
+    gone = (views.cutout(x) == 0).sum((1, 2, 3))
+    assert gone.max() == 16, "a quarter of the picture, where the window lies inside"
+    assert (gone > 0).all()

@@ -25,6 +25,9 @@ Array = NDArray[Any]
 Runner = Callable[[Mapping[str, Array]], Array]
 """From named inputs, one row a sample, to the output."""
 
+Feed = Callable[[int], Mapping[str, Array]]
+"""So many rows of every input, always the same."""
+
 PINNED_SEED = 20140610
 """Of the latents that every artefact is compared on."""
 
@@ -87,10 +90,10 @@ def rows(inputs: Mapping[str, Array], part: slice) -> dict[str, Array]:
     return {name: v[part] for name, v in inputs.items()}
 
 
-def parity(network: Runner, artefact: Runner, recipe: Recipe, limit: Tolerance, largest: int) -> Iterator[Finding]:
-    """The artefact against the trained network on pinned latents, at four batch sizes."""
+def parity(network: Runner, artefact: Runner, feed: Feed, limit: Tolerance, largest: int) -> Iterator[Finding]:
+    """The artefact against the trained network on pinned inputs, at four batch sizes."""
     for n in batch_sizes(largest):
-        inputs = recipe.pinned(n, PINNED_SEED)
+        inputs = feed(n)
         expected, got = network(inputs), artefact(inputs)
         if got.shape != expected.shape or got.dtype != expected.dtype:
             yield Finding(f"output at batch {n}", f"{got.dtype}{got.shape}", f"{expected.dtype}{expected.shape}", False)
@@ -103,9 +106,9 @@ def parity(network: Runner, artefact: Runner, recipe: Recipe, limit: Tolerance, 
             yield at_least(f"PSNR at batch {n}", psnr(got, expected), 80)
 
 
-def batch_invariance(artefact: Runner, recipe: Recipe, limit: Tolerance, largest: int) -> Iterator[Finding]:
+def batch_invariance(artefact: Runner, feed: Feed, limit: Tolerance, largest: int) -> Iterator[Finding]:
     """Row i of a batch equals the same row alone, for every row of the largest batch."""
-    inputs = recipe.pinned(largest, PINNED_SEED)
+    inputs = feed(largest)
     together = artefact(inputs)
     alone = np.concatenate([artefact(rows(inputs, slice(k, k + 1))) for k in range(largest)])
     if together.shape != alone.shape:

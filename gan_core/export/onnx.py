@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator
@@ -43,7 +44,8 @@ def export(network: nn.Module, recipe: Recipe, opset: int) -> bytes:
     if any(module.training for module in network.modules()):
         raise DataError("the network is in training mode: its graph would not be what was trained; call .eval() first")
     example = tuple(torch.from_numpy(v) for v in recipe.pinned(2, seed=0).values())  # a batch of 1 would be fixed
-    batch = torch.export.Dim("batch")
+    each = tuple({0: torch.export.Dim("batch")} for _ in example)
+    variadic = inspect.getfullargspec(network.forward).varargs is not None
     with quietly():
         program = torch.onnx.export(
             network,
@@ -52,7 +54,7 @@ def export(network: nn.Module, recipe: Recipe, opset: int) -> bytes:
             opset_version=opset,
             input_names=[i.name for i in recipe.inputs],
             output_names=[recipe.output],
-            dynamic_shapes=(tuple({0: batch} for _ in example),),
+            dynamic_shapes=(each,) if variadic else each,
             external_data=False,
             verbose=False,
         )
@@ -78,6 +80,6 @@ def clean(model: onnx.ModelProto) -> onnx.ModelProto:
     for holder in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer, *graph.value_info):
         holder.ClearField("metadata_props")
         holder.ClearField("doc_string")
-    graph.name, model.producer_name, model.ir_version = "generator", "gan-foundry", IR_VERSION
+    graph.name, model.producer_name, model.ir_version = "graph", "gan-foundry", IR_VERSION
     model.ClearField("producer_version")
     return model

@@ -26,9 +26,12 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Judge:
-    """How samples are judged before and after: FID of model-space samples, on pinned latents."""
+    """What an artefact is fed, and how its samples are judged before and after."""
 
-    fid: Callable[[torch.Tensor], float]
+    fid: Mapping[str, Callable[[torch.Tensor], float]]
+    """FID of model-space samples, by the space they are to be in; a latent has none."""
+    real: Mapping[str, Array]
+    """Held-out samples in model space, for inputs that are data."""
     samples: int
     seed: int
     to_model: Callable[[torch.Tensor], torch.Tensor]
@@ -43,7 +46,7 @@ class Shipped:
     model: bytes
     pixels: bool
     findings: list[Finding]
-    fid: float
+    fid: float | None
 
     @property
     def suffix(self) -> str:
@@ -88,7 +91,7 @@ def ship(
         "tolerance": asdict(export.tolerance),
         "gate": {
             a.file: {
-                "fid": a.fid,
+                **({} if a.fid is None else {"fid": a.fid}),
                 "checks": {f.check: {"measured": f.measured, "allowed": f.allowed} for f in a.findings},
             }
             for a in artefacts
@@ -111,24 +114,29 @@ def graphs(role: str, trained: Artifact, export: Export, judge: Judge, threads: 
 
 def judged(
     model: bytes, network: gate.Runner, trained: Artifact, export: Export, judge: Judge, threads: int
-) -> tuple[list[Finding], float]:
-    """Every finding about one graph against the network it came from, and the FID of its samples."""
+) -> tuple[list[Finding], float | None]:
+    """Every finding about one graph against the network it came from, and the FID of its samples if it draws any."""
     recipe, limit, largest = trained.recipe, export.tolerance, export.max_batch_size
     artefact = gate.onnx_runner(model, threads)
+
+    def feed(n: int) -> Mapping[str, Array]:
+        return recipe.pinned(n, gate.PINNED_SEED, judge.real)
+
     findings = [
         *gate.lint(model, recipe, export.opset),
-        *gate.parity(network, artefact, recipe, limit, largest),
-        *gate.batch_invariance(artefact, recipe, limit, largest),
+        *gate.parity(network, artefact, feed, limit, largest),
+        *gate.batch_invariance(artefact, feed, limit, largest),
     ]
-    if not all(finding.passed for finding in findings):
-        return findings, float("nan")  # refused already; an FID of broken samples may not even exist
-    before, after = (judge.fid(samples_of(runner, trained, judge)) for runner in (network, artefact))
+    fid = judge.fid.get(recipe.gives)
+    if fid is None or not all(finding.passed for finding in findings):
+        return findings, None  # refused already, an FID of broken samples may not even exist
+    before, after = (fid(samples_of(runner, trained, judge)) for runner in (network, artefact))
     return [*findings, *gate.metric_parity(before, after, limit)], after
 
 
 def samples_of(runner: gate.Runner, trained: Artifact, judge: Judge) -> torch.Tensor:
-    """Many samples of a runner on pinned latents, as 8-bit images where they are images, in model space."""
-    latents = trained.recipe.pinned(judge.samples, judge.seed)
+    """Many samples of a runner on pinned inputs, as 8-bit images where they are images, in model space."""
+    latents = trained.recipe.pinned(judge.samples, judge.seed, judge.real)
     pieces = [runner(gate.rows(latents, slice(k, k + BATCH))) for k in range(0, judge.samples, BATCH)]
     out: Array = np.concatenate(pieces)
     if trained.recipe.is_image and out.dtype != np.uint8:

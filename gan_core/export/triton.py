@@ -8,7 +8,6 @@ from pathlib import Path
 from gan_core import files
 from gan_core.signature import Input, Recipe
 
-TYPES = {"normal": "TYPE_FP32", "uniform": "TYPE_FP32", "label": "TYPE_INT64"}
 DELAY_US = 500
 """How long the first request of a batch waits for others."""
 
@@ -31,7 +30,7 @@ def config(name: str, recipe: Recipe, pixels: bool, largest: int, provenance: Ma
     output = block("output", recipe.output, "TYPE_UINT8" if pixels else "TYPE_FP32", dims)
     parts = [
         f'name: "{name}"\nbackend: "onnxruntime"\nmax_batch_size: {largest}',
-        *(block("input", i.name, TYPES[i.prior], i.shape) for i in recipe.inputs),
+        *(block("input", i.name, kind_of(i), i.shape) for i in recipe.inputs),
         output,
         f"instance_group [ {{ kind: {kind} count: 1 }} ]",
         f"dynamic_batching {{ max_queue_delay_microseconds: {DELAY_US} }}",
@@ -40,6 +39,11 @@ def config(name: str, recipe: Recipe, pixels: bool, largest: int, provenance: Ma
         *(f'parameters {{ key: "{k}" value: {{ string_value: "{v}" }} }}' for k, v in sorted(provenance.items())),
     ]
     return "\n".join(parts) + "\n"
+
+
+def kind_of(i: Input) -> str:
+    """Its type as the server calls it."""
+    return "TYPE_INT64" if i.is_integer else "TYPE_FP32"
 
 
 def block(role: str, name: str, kind: str, dims: tuple[int, ...]) -> str:
@@ -53,6 +57,6 @@ def warmup(recipe: Recipe, batch: int) -> str:
 
     def one(i: Input) -> str:
         dims = ", ".join(map(str, i.shape or (1,)))
-        return f'inputs {{ key: "{i.name}" value: {{ data_type: {TYPES[i.prior]} dims: [ {dims} ] zero_data: true }} }}'
+        return f'inputs {{ key: "{i.name}" value: {{ data_type: {kind_of(i)} dims: [ {dims} ] zero_data: true }} }}'
 
     return f'model_warmup [ {{ name: "batch {batch}" batch_size: {batch} {" ".join(map(one, recipe.inputs))} }} ]'

@@ -13,7 +13,7 @@ def frechet(a: Features, b: Features) -> float:
 
     The trace of the root is the sum of the roots of the eigenvalues of C1^1/2 C2 C1^1/2, which is symmetric.
     """
-    c1, c2 = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    c1, c2 = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
     values, vectors = np.linalg.eigh(c1)
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
     cross = np.sqrt(np.linalg.eigvalsh(root @ c2 @ root).clip(0)).sum()

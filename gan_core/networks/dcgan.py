@@ -1,4 +1,4 @@
-"""Convolutional generator and discriminator in the manner of DCGAN (Radford et al. 2016), for sides of 8 to 64 and up.
+"""Convolutional networks in the manner of DCGAN (Radford et al. 2016), for sides of 8 to 64 and up.
 
 Up-sampling is nearest neighbour and a 3x3 convolution instead of a transposed one, which leaves no checkerboard
 (Odena et al. 2016). Any image works whose sides halve evenly down to a smallest side of 4 to 7.
@@ -12,20 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from gan_core.errors import InputError
-from gan_core.networks.head import Head
+from gan_core.networks import head
+from gan_core.networks.head import Head, Posterior, normalised
 from gan_core.signature import Recipe
 from gan_core.types import Sample, Score
 
 
-def halvings(recipe: Recipe) -> int:
-    """How often the picture is halved: until its smaller side is 4 to 7.
+def halvings(shape: tuple[int, ...]) -> int:
+    """How often the picture (C, H, W) is halved: until its smaller side is 4 to 7.
 
     Raises:
         InputError: the samples are no images, or a side does not halve evenly that often.
     """
-    if not recipe.is_image:
-        raise InputError(f"network family 'dcgan' draws images, these samples have shape {recipe.shape}; use 'mlp'")
-    _, height, width = recipe.shape
+    if len(shape) != 3:
+        raise InputError(f"network family 'dcgan' draws images, these samples have shape {shape}; use 'mlp'")
+    _, height, width = shape
     times = (min(height, width) // 4).bit_length() - 1
     if times < 1 or height % 2**times or width % 2**times:
         raise InputError(
@@ -35,9 +36,9 @@ def halvings(recipe: Recipe) -> int:
     return times
 
 
-def channels(recipe: Recipe) -> list[int]:
+def channels(shape: tuple[int, ...], width: int) -> list[int]:
     """Channels from the full-size picture down to the smallest: width, doubling, at most 8 x width."""
-    return [recipe.width * min(2**k, 8) for k in range(halvings(recipe) + 1)]
+    return [width * min(2**k, 8) for k in range(halvings(shape) + 1)]
 
 
 class Generator(nn.Module):
@@ -46,7 +47,7 @@ class Generator(nn.Module):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        sizes = channels(recipe)[::-1]
+        sizes = channels(recipe.shape, recipe.width)[::-1]
         scale = 2 ** (len(sizes) - 1)
         self.smallest = (sizes[0], recipe.shape[1] // scale, recipe.shape[2] // scale)
         self.project = nn.Linear(recipe.fed, self.smallest[0] * self.smallest[1] * self.smallest[2])
@@ -62,22 +63,28 @@ class Generator(nn.Module):
         return x
 
 
-class Discriminator(nn.Module):
-    """(conv 4x4 stride 2, LeakyReLU 0.2) down to half the smallest picture, then the head. No normalisation.
+def trunk(planes: int, shape: tuple[int, ...], width: int) -> nn.Sequential:
+    """(conv 4x4 stride 2, LeakyReLU 0.2) from ``planes`` channels down to half the smallest picture, flat."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in itertools.pairwise([planes, *channels(shape, width)]):
+        layers += [nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Flatten())
 
-    Conditions stand beside the sample as planes of one value.
-    """
+
+def features(shape: tuple[int, ...], width: int) -> int:
+    """How many numbers the trunk ends in."""
+    sizes = channels(shape, width)
+    return sizes[-1] * (shape[1] >> len(sizes)) * (shape[2] >> len(sizes))
+
+
+class Discriminator(nn.Module):
+    """The trunk, then the head. Conditions stand beside the sample as planes of one value."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        sizes = [recipe.shape[0] + recipe.fed, *channels(recipe)]
-        scale = 2 ** (len(sizes) - 1)
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in itertools.pairwise(sizes):
-            layers += [nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        self.body = nn.Sequential(*layers, nn.Flatten())
-        self.head = Head(recipe, sizes[-1] * (recipe.shape[1] // scale) * (recipe.shape[2] // scale))
+        self.body = normalised(trunk(recipe.shape[0] + recipe.fed, recipe.shape, recipe.width), recipe)
+        self.head = normalised(Head(recipe, features(recipe.shape, recipe.width)), recipe)
 
     def features(self, x: Sample, *conditions: Tensor) -> Tensor:
         """(N, C, H, W) and conditions to (N, features)."""
@@ -92,3 +99,30 @@ class Discriminator(nn.Module):
         beside = len(self.recipe.inputs)
         v: Score = self.head(self.features(x, *conditions[:beside]), *conditions[beside:])
         return v
+
+
+class Recogniser(head.Recogniser):
+    """On the discriminator's features."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe, features(recipe.shape, recipe.width))
+
+
+class Encoder(nn.Module):
+    """The trunk, then mean and log-variance of the latent."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        (x,) = recipe.inputs
+        self.body = trunk(x.dims[0], x.dims, recipe.width)
+        self.head = Posterior(features(x.dims, recipe.width), recipe.size)
+
+    def posterior(self, x: Sample) -> tuple[Tensor, Tensor]:
+        """(N, C, H, W) to mean and log-variance of q(z|x), each (N, latent)."""
+        mean, log_variance = self.head(self.body(x))
+        return mean, log_variance
+
+    def forward(self, x: Sample) -> Tensor:
+        """(N, C, H, W) to the mean of q(z|x), (N, latent)."""
+        return self.posterior(x)[0]

@@ -1,15 +1,16 @@
-"""The last layer of every discriminator: a linear score, and conditions that meet the features in an inner product."""
+"""What networks of every family end in, and the normalisation of their weights."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_core.signature import Recipe, side_by_side
 from gan_core.types import Score
 
 
 class Head(nn.Module):
-    """v = l(h) + <V(y), h>. Miyato & Koyama 2018, eq. 3; without projected conditions, l(h)."""
+    """Of a discriminator: v = l(h) + <V(y), h>. Miyato & Koyama 2018, eq. 3; without projected conditions, l(h)."""
 
     def __init__(self, recipe: Recipe, features: int) -> None:
         super().__init__()
@@ -24,3 +25,42 @@ class Head(nn.Module):
         if self.embed is not None:
             v = v + (self.embed(side_by_side(self.recipe.projected, conditions)) * h).sum(1, keepdim=True)
         return v.squeeze(1)
+
+
+class Posterior(nn.Module):
+    """Of an encoder: mean and log-variance of q(z|x), each (N, latent)."""
+
+    def __init__(self, features: int, latent: int) -> None:
+        super().__init__()
+        self.mean, self.log_variance = nn.Linear(features, latent), nn.Linear(features, latent)
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, features) to both; the log-variance is kept within [-8, 8], so that its exponential stays a number."""
+        return self.mean(h), self.log_variance(h).clamp(-8, 8)
+
+
+class Recogniser(nn.Module):
+    """Q of InfoGAN (Chen et al. 2016, appendix C): one hidden layer of 128 on the discriminator's features."""
+
+    def __init__(self, recipe: Recipe, features: int) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.body = nn.Sequential(nn.Linear(features, 128), nn.LeakyReLU(0.1), nn.Linear(128, recipe.outputs))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(N, features) to (N, outputs)."""
+        out: Tensor = self.body(h)
+        return out
+
+
+def normalised(network: nn.Module, recipe: Recipe) -> nn.Module:
+    """The network with the weights' normalisation its recipe asks for.
+
+    ``spectral``: each weight divided by its largest singular value, by one power iteration a forward pass
+    (Miyato et al. 2018, algorithm 1; a convolution's weight as a matrix of its output channels).
+    """
+    if recipe.norm == "spectral":
+        for module in network.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                spectral_norm(module)
+    return network

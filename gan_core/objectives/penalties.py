@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from gan_core.types import Discriminator, Sample
+from gan_core.types import Sample, Score
 
 
-def squared_gradient_norm(discriminator: Discriminator, x: Sample) -> Tensor:
+def squared_gradient_norm(discriminator: Callable[[Sample], Score], x: Sample) -> Tensor:
     """||grad_x v(x)||^2 for each sample, (N,), differentiable again."""
     x = x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
     return gradient.flatten(1).square().sum(1)
 
 
-def gradient_penalty(critic: Discriminator, real: Sample, fake: Sample) -> Tensor:
+def gradient_penalty(critic: Callable[[Sample], Score], real: Sample, fake: Sample) -> Tensor:
     """E (||grad v(x^)||_2 - 1)^2 with x^ = e x + (1 - e) G(z), e ~ U[0, 1] for each sample.
 
     Gulrajani et al. 2017, eq. 3. Zero for a critic of slope one, whatever the batch size. The 1e-12 under the
     root keeps the second derivative finite where the gradient vanishes.
     """
     e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
-    norm = (squared_gradient_norm(critic, e * real + (1 - e) * fake) + 1e-12).sqrt()
+    return slope_one(critic, e * real + (1 - e) * fake)
+
+
+def dragan(discriminator: Callable[[Sample], Score], real: Sample) -> Tensor:
+    """E (||grad v(x + d)||_2 - 1)^2 around the data, d = 1/2 std(x) U[0, 1] for each coordinate. Kodali et al. 2017."""
+    return slope_one(discriminator, real + real.std() / 2 * torch.rand_like(real))
+
+
+def slope_one(discriminator: Callable[[Sample], Score], x: Sample) -> Tensor:
+    """E (||grad v(x)||_2 - 1)^2."""
+    norm = (squared_gradient_norm(discriminator, x) + 1e-12).sqrt()
     return (norm - 1).square().mean()
 
 
-def r1(discriminator: Discriminator, real: Sample) -> Tensor:
+def r1(discriminator: Callable[[Sample], Score], real: Sample) -> Tensor:
     """1/2 E ||grad v(x)||^2 on real samples. Mescheder et al. 2018, eq. 9, without its factor gamma."""
     return squared_gradient_norm(discriminator, real).mean() / 2
 
 
-def r2(discriminator: Discriminator, fake: Sample) -> Tensor:
+def r2(discriminator: Callable[[Sample], Score], fake: Sample) -> Tensor:
     """1/2 E ||grad v(G(z))||^2 on generated samples. Mescheder et al. 2018, eq. 10, without its factor gamma."""
     return squared_gradient_norm(discriminator, fake).mean() / 2

@@ -102,6 +102,13 @@ def start(game: Game, ema_decay: float, device: str = "cpu") -> Run:
     return Run(game, averages, [make_optimizer(update.optimizer, update) for update in game.updates()])
 
 
+def set_rates(run: Run, progress: float) -> None:
+    """Every optimizer's learning rate when ``progress`` (0 to 1) of the run is done."""
+    for update, optimizer in zip(run.game.updates(), run.optimizers, strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = update.optimizer.rate(progress)
+
+
 def descend(update: Update, optimizer: torch.optim.Optimizer, batch: Batch) -> Terms:
     """One step of one update: sum its terms, differentiate, move its players, project. Returns the terms, detached."""
     terms = update.loss(batch)
@@ -152,6 +159,7 @@ def play(
         network.train()
     try:
         while run.step < plan.steps:
+            set_rates(run, run.step / plan.steps)
             terms = play_step(run, batch_at, plan.seed)
             for role, average in run.averages.items():
                 average.update(run.game.exports()[role], run.step)  # type: ignore[arg-type]

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gan_core.bounds import Fraction
-from gan_core.game import Optimizer, Update
+from gan_core.game import Cast, Optimizer, Update
 from gan_core.objectives import adversarial
-from gan_core.signature import Body, Input, Recipe
+from gan_core.signature import Body, Input
 from gan_core.types import Batch, Discriminator, Generator, Player, Sample, Terms
 
 
@@ -38,7 +38,7 @@ class CGan:
     beta2: Fraction = 0.999
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Mapping[str, Recipe | Input]:
+    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
         z, y = body.prior(), body.label()
         judge = body.discriminator(y) if settings["conditioning"] == "concat" else body.discriminator(projected=(y,))
         return {"generator": body.generator(z, y), "discriminator": judge, "z": z, "y": y}

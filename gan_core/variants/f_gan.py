@@ -9,10 +9,10 @@ from typing import Any, Literal
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from gan_core.bounds import Fraction, Share
-from gan_core.game import Optimizer, Update
+from gan_core.game import Cast, Optimizer, Update
 from gan_core.objectives import f_divergence as fd
 from gan_core.objectives import penalties
-from gan_core.signature import Body, Input, Recipe
+from gan_core.signature import Body, Input
 from gan_core.types import Batch, Discriminator, Generator, Player, Score, Terms
 
 
@@ -37,7 +37,7 @@ class FGan:
     beta2: Fraction = 0.999
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Mapping[str, Recipe | Input]:
+    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
         z = body.prior()
         return {"generator": body.generator(z), "discriminator": body.discriminator(), "z": z}
 

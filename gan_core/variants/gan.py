@@ -6,21 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from gan_core.bounds import Fraction
-from gan_core.game import Optimizer, Update
-from gan_core.objectives import penalties
+from gan_core.game import Cast, Optimizer, Update
+from gan_core.objectives import penalties, views
 from gan_core.objectives.adversarial import OBJECTIVES
-from gan_core.signature import Body, Input, Recipe
-from gan_core.types import Batch, Discriminator, Generator, Player, Terms
+from gan_core.signature import Body, Input
+from gan_core.types import Batch, Discriminator, Generator, Player, Sample, Score, Terms
 
 
 @dataclass(frozen=True)
 class Gan:
-    """Algorithm 1 with k = 1. The other objectives, and the penalties of Mescheder et al. 2018, are options.
+    """Algorithm 1 with k = 1. Other objectives, penalties and views of the discriminator are options.
 
-    ``relativistic`` with ``r1`` and ``r2`` is the game of R3GAN (Huang et al. 2024).
+    ``relativistic`` with ``r1`` and ``r2`` is the game of R3GAN (Huang et al. 2024), ``pack`` that of PacGAN
+    (Lin et al. 2018), ``dragan`` the penalty of Kodali et al. 2017, ``augment`` DiffAugment (Zhao et al. 2020).
     """
 
     generator: Generator
@@ -29,30 +30,41 @@ class Gan:
     objective: Literal["non_saturating", "saturating", "least_squares", "hinge", "relativistic"] = "non_saturating"
     r1: NonNegativeFloat = 0.0  # gamma, on real samples
     r2: NonNegativeFloat = 0.0  # gamma, on generated samples
+    dragan: NonNegativeFloat = 0.0  # lambda
+    spectral_norm: bool = False
+    pack: PositiveInt = 1  # samples judged at once
+    augment: tuple[Literal["color", "translation", "cutout"], ...] = ()
     learning_rate: PositiveFloat = 2e-4
     beta1: Fraction = 0.5
     beta2: Fraction = 0.999
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Mapping[str, Recipe | Input]:
+    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
         z = body.prior()
-        return {"generator": body.generator(z), "discriminator": body.discriminator(), "z": z}
+        judge = body.discriminator(spectral=settings["spectral_norm"], pack=settings["pack"])
+        return {"generator": body.generator(z), "discriminator": judge, "z": z}
+
+    def judge(self, x: Sample) -> Score:
+        """The score of samples as the discriminator is shown them."""
+        return self.discriminator(views.packed(views.augmented(x, self.augment), self.pack))
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         """Algorithm 1, inner loop: ascend E log D(x) + E log(1 - D(G(z)))."""
         fake = self.generator(self.z.sample(len(batch), batch.x.device))
-        terms = OBJECTIVES[self.objective].discriminator(self.discriminator(batch.x), self.discriminator(fake))
+        terms = OBJECTIVES[self.objective].discriminator(self.judge(batch.x), self.judge(fake))
         if self.r1:
-            terms["r1"] = self.r1 * penalties.r1(self.discriminator, batch.x)
+            terms["r1"] = self.r1 * penalties.r1(self.judge, batch.x)
         if self.r2:
-            terms["r2"] = self.r2 * penalties.r2(self.discriminator, fake)
+            terms["r2"] = self.r2 * penalties.r2(self.judge, fake)
+        if self.dragan:
+            terms["dragan"] = self.dragan * penalties.dragan(self.judge, batch.x)
         return terms
 
     def generator_loss(self, batch: Batch) -> Terms:
         """Algorithm 1, outer loop, with fresh noise: eq. 1, or the non-saturating form of section 3."""
         objective = OBJECTIVES[self.objective]
-        fake = self.discriminator(self.generator(self.z.sample(len(batch), batch.x.device)))
-        return objective.generator(fake, self.discriminator(batch.x)) if objective.paired else objective.generator(fake)
+        fake = self.judge(self.generator(self.z.sample(len(batch), batch.x.device)))
+        return objective.generator(fake, self.judge(batch.x)) if objective.paired else objective.generator(fake)
 
     def updates(self) -> Sequence[Update]:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

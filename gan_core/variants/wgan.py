@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from gan_core.game import Optimizer, Update
+from gan_core.game import Cast, Optimizer, Update
 from gan_core.objectives import adversarial
-from gan_core.signature import Body, Input, Recipe
+from gan_core.signature import Body, Input
 from gan_core.types import Batch, Discriminator, Generator, Player, Terms
 
 
@@ -32,7 +32,7 @@ class Wgan:
     learning_rate: PositiveFloat = 5e-5  # alpha
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Mapping[str, Recipe | Input]:
+    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
         z = body.prior()
         return {"generator": body.generator(z), "critic": body.discriminator(), "z": z}
 

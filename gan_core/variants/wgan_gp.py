@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from gan_core.bounds import Fraction
-from gan_core.game import Optimizer, Update
+from gan_core.game import Cast, Optimizer, Update
 from gan_core.objectives import adversarial, penalties
-from gan_core.signature import Body, Input, Recipe
+from gan_core.signature import Body, Input
 from gan_core.types import Batch, Discriminator, Generator, Player, Terms
 
 
@@ -29,7 +29,7 @@ class WganGp:
     beta2: Fraction = 0.9
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Mapping[str, Recipe | Input]:
+    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
         z = body.prior()
         return {"generator": body.generator(z), "critic": body.discriminator(), "z": z}
 

@@ -1,0 +1,71 @@
+"""What is measured of one shipped network: its samples, and what it makes of a sample together with its counterpart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_core.artifact import Artifact
+from gan_core.metrics.measure import Figure, Reference, in_batches, measure
+from gan_core.metrics.recognition import class_kept
+from gan_core.types import Sample
+
+
+def figures(
+    role: str,
+    trained: Mapping[str, Artifact],
+    spaces: Mapping[str, Reference],
+    inputs: Mapping[str, Tensor],
+    fake: Sample,
+) -> Iterator[Figure]:
+    """Every measure of a role that draws samples; ``fake`` is what it made of ``inputs``, ``trained`` all roles."""
+    recipe = trained[role].recipe
+    given: dict[str, Tensor] = {i.prior: inputs[i.name] for i in recipe.inputs}
+    yield from measure(spaces[recipe.gives], fake, given)
+    for source in given.keys() & spaces.keys():
+        yield from translation(source, given[source], recipe.gives, fake, spaces)
+        if back := counterpart(trained, takes=recipe.gives, gives=source):
+            yield "cycle_l1", float((in_batches(back.network, fake) - given[source]).abs().mean())
+
+
+def reconstruction(role: str, trained: Mapping[str, Artifact], real: Reference, x: Sample) -> Iterator[Figure]:
+    """Of a decoder with an encoder beside it: what becomes of samples that go through both."""
+    encoder = counterpart(trained, takes="sample", gives="latent")
+    if encoder and [i.name for i in trained[role].recipe.inputs] == [encoder.recipe.output]:
+        y = in_batches(trained[role].network, in_batches(encoder.network, x))
+        yield "reconstruction_mse", float((y - x).square().mean())
+        if real.classifies:
+            yield "reconstruction_class_kept", class_kept(real.logits(x), real.logits(y))
+
+
+def counterpart(trained: Mapping[str, Artifact], takes: str, gives: str) -> Artifact | None:
+    """The role that goes from one space to another, if there is one."""
+    found = [a for a in trained.values() if a.recipe.gives == gives and [i.prior for i in a.recipe.inputs] == [takes]]
+    return found[0] if found else None
+
+
+def translation(source: str, x: Sample, target: str, y: Sample, spaces: Mapping[str, Reference]) -> Iterator[Figure]:
+    """Of samples of one domain and what became of them in the other: the class kept, and the true map if it is known.
+
+    ``translation_r2`` is 1 - E|y - T(x)|^2 / E|T(x) - mean|^2 over pixels: 1 is the map, 0 the mean picture.
+    """
+    if spaces[source].classifies:
+        yield "class_kept", class_kept(spaces[source].logits(x), spaces[target].logits(y))
+    if truth := spaces[source].index.get("translation"):
+        expected = mapped(x, truth, inverse=source == "other")
+        error, spread = (y - expected).square().mean(), (expected - expected.mean(0)).square().mean()
+        yield "translation_r2", float(1 - error / spread)
+
+
+def mapped(x: Sample, truth: Mapping[str, Any], inverse: bool) -> Sample:
+    """T(x) = M x + c of every pixel, or its inverse."""
+    matrix, offset = np.array(truth["matrix"]), np.array(truth["offset"])
+    if inverse:
+        matrix = np.linalg.inv(matrix)
+        offset = -matrix @ offset
+    moved = torch.einsum("dc,nchw->ndhw", torch.from_numpy(matrix), x.double())
+    return (moved + torch.from_numpy(offset)[:, None, None]).float()

@@ -1,0 +1,149 @@
+"""The generator f of an f-divergence as a network: convex, f(1) = 0, f'(1) = 0 and f''(1) = 1 by construction.
+
+Everything is a function of the log-ratio v = log u. The curvature kappa(v) = e^v f''(e^v) = dT/dv is positive for every
+convex f and for no other, so any positive kappa with kappa(0) = 1 is an f in normal form:
+
+    T(v) = f'(e^v) = integral of kappa from 0 to v        f*(T(v)) = integral of e^s kappa(s) from 0 to v
+
+and f(e^v) = e^v T(v) - f*(T(v)). The local order alpha(v) = 1 + d log kappa / dv says which alpha divergence f is like
+at the ratio e^v: 1 is Kullback-Leibler, 0 its reverse, 2 Pearson's chi-squared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import log
+
+import torch
+from torch import Tensor, nn
+
+from gan_core.signature import Input, Recipe
+
+REACH, KNOTS = 8.0, 641
+"""The grid of v on which a neural curvature is integrated."""
+
+ORDERS = (-1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+"""Of the alpha divergences that a mixture mixes."""
+
+V = Input("v", "normal", 1)
+
+
+class Curvature(nn.Module):
+    """What both forms share. Called on v (N, 1) it gives the local order alpha(v), for plots."""
+
+    recipe: Recipe
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+
+    def link(self, v: Tensor) -> Tensor:
+        """T(v) = f'(e^v), of any shape, |v| at most 8."""
+        raise NotImplementedError
+
+    def conjugate_link(self, v: Tensor) -> Tensor:
+        """f*(T(v)) = e^v f'(e^v) - f(e^v)."""
+        raise NotImplementedError
+
+    def f(self, u: Tensor) -> Tensor:
+        """The generator itself, for u within e^-8 and e^8."""
+        return u * self.link(u.log()) - self.conjugate_link(u.log())
+
+
+class Neural(Curvature):
+    """A locally varying alpha divergence: alpha(v) = low + (high - low) sigmoid(network(v / 4)).
+
+    log kappa is the integral of alpha - 1. It starts at the alpha divergence of order ``start``. Integrals are
+    cumulative trapezoids on a grid, read by cubic Hermite interpolation with the known slopes, so both are
+    differentiable in v and in the weights.
+    """
+
+    bounds: Tensor
+    grid: Tensor
+
+    def __init__(self, recipe: Recipe, low: float = -1.0, high: float = 2.0, start: float = 0.5) -> None:
+        super().__init__(recipe)
+        width = recipe.width
+        last = nn.Linear(width, 1)
+        share = (start - low) / (high - low)
+        with torch.no_grad():
+            last.weight.mul_(0.01)
+            last.bias.fill_(log(share / (1 - share)))
+        self.body = nn.Sequential(nn.Linear(1, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), last)
+        self.register_buffer("bounds", torch.tensor([low, high]))
+        self.register_buffer("grid", torch.linspace(-REACH, REACH, KNOTS), persistent=False)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """(N, 1) to alpha(v), (N, 1)."""
+        alpha: Tensor = self.bounds[0] + (self.bounds[1] - self.bounds[0]) * self.body(v / 4).sigmoid()
+        return alpha
+
+    def table(self) -> tuple[Tensor, Tensor, Tensor]:
+        """kappa, T and f*(T) on the grid, (KNOTS,) each."""
+        kappa = self.integral(self(self.grid[:, None]).squeeze(1) - 1).exp()
+        return kappa, self.integral(kappa), self.integral(self.grid.exp() * kappa)
+
+    def integral(self, y: Tensor) -> Tensor:
+        """From 0 to each knot, summed outwards: summed from one end, large values there would drown the small."""
+        left, right = y[: KNOTS // 2 + 1].flip(0), y[KNOTS // 2 :]
+        down, up = (torch.cumulative_trapezoid(side, dx=2 * REACH / (KNOTS - 1)) for side in (left, right))
+        return torch.cat([-down.flip(0), y.new_zeros(1), up])
+
+    def read(self, v: Tensor, values: Tensor, slopes: Tensor) -> Tensor:
+        """Cubic Hermite interpolation of a table."""
+        h = 2 * REACH / (KNOTS - 1)
+        k = ((v.detach() + REACH) / h).long().clamp(0, KNOTS - 2)
+        t = (v + REACH) / h - k
+        left, right = (2 * t**3 - 3 * t**2 + 1) * values[k], (3 * t**2 - 2 * t**3) * values[k + 1]
+        return left + right + h * ((t**3 - 2 * t**2 + t) * slopes[k] + (t**3 - t**2) * slopes[k + 1])
+
+    def link(self, v: Tensor) -> Tensor:
+        """T(v), by the table."""
+        kappa, t, _ = self.table()
+        return self.read(v, t, kappa)
+
+    def conjugate_link(self, v: Tensor) -> Tensor:
+        """f*(T(v)), by the table."""
+        kappa, _, fs = self.table()
+        return self.read(v, fs, self.grid.exp() * kappa)
+
+
+class Mixture(Curvature):
+    """A mixture of alpha divergences in normal form: sum of w_j f_j with weights from a softmax, in closed form.
+
+    Most weight is on the orders nearest to ``start`` at first.
+    """
+
+    orders: Tensor
+
+    def __init__(self, recipe: Recipe, start: float = 0.5) -> None:
+        super().__init__(recipe)
+        self.register_buffer("orders", torch.tensor(ORDERS), persistent=False)
+        self.logits = nn.Parameter(-4 * (self.orders - start).abs())
+
+    def forward(self, v: Tensor) -> Tensor:
+        """(N, 1) to alpha(v), (N, 1): the orders, weighed by what each adds to the curvature at v."""
+        share = (self.logits.log_softmax(0) + (self.orders - 1) * v).softmax(1)
+        return (share * self.orders).sum(1, keepdim=True)
+
+    def link(self, v: Tensor) -> Tensor:
+        """Sum of w_j (e^((a_j - 1) v) - 1) / (a_j - 1), at a_j = 1 its limit v."""
+        return (self.logits.softmax(0) * powers(v, self.orders - 1)).sum(-1)
+
+    def conjugate_link(self, v: Tensor) -> Tensor:
+        """Sum of w_j (e^(a_j v) - 1) / a_j, at a_j = 0 its limit v."""
+        return (self.logits.softmax(0) * powers(v, self.orders)).sum(-1)
+
+
+def powers(v: Tensor, order: Tensor) -> Tensor:
+    """(e^(a v) - 1) / a for each a, and v where a is 0: (..., orders)."""
+    a = torch.where(order == 0, torch.ones_like(order), order)
+    return torch.where(order == 0, v[..., None].expand(*v.shape, len(order)), (a * v[..., None]).expm1() / a)
+
+
+def recipe(kind: str) -> Recipe:
+    """Of a curvature, "neural" or "mixture"."""
+    return Recipe(f"curvature.{kind}", (1,), 16, (V,), gives="curve")
+
+
+FORMS: dict[str, Callable[..., Curvature]] = {"neural": Neural, "mixture": Mixture}

@@ -1,0 +1,67 @@
+"""What a game remembers from step to step. Buffers, so that it is part of every checkpoint; no weights."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gan_core.types import Sample
+
+
+class Pool(nn.Module):
+    """A history of generated samples (Shrivastava et al. 2017, section 2.3), as CycleGAN's discriminators are shown.
+
+    The first ``size`` samples are kept and returned. Then each new one is, at even odds, returned as it is, or takes
+    the place of an old one chosen at random, which is returned.
+    """
+
+    images: Tensor
+    held: Tensor
+
+    def __init__(self, size: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("images", torch.zeros(size, *shape))
+        self.register_buffer("held", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def forward(self, new: Sample) -> Sample:
+        """(N, ...) to as many, each new or old."""
+        shown, held, size = new.detach().clone(), int(self.held), len(self.images)
+        for k, image in enumerate(shown.clone()):
+            if held < size:
+                self.images[held] = image
+                held += 1
+            elif torch.rand(()) < 0.5:
+                place = int(torch.randint(size, ()))
+                shown[k] = self.images[place]
+                self.images[place] = image
+        self.held.fill_(held)
+        return shown
+
+
+class Costs(nn.Module):
+    """The latest costs of a discriminator on real and on generated samples, by which a game may rest one side."""
+
+    latest: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("latest", torch.full((2,), 0.5))
+
+    @torch.no_grad()
+    def note(self, real: Tensor, fake: Tensor) -> None:
+        """Remember both, each a scalar."""
+        self.latest.copy_(torch.stack([real, fake]))
+
+    def times(self, side: Literal["generator", "judge"], margin: float) -> int:
+        """1 if a side moves now, 0 if it rests. Larsen et al. 2016, the authors' code; without a margin none rests.
+
+        The judge rests while a cost is below 0.68 - margin: it wins. The generator rests while one is above
+        0.68 + margin. If both should rest, both move.
+        """
+        if not margin:
+            return 1
+        low, high = bool(self.latest.min() < 0.68 - margin), bool(self.latest.max() > 0.68 + margin)
+        return int((low and high) or not (low if side == "judge" else high))

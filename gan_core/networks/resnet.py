@@ -1,0 +1,146 @@
+"""Residual translator and patch discriminator of CycleGAN (Zhu et al. 2017, appendix 7.2), for 8 to 256 pixels and up.
+
+Small pictures get less of everything: below 16 pixels no down-sampling and no normalisation, as instance statistics
+over a few pixels say nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from gan_core.errors import InputError
+from gan_core.signature import Recipe
+from gan_core.types import Sample, Score
+
+
+def smaller_side(recipe: Recipe) -> int:
+    """The smaller side in pixels.
+
+    Raises:
+        InputError: the samples are no images, or too small, or a side is no multiple of 4.
+    """
+    if not recipe.is_image or min(recipe.shape[1:]) < 8 or any(side % 4 for side in recipe.shape[1:]):
+        raise InputError(
+            f"network family 'resnet' translates images whose sides are multiples of 4 from 8 up, not shape "
+            f"{recipe.shape}; resize, or use 'mlp'"
+        )
+    return min(recipe.shape[1:])
+
+
+class Reflect(nn.Module):
+    """Reflection padding as a choice of rows and columns, whose gradient is a deterministic sum on every device."""
+
+    def __init__(self, padding: int) -> None:
+        super().__init__()
+        self.padding = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H + 2p, W + 2p)."""
+        for dim in (2, 3):
+            size = x.shape[dim]
+            last = size - 1
+            where = last - (last - torch.arange(-self.padding, size + self.padding, device=x.device).abs()).abs()
+            x = x.index_select(dim, where)
+        return x
+
+
+def convolution(fan_in: int, fan_out: int, size: int, normed: bool, stride: int = 1) -> list[nn.Module]:
+    """(reflect) conv, instance norm, ReLU."""
+    pad: list[nn.Module] = [Reflect(size // 2)] if stride == 1 else []
+    layers = [*pad, nn.Conv2d(fan_in, fan_out, size, stride, padding=0 if pad else size // 2)]
+    return [*layers, *norm(fan_out, normed), nn.ReLU()]
+
+
+def norm(channels: int, normed: bool) -> list[nn.Module]:
+    """Instance normalisation (Ulyanov et al. 2016), without weights and without running statistics, or nothing."""
+    return [nn.InstanceNorm2d(channels)] if normed else []
+
+
+class Block(nn.Module):
+    """x + (reflect, conv 3x3, norm, ReLU, reflect, conv 3x3, norm)(x)."""
+
+    def __init__(self, channels: int, normed: bool) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *convolution(channels, channels, 3, normed),
+            *convolution(channels, channels, 3, normed)[:-1],
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same."""
+        y: Tensor = x + self.body(x)
+        return y
+
+
+class Translator(nn.Module):
+    """Convolution, down-samplings, residual blocks, up-samplings, convolution, tanh.
+
+    6 blocks and 2 down-samplings from 64 pixels, 9 from 256 (the paper's sizes); 3 and 1 from 16; 2 and none below.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        side, width = smaller_side(recipe), recipe.width
+        downs, blocks = (2, 9) if side >= 256 else (2, 6) if side >= 64 else (1, 3) if side >= 16 else (0, 2)
+        normed, outer = side >= 16, 7 if side >= 16 else 3
+        sizes = [width * 2**k for k in range(downs + 1)]
+        layers = convolution(recipe.inputs[0].dims[0], width, outer, normed)
+        for fan_in, fan_out in itertools.pairwise(sizes):
+            layers += convolution(fan_in, fan_out, 3, normed, stride=2)
+        layers += [Block(sizes[-1], normed) for _ in range(blocks)]
+        for fan_in, fan_out in itertools.pairwise(sizes[::-1]):
+            layers += [nn.ConvTranspose2d(fan_in, fan_out, 3, 2, padding=1, output_padding=1)]
+            layers += [*norm(fan_out, normed), nn.ReLU()]
+        self.body = nn.Sequential(*layers, Reflect(outer // 2), nn.Conv2d(width, recipe.shape[0], outer), nn.Tanh())
+        if normed:
+            initialise(self)
+
+    def forward(self, x: Sample) -> Sample:
+        """(N, C, H, W) of one domain to the same shape of the other."""
+        y: Sample = self.body(x)
+        return y
+
+
+class Discriminator(nn.Module):
+    """PatchGAN (Isola et al. 2017): each score sees a patch of at most half the picture, 70 x 70 from 140 pixels on.
+
+    Below 32 pixels a patch is 10 x 10.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        side, width, planes = smaller_side(recipe), recipe.width, recipe.shape[0]
+        if side < 32:
+            layers: list[nn.Module] = [nn.Conv2d(planes, width, 3, padding=1), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(width, 2 * width, 4, 2, padding=1), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(2 * width, 1, 3, padding=1)]
+        else:
+            halves = 3 if side >= 140 else 2 if side >= 68 else 1
+            sizes = [width * 2**k for k in range(halves + 1)]
+            layers = [nn.Conv2d(planes, width, 4, 2, padding=1), nn.LeakyReLU(0.2)]
+            for k, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+                layers += [nn.Conv2d(fan_in, fan_out, 4, 2 if k < halves - 1 else 1, padding=1)]
+                layers += [nn.InstanceNorm2d(fan_out), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(sizes[-1], 1, 4, padding=1)]
+        self.body = nn.Sequential(*layers)
+        if side >= 32:
+            initialise(self)
+
+    def forward(self, x: Sample) -> Score:
+        """(N, C, H, W) to (N, patches)."""
+        v: Score = self.body(x).flatten(1)
+        return v
+
+
+def initialise(network: nn.Module) -> None:
+    """Weights N(0, 0.02), biases 0, as the authors' code, for networks whose normalisation rescales them."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0, 0.02)
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
