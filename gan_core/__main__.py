@@ -1,4 +1,4 @@
-"""``python -m gan_core``: check the declaration, serve what was exported, sum up what was built."""
+"""``python -m gan_core``: check the declaration, sum up what was built, write its pages, serve what was exported."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ def summary(arguments: argparse.Namespace) -> None:
 
     runs = [report.Facts.read(n, Path("reports") / n, Path("exported") / n) for n in config.load(arguments.params).runs]
     print(report.summary(runs, Path("report.html").resolve()))
+
+
+def pages(arguments: argparse.Namespace) -> None:
+    """Write docs/variants: a page on every paper, from its file and the figures of its runs."""
+    from gan_core import pages
+
+    written = pages.write(config.load(arguments.params), Path("docs"), Path("reports"))
+    print(f"wrote {len(written)} pages: {', '.join(map(str, written))}")
 
 
 def serve(arguments: argparse.Namespace) -> None:
@@ -54,7 +62,7 @@ def main() -> None:
         "--params", type=Path, default=Path("params.yaml"), help="the declaration (default: params.yaml)"
     )
     commands = parser.add_subparsers(required=True)
-    for function in (check, summary, serve):
+    for function in (check, summary, pages, serve):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
         if function is serve:

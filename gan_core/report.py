@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import statistics
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Facts:
         """From the run's folders."""
         metrics, manifest = files.read_json(report / "metrics.json"), files.read_json(exported / "manifest.json")
         with (report / "loss.csv").open() as file:
-            losses = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+            losses = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
         return Facts(name, metrics, manifest, losses, (report / "samples.png").read_bytes())
 
     @property
@@ -121,6 +122,7 @@ h1 { font-size: 1.6rem; }
 h2 { font-size: 1.25rem; margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--soft); white-space: nowrap; }
+.prose td { white-space: normal; min-width: 6rem; vertical-align: top; }
 .pair { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
 .pair > * { flex: 1 1 20rem; min-width: 0; }
 img { width: 100%; max-width: 28rem; image-rendering: pixelated; border: 1px solid var(--line); }
@@ -129,8 +131,8 @@ svg { width: 100%; height: auto; } details { margin: .6rem 0; } small { opacity:
 """
 
 
-def html(runs: Sequence[Facts]) -> str:
-    """The page: a table of all runs, then each with samples, losses, figures, and what the gate measured."""
+def html(runs: Sequence[Facts], claims: Sequence[dict[str, Any]] = ()) -> str:
+    """The page: all runs in a table, each with samples, losses, figures and the gate's measures; then the claims."""
     found = [(run, role, figures) for run in runs for role, figures in run.measured.items()]
     columns = [k for k in HEADLINE if any(k in figures for _, _, figures in found)]
     overview = table(
@@ -143,7 +145,8 @@ def html(runs: Sequence[Facts]) -> str:
     return (
         "<!doctype html><html lang='en'><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'><title>GAN Foundry report</title>"
-        f"<style>{STYLE}</style><h1>GAN Foundry report</h1>{overview}{''.join(map(section, runs))}</html>\n"
+        f"<style>{STYLE}</style><h1>GAN Foundry report</h1>{overview}{''.join(map(section, runs))}{claimed(claims)}"
+        "</html>\n"
     )
 
 
@@ -171,6 +174,22 @@ def section(run: Facts) -> str:
         f"<details><summary>What the gate checked</summary>{gate}</details>"
         f"<details><summary>What was shipped</summary>{where}</details>"
     )
+
+
+def claimed(claims: Sequence[dict[str, Any]]) -> str:
+    """What the papers claim and what was measured: the rows of docs/claims.json."""
+    if not claims:
+        return ""
+    rows = []
+    for claim in claims:
+        names = claim["figures"][0] if claim["figures"] else {}
+        found = {name: statistics.median(seed[name] for seed in claim["figures"]) for name in names}
+        measured = ", ".join(f"{name} {value:.3g}" for name, value in found.items())
+        rows.append(
+            (claim["id"], claim["says"], claim["bar"], measured, "holds" if claim["holds"] else "does not hold")
+        )
+    shown = table(("id", "claim", "bar", "measured (median of seeds)", "verdict"), rows)
+    return f"<h2>What the papers claim</h2><div class='prose'>{shown}</div>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -209,9 +228,9 @@ def curve(role: str, points: Sequence[tuple[float, float]], width: int = 640, he
 
 def curves(losses: Sequence[dict[str, float]], width: int = 640, height: int = 240) -> str:
     """The terms of the losses over the steps, as inline SVG."""
-    names = [name for name in losses[0] if name != "step"]
-    low = min(row[name] for row in losses for name in names)
-    high = max(row[name] for row in losses for name in names)
+    names = list(dict.fromkeys(name for row in losses for name in row if name != "step"))
+    low = min(value for row in losses for name, value in row.items() if name != "step")
+    high = max(value for row in losses for name, value in row.items() if name != "step")
     span, last = (high - low) or 1.0, losses[-1]["step"]
 
     def at(row: dict[str, float], name: str) -> str:
@@ -220,7 +239,7 @@ def curves(losses: Sequence[dict[str, float]], width: int = 640, height: int = 2
     lines, legend = "", ""
     for k, name in enumerate(names):
         colour = COLOURS[k % len(COLOURS)]
-        points = " ".join(at(row, name) for row in losses)
+        points = " ".join(at(row, name) for row in losses if name in row)
         lines += f"<polyline fill='none' stroke='{colour}' stroke-width='1.5' points='{points}'/>"
         legend += f"<span style='color:{colour}'>■</span> {escape(name)} "
     frame = f"<rect width='{width}' height='{height}' fill='none' stroke='#8886'/>"

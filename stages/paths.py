@@ -4,6 +4,7 @@ from pathlib import Path
 
 STATE = Path(".state")
 REPORT = Path("report.html")
+CLAIMS = Path("docs/claims.json")
 
 
 def prepared(dataset: str) -> Path:

@@ -182,6 +182,16 @@ SMALL: dict[str, object] = {
     "datasets": {
         "digits": {"source": "digits", "heldout": 0.2},
         "ring": {"source": "ring", "modes": 8, "std": 0.05, "count": 2000, "seed": 0, "heldout": 0.3},
+        "recolour": {"source": "digit_domains", "map": "recolour", "seed": 0, "heldout": 0.2},
+        "mixture": {
+            "source": "mixture",
+            "weights": [0.4, 0.6],
+            "means": [-1.0, 1.0],
+            "stds": [0.5, 0.5],
+            "count": 2000,
+            "seed": 0,
+            "heldout": 0.3,
+        },
     },
     "runs": {
         "gan": {
@@ -200,6 +210,24 @@ SMALL: dict[str, object] = {
             "variant": "cgan",
             "dataset": "digits",
             "network": {"family": "mlp", "width": 16, "latent": 8},
+            "train": {"steps": 20},
+        },
+        "cycle_gan": {
+            "variant": "cycle_gan",
+            "dataset": "recolour",
+            "network": {"family": "resnet", "width": 4, "latent": 0},
+            "train": {"steps": 10, "batch_size": 4},
+        },
+        "vae_gan": {
+            "variant": "vae_gan",
+            "dataset": "digits",
+            "network": {"family": "mlp", "width": 16, "latent": 4},
+            "train": {"steps": 20},
+        },
+        "learned_f": {
+            "variant": "learned_f",
+            "dataset": "mixture",
+            "network": {"family": "mlp", "width": 16, "latent": 2},
             "train": {"steps": 20},
         },
     },

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -20,7 +21,7 @@ from gan_core.export.ship import Judge, checksums, judged, ship
 from gan_core.metrics.measure import Reference
 from gan_core.networks.build import build
 from gan_core.pictures import to_uint8
-from gan_core.signature import Input, Recipe
+from gan_core.signature import Body, Input, Recipe
 from tests.conftest import ROOT
 
 EXPORT = config.load(ROOT / "params.yaml").export
@@ -36,7 +37,7 @@ def judge(digits: Prepared) -> Judge:
             return x.flatten(1)
 
     reference = Reference.of(Pixels(), digits.samples("heldout"), digits.index)
-    return Judge(reference.fid, 600, 1, to_model)
+    return Judge({"sample": reference.fid}, {"sample": digits.samples("heldout").numpy()}, 600, 1, to_model)
 
 
 def refusals(model: bytes, network: torch.nn.Module, trained: Artifact, judge: Judge) -> list[str]:
@@ -53,6 +54,38 @@ def test_an_honest_export_passes(trained: Artifact, honest: bytes, judge: Judge)
     assert refusals(honest, trained.network, trained, judge) == []
     pixels = graph.Pixels(trained.network)
     assert refusals(graph.export(pixels, trained.recipe, EXPORT.opset), pixels, trained, judge) == []
+
+
+ROLES = {
+    "encoder of the mlp": Body("mlp", 8, 4, (1, 8, 8)).encoder(Input("z", "normal", 4)),
+    "encoder of the dcgan": Body("dcgan", 8, 4, (1, 8, 8)).encoder(Input("z", "normal", 4)),
+    "translator of the mlp": Body("mlp", 8, 0, (1, 8, 8)).translator("sample", "other"),
+    "translator, 8 pixels": Body("resnet", 4, 0, (1, 8, 8)).translator("sample", "other"),
+    "translator, 16 pixels": Body("resnet", 4, 0, (1, 16, 16)).translator("sample", "other"),
+    "translator, 64 pixels": Body("resnet", 2, 0, (1, 64, 64)).translator("sample", "other"),
+    "codes": Body("mlp", 32, 4, (1, 8, 8)).generator(
+        Input("z", "uniform", 4), Input("category", "category", 3), Input("code", "uniform", 2)
+    ),
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_kind_of_role_is_shipped(role: str, digits: Prepared, tmp_path) -> None:
+    """Images in, latents out, codes in: the same gate, on held-out samples where the input is data; and an engine."""
+    recipe = ROLES[role]
+    side = recipe.inputs[0].shape[-1]
+    big = digits.samples("heldout").repeat_interleave(side // 8 or 1, 2).repeat_interleave(side // 8 or 1, 3)
+    judge = Judge({}, {"sample": big.numpy()}, 600, 1, to_model)
+    trained = Artifact(build(recipe).eval(), recipe, {"data": "none"}, "none")
+    one = replace(EXPORT, max_batch_size=8, engines=replace(EXPORT.engines, targets=[86]))
+    entry = ship("r", "role", trained, tmp_path, one, judge, 1)
+    assert [i["name"] for i in entry["inputs"]] == [i.name for i in recipe.inputs]
+    assert entry["output"]["name"] == {"latent": "z"}.get(recipe.gives, "image")
+    assert len(entry["engines"]) == (1 if recipe.gives == "latent" else 2)
+    wrong = onnx.load(tmp_path / "role.onnx")
+    flip_a_weight(wrong)
+    findings, _ = judged(wrong.SerializeToString(), gate.torch_runner(trained.network), trained, one, judge, 1)
+    assert any(f.check.startswith("max abs error") and not f.passed for f in findings)
 
 
 def test_pixels_are_what_the_library_calls_pixels(trained: Artifact) -> None:

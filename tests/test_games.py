@@ -12,6 +12,7 @@ from gan_core.game import Game, Optimizer, players
 from gan_core.seeds import fold
 from gan_core.signature import Body
 from gan_core.training.checkpoint import State
+from gan_core.training.log import write_losses
 from gan_core.training.loop import Plan, Stopped, descend, make_optimizer, play, play_step, set_rates, start
 from gan_core.types import Batch
 
@@ -424,3 +425,19 @@ def test_learned_f_moves_towards_the_data(digits: Prepared) -> None:
         assert gradients(game.discriminator_loss(batch), game.f) == 0, "the log-ratio knows nothing of f"
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_an_update_that_rests_leaves_no_figure(digits: Prepared, tmp_path: Path) -> None:
+    """A mean is over the times a term was played; a table has an empty cell where it was not."""
+    game = assemble("vae_gan", Body("mlp", 16, 8, digits.shape, digits.classes), {"margin": 0.35})
+    rests = {"generator": 0, "judge": 1}
+    game.costs.times = lambda side, _margin: rests[side]  # type: ignore[method-assign]
+    run = play(start(game, 0.9), Batches(digits, 16, 0).at, plan(4), State(tmp_path, "rest"))
+    assert run.history[0].keys() == {"step", "prior", "likelihood", "real", "fake"}
+    assert 0.5 < run.history[0]["real"] < 0.9, "not halved by a count of steps"
+    run.history[1] |= {"style": 1.0}
+    write_losses(tmp_path / "loss.csv", run.history)
+    lines = (tmp_path / "loss.csv").read_text().splitlines()
+    assert lines[0].endswith(",style")
+    assert lines[1].endswith(",")
+    assert lines[2].endswith(",1.0")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -107,20 +108,32 @@ def test_a_second_repro_changes_nothing_and_git_sees_nothing_new(built: Workspac
     assert set(changed) - {"M", "??"} <= {
         "params.yaml",
         "dvc.lock",
-        *(f"reports/{run}/metrics.json" for run in ("gan", "wgan_gp", "cgan")),
+        *(f"reports/{run}/metrics.json" for run in SMALL["runs"]),  # type: ignore[attr-defined]
     }
 
 
 def test_figures_carry_their_protocol(built: Workspace) -> None:
-    metrics = files.read_json(built.folder / "reports/gan/metrics.json")
+    def figures(run: str) -> dict[str, dict[str, Any]]:
+        return files.read_json(built.folder / f"reports/{run}/metrics.json")
+
+    metrics = figures("gan")["generator"]
     assert metrics["protocol"]["real_count"] == 359
     assert metrics["protocol"]["fake_count"] == 600
     extractor = built.folder / "data/extractors/digits.safetensors"
     assert metrics["protocol"]["extractor_sha256"] == files.file_digest(extractor)
-    assert 0 <= files.read_json(built.folder / "reports/cgan/metrics.json")["label_accuracy"] <= 1
+    assert 0 <= figures("cgan")["generator"]["label_accuracy"] <= 1
     assert "label_accuracy" not in metrics
-    ring = files.read_json(built.folder / "reports/wgan_gp/metrics.json")
-    assert ring["modes_of"] == 8
+    assert figures("wgan_gp")["generator"]["modes_of"] == 8
+    assert figures("vae_gan").keys() == {"decoder"}, "an encoder draws nothing"
+    assert figures("vae_gan")["decoder"]["reconstruction_mse"] > 0
+    assert figures("learned_f").keys() == {"generator", "f"}
+    assert next(iter(figures("learned_f")["f"])) == "at +0.0"
+    both = figures("cycle_gan")
+    assert both.keys() == {"a_to_b", "b_to_a"}
+    assert all({"translation_r2", "cycle_l1", "class_kept"} <= found.keys() for found in both.values())
+    there, back = (both[role]["protocol"] for role in ("a_to_b", "b_to_a"))
+    assert there["fake_count"] == back["real_count"], "every held-out sample once"
+    assert back["fake_count"] == there["real_count"]
     shown = built.run("dvc", "metrics", "show").stdout
     assert "reports/gan/metrics.json" in shown.replace(os.sep, "/")
 
@@ -140,12 +153,24 @@ def test_the_manifest_is_true(built: Workspace) -> None:
     assert str(built.folder) not in text
 
 
-def test_the_card_s_python_runs_as_it_stands(built: Workspace) -> None:
-    """With nothing of this project importable."""
-    folder = built.folder / "exported/gan"
-    program = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S)[1]
-    done = subprocess.run([sys.executable, "-I", "-c", program], cwd=folder, capture_output=True, text=True)
-    assert done.stdout.split() == ["(16,", "8,", "8,", "1)", "uint8"], done.stderr
+@pytest.mark.parametrize(
+    ("run", "printed"),
+    [
+        ("gan", ["(16, 8, 8, 1) uint8"]),
+        ("cgan", ["(16, 8, 8, 1) uint8"]),
+        ("wgan_gp", ["(16, 2) float32"]),
+        ("vae_gan", ["(16, 8, 8, 1) uint8", "(16, 4) float32"]),
+        ("cycle_gan", ["(16, 8, 8, 3) uint8"] * 2),
+    ],
+)
+def test_the_card_s_python_runs_as_it_stands(built: Workspace, run: str, printed: list[str]) -> None:
+    """Of every role, with nothing of this project importable."""
+    folder = built.folder / "exported" / run
+    programs = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S)
+    said = [
+        subprocess.run([sys.executable, "-I", "-c", p], cwd=folder, capture_output=True, text=True) for p in programs
+    ]
+    assert [done.stdout.strip() for done in said] == printed, said[0].stderr
 
 
 def test_another_folder_gives_the_same_bytes(built: Workspace, tmp_path: Path) -> None:
@@ -173,7 +198,7 @@ def prepared_only(built: Workspace, folder: Path) -> Workspace:
     made = Workspace(folder)
     made.declare(SMALL)
     shutil.copytree(built.folder / "data", folder / "data")
-    for dataset in ("digits", "ring"):
+    for dataset in SMALL["datasets"]:  # type: ignore[attr-defined]
         done = made.run("dvc", "commit", "-f", f"prepare@{dataset}")
         assert done.returncode == 0, done.stderr
     return made
@@ -248,7 +273,7 @@ def test_exporting_differently_trains_nothing_again(built: Workspace, tmp_path: 
     made = copy_of(built, tmp_path)
     made.declare({"export.opset": 19})
     would = re.findall(r"Running stage '([^']+)'", made.run("dvc", "repro", "--dry").stdout)
-    assert sorted(would) == ["export@cgan", "export@gan", "export@wgan_gp"]
+    assert sorted(would) == sorted(f"export@{run}" for run in SMALL["runs"])  # type: ignore[attr-defined]
 
 
 def copy_of(built: Workspace, folder: Path) -> Workspace:
@@ -272,8 +297,16 @@ def test_the_last_good_export_outlives_a_refusal(built: Workspace, tmp_path: Pat
 
 
 BAD = [
-    (["python", "-m", "stages.train", "gna"], 2, "declares no run 'gna', only gan, wgan_gp, cgan; did you mean gan?"),
-    (["python", "-m", "stages.prepare", "mnits"], 2, "declares no data set 'mnits', only digits, ring"),
+    (
+        ["python", "-m", "stages.train", "gna"],
+        2,
+        "declares no run 'gna', only gan, wgan_gp, cgan, cycle_gan, vae_gan, learned_f; did you mean gan?",
+    ),
+    (
+        ["python", "-m", "stages.prepare", "mnits"],
+        2,
+        "declares no data set 'mnits', only digits, ring, recolour, mixture",
+    ),
     (["python", "-m", "stages.evaluate", "gan", "digits"], 3, "data/prepared/digits holds no prepared data set"),
     (["python", "-m", "stages.export", "gan", "digits"], 3, "run `dvc repro`"),
     (["python", "-m", "stages.train"], 2, "0 arguments given; usage: python -m stages.train <run>"),
@@ -350,7 +383,7 @@ def test_what_the_project_ships_draws_digits(tmp_path: Path) -> None:
     print(f"recognised with p >= 0.9: {sure:.3f} of the samples, {sure_of_real:.3f} of real digits it has not met")
     assert sure > 0.75 * sure_of_real
     assert (np.bincount(judge.predict(fake), minlength=10) / 2000).min() > 0.05
-    metrics = files.read_json(tmp_path / "reports/gan/metrics.json")
+    metrics = files.read_json(tmp_path / "reports/gan/metrics.json")["generator"]
     assert metrics["recognised"] > 0.6
     assert metrics["classes_seen"] == 10
     assert metrics["fid"] < 1.5
@@ -363,7 +396,7 @@ def test_wgan_gp_covers_the_grid(tmp_path: Path) -> None:
     made.declare({"runs": {"grid": GRID_RUN}})
     done = made.run("dvc", "repro", "evaluate@grid")
     assert done.returncode == 0, done.stderr
-    metrics = files.read_json(tmp_path / "reports/grid/metrics.json")
+    metrics = files.read_json(tmp_path / "reports/grid/metrics.json")["generator"]
     print({name: metrics[name] for name in ("modes", "modes_strong", "high_quality", "reverse_kl")})
     assert metrics["modes"] == 25
     assert metrics["modes_strong"] >= 24

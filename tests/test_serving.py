@@ -28,13 +28,29 @@ from gan_core.serving import server
 from gan_core.signature import Recipe
 from tests.conftest import ROOT, Workspace
 
+RUNS = ("gan", "wgan_gp", "cgan", "cycle_gan", "vae_gan", "learned_f")
+MODELS = [
+    "cgan_generator",
+    "cgan_generator_uint8",
+    "cycle_gan_a_to_b",
+    "cycle_gan_a_to_b_uint8",
+    "cycle_gan_b_to_a",
+    "cycle_gan_b_to_a_uint8",
+    "gan_generator",
+    "gan_generator_uint8",
+    "learned_f_generator",
+    "vae_gan_decoder",
+    "vae_gan_decoder_uint8",
+    "vae_gan_encoder",
+    "wgan_gp_generator",
+]
 TRITON = ROOT / ".venv-triton"
 pytestmark = pytest.mark.skipif(not TRITON.is_dir(), reason="the server's environment is absent: make .venv-triton")
 
 
 @pytest.fixture(scope="module")
 def repositories(built: Workspace) -> list[Path]:
-    return [built.folder / "exported" / run / "model_repository" for run in ("gan", "wgan_gp", "cgan")]
+    return [built.folder / "exported" / run / "model_repository" for run in RUNS]
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +60,14 @@ def ports(repositories: list[Path]) -> Iterator[server.Ports]:
         yield chosen
 
 
-def recipe_of(repository: Path) -> Recipe:
+def recipe_of(repository: Path, model: str) -> Recipe:
     manifest = files.read_json(repository.parent / "manifest.json")
-    return Recipe.from_json(manifest["roles"]["generator"]["provenance"]["recipe"])
+    role = model.removeprefix(f"{manifest['run']}_").removesuffix("_uint8")
+    return Recipe.from_json(manifest["roles"][role]["provenance"]["recipe"])
 
 
 def test_all_models_are_found(repositories: list[Path]) -> None:
-    assert server.models(repositories) == [
-        "cgan_generator",
-        "cgan_generator_uint8",
-        "gan_generator",
-        "gan_generator_uint8",
-        "wgan_gp_generator",
-    ]
+    assert server.models(repositories) == MODELS
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
@@ -65,9 +76,9 @@ def test_the_server_draws_what_onnx_runtime_draws(repositories, ports, protocol:
     module = {"http": tritonclient.http, "grpc": tritonclient.grpc}[protocol]
     with module.InferenceServerClient(f"127.0.0.1:{getattr(ports, protocol)}") as client:
         for repository in repositories:
-            recipe = recipe_of(repository)
-            pinned = recipe.pinned(batch, 5)
             for path in sorted(repository.glob("*/1/model.onnx")):
+                recipe = recipe_of(repository, path.parts[-3])
+                pinned = recipe.pinned(batch, 5)
                 asked = []
                 for name, value in pinned.items():
                     sent = value[:, None] if value.ndim == 1 else value  # a label is one element on the wire
@@ -85,7 +96,7 @@ def test_the_server_draws_what_onnx_runtime_draws(repositories, ports, protocol:
 
 
 def test_many_small_requests_are_batched_and_each_gets_its_own(repositories, ports) -> None:
-    recipe = recipe_of(repositories[0])
+    recipe = recipe_of(repositories[0], "gan_generator")
     z = recipe.pinned(40, 9)["z"]
     expected = onnx_runner((repositories[0] / "gan_generator/1/model.onnx").read_bytes(), 1)({"z": z})
     with tritonclient.http.InferenceServerClient(f"127.0.0.1:{ports.http}", concurrency=8) as client:
@@ -171,10 +182,7 @@ def test_serve_for_a_person(built: Workspace, how: signal.Signals, code: int) ->
     with subprocess.Popen(
         command, cwd=built.folder, env=built.environment, stdout=subprocess.PIPE, text=True
     ) as process:
-        assert (
-            process.stdout.readline()
-            == "serving cgan_generator, cgan_generator_uint8, gan_generator, gan_generator_uint8, wgan_gp_generator\n"
-        )
+        assert process.stdout.readline() == f"serving {', '.join(MODELS)}\n"
         assert f":{chosen.http}" in process.stdout.readline()
         good = {"name": "z", "shape": [1, 16], "datatype": "FP32", "data": [0.0] * 16}
         post(chosen, json.dumps({"inputs": [good]}).encode())

@@ -49,16 +49,11 @@ def counterpart(trained: Mapping[str, Artifact], takes: str, gives: str) -> Arti
 
 
 def translation(source: str, x: Sample, target: str, y: Sample, spaces: Mapping[str, Reference]) -> Iterator[Figure]:
-    """Of samples of one domain and what became of them in the other: the class kept, and the true map if it is known.
-
-    ``translation_r2`` is 1 - E|y - T(x)|^2 / E|T(x) - mean|^2 over pixels: 1 is the map, 0 the mean picture.
-    """
+    """Of samples of one domain and what became of them in the other: the class kept, and the true map if known."""
     if spaces[source].classifies:
         yield "class_kept", class_kept(spaces[source].logits(x), spaces[target].logits(y))
     if truth := spaces[source].index.get("translation"):
-        expected = mapped(x, truth, inverse=source == "other")
-        error, spread = (y - expected).square().mean(), (expected - expected.mean(0)).square().mean()
-        yield "translation_r2", float(1 - error / spread)
+        yield "translation_r2", r_squared(y, mapped(x, truth, inverse=source == "other"))
 
 
 def mapped(x: Sample, truth: Mapping[str, Any], inverse: bool) -> Sample:
@@ -69,3 +64,9 @@ def mapped(x: Sample, truth: Mapping[str, Any], inverse: bool) -> Sample:
         offset = -matrix @ offset
     moved = torch.einsum("dc,nchw->ndhw", torch.from_numpy(matrix), x.double())
     return (moved + torch.from_numpy(offset)[:, None, None]).float()
+
+
+def r_squared(y: Sample, expected: Sample) -> float:
+    """1 - E|y - T(x)|^2 / E|T(x) - mean|^2 over pixels: 1 is the map, 0 the mean picture."""
+    error, spread = (y - expected).square().mean(), (expected - expected.mean(0)).square().mean()
+    return float(1 - error / spread)

@@ -24,6 +24,10 @@ class Stopped(Exception):
     """The run was asked to stop; its state is saved."""
 
 
+COUNTED = ("step", "drawn", "history", "window", "times")
+"""What a run's state holds beside its networks and optimizers."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How long, with which seed, and how often to look and to save."""
@@ -48,6 +52,8 @@ class Run:
     history: list[Row] = field(default_factory=list)
     window: dict[str, Tensor] = field(default_factory=dict)
     """Sums of the terms since the last logged row."""
+    times: dict[str, int] = field(default_factory=dict)
+    """How often each of them was played since then; an update may rest."""
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         return {
@@ -59,11 +65,12 @@ class Run:
     def state(self) -> dict[str, Any]:
         """Everything a resumed run needs to go on as if nothing had happened."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        return {"step": self.step, "drawn": self.drawn, "history": self.history, "window": self.window, "parts": parts}
+        return {name: getattr(self, name) for name in COUNTED} | {"parts": parts}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        self.step, self.drawn, self.history, self.window = (state[k] for k in ("step", "drawn", "history", "window"))
+        for name in COUNTED:
+            setattr(self, name, state[name])
         for name, part in self._parts().items():
             part.load_state_dict(state["parts"][name])
 
@@ -165,12 +172,13 @@ def play(
                 average.update(run.game.exports()[role], run.step)  # type: ignore[arg-type]
             for name, value in terms.items():
                 run.window[name] = run.window[name] + value if name in run.window else value
+                run.times[name] = run.times.get(name, 0) + 1
             run.step += 1
             if run.step % plan.log_every == 0 or run.step == plan.steps:
                 run.check()
-                run.history.append(row(run, plan.log_every))
+                run.history.append(row(run))
                 progress.show({name: value for name, value in run.history[-1].items() if name != "step"})
-                run.window = {}
+                run.window, run.times = {}, {}
             halt = run.step < plan.steps and stop()
             if halt or run.step % plan.checkpoint_every == 0 or run.step == plan.steps:
                 run.check()
@@ -183,8 +191,7 @@ def play(
     return run
 
 
-def row(run: Run, every: int) -> Row:
-    """One row of the loss table: the mean of each term since the last row."""
-    steps = run.step % every or every
-    means: Mapping[str, float] = {name: (value / steps).item() for name, value in run.window.items()}
+def row(run: Run) -> Row:
+    """One row of the loss table: the mean of each term since the last row; nothing of an update that rested."""
+    means: Mapping[str, float] = {name: (value / run.times[name]).item() for name, value in run.window.items()}
     return {"step": run.step, **means}

@@ -32,6 +32,7 @@ class VaeGan:
     costs: Costs
     z: Input
     gamma: PositiveFloat = 0.3  # with sums over features and means over the batch
+    variance: PositiveFloat = 1.0  # of Dis_l(x); less, where features are small, or the prior drowns the content
     margin: NonNegativeFloat = 0.0  # the authors' is 0.35
     learning_rate: PositiveFloat = 5e-4
     discriminator_learning_rate: PositiveFloat = 2e-4
@@ -45,9 +46,9 @@ class VaeGan:
         return {**networks, "costs": Costs(), "z": z}
 
     def likelihood(self, x: Sample, decoded: Sample) -> Tensor:
-        """Eq. 7: -log N(Dis_l(x); Dis_l(x~), I), less its constant. The target is constant in the backward pass."""
+        """Eq. 7: -log N(Dis_l(x); Dis_l(x~), variance I), less its constant. The target is constant in the gradient."""
         target, got = self.discriminator.features(x).detach(), self.discriminator.features(decoded)
-        return (got - target).square().sum(1).mean() / 2
+        return (got - target).square().sum(1).mean() / (2 * self.variance)
 
     def encoder_loss(self, batch: Batch) -> Terms:
         """L_prior + L_llike."""

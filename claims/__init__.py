@@ -1,0 +1,9 @@
+"""What the papers claim, as a program. One module a paper; CLAIMS is the table of all of them."""
+
+from __future__ import annotations
+
+from claims import cgan, cycle_gan, f_gan, gan, info_gan, learned_f, vae_gan, wgan
+from claims.table import Claim
+
+PAPERS = (gan, f_gan, learned_f, wgan, cycle_gan, cgan, vae_gan, info_gan)
+CLAIMS: dict[str, Claim] = {claim.id: claim for paper in PAPERS for claim in paper.CLAIMS}

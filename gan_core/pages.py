@@ -1,0 +1,78 @@
+"""One page a paper, written from its file, the runs that play it, and the traps listed in docs/papers.md."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gan_core import config, files
+from gan_core.report import number
+
+NOT_LOSSES = ("cast", "updates", "exports")
+
+
+def write(params: config.Params, docs: Path, reports: Path) -> list[Path]:
+    """Write ``docs/variants/<variant>.md`` of every paper, with the samples of its runs beside it."""
+    traps = (docs / "papers.md").read_text()
+    written = []
+    for variant in config.variants():
+        page = docs / "variants" / f"{variant}.md"
+        runs = {name: reports / name for name, run in params.runs.items() if run.variant == variant}
+        text = "\n\n".join(filter(None, [*paper(variant), traps_of(variant, traps), *figures(runs)]))
+        files.write(page, f"{text}\n".encode())
+        for name, folder in runs.items():
+            if (folder / "samples.png").is_file():
+                files.write(page.parent / f"{name}.png", (folder / "samples.png").read_bytes())
+        written.append(page)
+    return written
+
+
+def paper(variant: str) -> Iterator[str]:
+    """What the file says: title, what it is, its objectives, its update rule, its symbols."""
+    source = (config.PAPERS / f"{variant}.py").read_text()
+    tree = ast.parse(source)
+    game = next(node for node in tree.body if isinstance(node, ast.ClassDef))
+    methods = [node for node in game.body if isinstance(node, ast.FunctionDef)]
+    yield f"# {ast.get_docstring(tree)}"
+    yield f"`variant: {variant}`, the file [`gan_core/variants/{variant}.py`](../../gan_core/variants/{variant}.py)."
+    yield str(ast.get_docstring(game)).replace("``", "`")
+    said = [(m.name, str(ast.get_docstring(m)).splitlines()[0]) for m in methods if m.name not in NOT_LOSSES]
+    yield "## Objectives\n\n" + "\n".join(f"* `{name}`: {text}" for name, text in said)
+    updates = ast.get_source_segment(source, next(m for m in methods if m.name == "updates"))
+    yield f"## Update rule\n\n```python\n{updates}\n```"
+    symbols = [n for n in game.body if isinstance(n, ast.AnnAssign) and n.value is not None]
+    rows = [
+        f"| `{ast.unparse(n.target)}` | `{ast.unparse(n.value)}` | {comment(source, n)} |" for n in symbols if n.value
+    ]
+    yield "## Settings\n\n| symbol | value | |\n| --- | --- | --- |\n" + "\n".join(rows)
+
+
+def comment(source: str, node: ast.AnnAssign) -> str:
+    """What stands behind a symbol, or the values that it may have."""
+    line = source.splitlines()[node.lineno - 1]
+    _, mark, said = line.partition("  # ")
+    choices = re.findall(r"'([^']+)'", ast.unparse(node.annotation))
+    return said if mark and "fmt:" not in said else ", ".join(f"`{c}`" for c in choices)
+
+
+def traps_of(variant: str, text: str) -> str:
+    """The items of the list of traps that name a paper."""
+    items = re.findall(r"^\* (.*(?:\n  .*)*)", text, re.M)
+    mine = [item.partition(": ")[2] for item in items if f"`{variant}`" in item.partition(": ")[0]]
+    return "## Traps avoided\n\n" + "\n".join(f"* {item}" for item in mine) if mine else ""
+
+
+def figures(runs: dict[str, Path]) -> Iterator[str]:
+    """The declared runs that play it: settings are in params.yaml, here what came out."""
+    for name, folder in runs.items():
+        if not (folder / "metrics.json").is_file():
+            continue
+        found = {role: f for role, f in files.read_json(folder / "metrics.json").items() if "protocol" in f}
+        measures = list(dict.fromkeys(k for f in found.values() for k in f if k != "protocol"))
+        rows = [f"| {k} | {' | '.join(number(f.get(k)) for f in found.values())} |" for k in measures]
+        head = f"| measure | {' | '.join(found)} |\n| --- |{' --- |' * len(found)}"
+        protocol = next(iter(found.values()))["protocol"]
+        counts = f"{protocol['fake_count']} samples against {protocol['real_count']} held-out ones"
+        yield f"## Run `{name}`\n\n![samples of {name}]({name}.png)\n\n{head}\n" + "\n".join(rows) + f"\n\nOf {counts}."
