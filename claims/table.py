@@ -6,6 +6,7 @@ the table with its figure; one that is known to miss it carries the reason.
 
 from __future__ import annotations
 
+import json
 import math
 import multiprocessing
 import statistics
@@ -191,8 +192,9 @@ def read(folder: Path) -> dict[str, Row]:
 
 def write(folder: Path, rows: Mapping[str, Row], order: Sequence[str]) -> None:
     """Both forms of the table, rows in ``order`` and any others after them."""
-    files.write_json(folder / JSON, {name: plain(row) for name, row in rows.items()})
     ordered = [*(rows[name] for name in order if name in rows), *(r for name, r in rows.items() if name not in order)]
+    content = json.dumps({row.id: plain(row) for row in ordered}, indent=2, allow_nan=False)  # figures keep their order
+    files.write(folder / JSON, f"{content}\n".encode())
     files.write(folder / MARKDOWN, render(ordered).encode())
 
 
