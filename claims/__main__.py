@@ -25,11 +25,10 @@ def main() -> None:
 def measure(claims: list[table.Claim], jobs: int, folder: Path) -> int:
     """Measure claims, lay their rows over the table's, and return the exit code."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    rows, failed = table.read(folder), 0
+    failed = 0
     for row in table.run(claims, jobs):
-        rows[row.id] = row
         failed += row.failed
-        table.write(folder, rows, list(CLAIMS))
+        table.write(folder, table.read(folder) | {row.id: row}, list(CLAIMS))
         print(f"{row.id:5} {row.verdict} [{row.bar}] {row.measured} ({row.seconds} s)", flush=True)
     print(f"{len(claims)} claims measured, {failed} miss their bar")
     return 1 if failed else 0
