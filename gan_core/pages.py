@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 from gan_core import config, files
 from gan_core.report import number
@@ -40,8 +41,8 @@ def paper(variant: str) -> Iterator[str]:
     yield str(ast.get_docstring(game)).replace("``", "`")
     said = [(m.name, str(ast.get_docstring(m)).splitlines()[0]) for m in methods if m.name not in NOT_LOSSES]
     yield "## Objectives\n\n" + "\n".join(f"* `{name}`: {text}" for name, text in said)
-    updates = ast.get_source_segment(source, next(m for m in methods if m.name == "updates"))
-    yield f"## Update rule\n\n```python\n{updates}\n```"
+    updates = ast.get_source_segment(source, next(m for m in methods if m.name == "updates"), padded=True)
+    yield f"## Update rule\n\n```python\n{dedent(str(updates))}\n```"
     symbols = [n for n in game.body if isinstance(n, ast.AnnAssign) and n.value is not None]
     rows = [
         f"| `{ast.unparse(n.target)}` | `{ast.unparse(n.value)}` | {comment(source, n)} |" for n in symbols if n.value

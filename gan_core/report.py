@@ -13,24 +13,21 @@ from typing import Any
 
 from gan_core import files
 
-HEADLINE = (
-    "fid",
-    "kid",
-    "precision",
-    "recall",
-    "coverage",
-    "recognised",
-    "label_accuracy",
-    "category_accuracy",
+HEADLINE = ("fid", "kid", "precision", "recall", "coverage")
+TELLING = (
     "translation_r2",
     "class_kept",
-    "cycle_l1",
-    "reconstruction_mse",
+    "label_accuracy",
+    "category_accuracy",
+    "reconstruction_class_kept",
     "modes",
     "high_quality",
-    "reverse_kl",
+    "recognised",
 )
-COLOURS = ("#3366cc", "#cc3344", "#2a9d5c", "#b8860b", "#7b3fa0", "#555555")
+"""What only some runs can be measured by; the first that there are say most."""
+COLOURS = (
+    "#3366cc", "#cc3344", "#2a9d5c", "#b8860b", "#7b3fa0", "#555555", "#1b9aaa", "#e07a5f", "#8ab17d", "#d4a5d9",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Facts:
     def curves(self) -> dict[str, list[tuple[float, float]]]:
         """Role -> the points of its curve, of the roles that are curves."""
         return {
-            role: [(float(at.removeprefix("at ")), value) for at, value in found.items()]
+            role: sorted((float(at.removeprefix("at ")), value) for at, value in found.items())
             for role, found in self.metrics.items()
             if "protocol" not in found
         }
@@ -100,19 +97,16 @@ def summary(runs: Sequence[Facts], report: Path) -> str:
     lines = [header]
     for run in runs:
         for role, found in run.measured.items():
-            metric = ", ".join(f"{k} {found[k]:.3g}" for k in ("fid", _telling(found)) if k)
+            metric = ", ".join(filter(None, (f"fid {found['fid']:.3g}", telling(found, 1))))
             lines.append((run.title(role), metric, f"{run.worst_error:.1e}", run.artefacts))
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
     rows = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([rows[0], "-" * len(rows[0]), *rows[1:], "", f"report: {report}"])
 
 
-TELLING = ("translation_r2", "label_accuracy", "category_accuracy", "modes", "recognised")
-
-
-def _telling(figures: dict[str, Any]) -> str | None:
-    """The figure that says most beside FID."""
-    return next((k for k in TELLING if k in figures), None)
+def telling(figures: dict[str, Any], most: int) -> str:
+    """The figures that say most beside FID."""
+    return ", ".join(f"{k} {figures[k]:.3g}" for k in [k for k in TELLING if k in figures][:most])
 
 
 STYLE = """
@@ -136,9 +130,15 @@ def html(runs: Sequence[Facts], claims: Sequence[dict[str, Any]] = ()) -> str:
     found = [(run, role, figures) for run in runs for role, figures in run.measured.items()]
     columns = [k for k in HEADLINE if any(k in figures for _, _, figures in found)]
     overview = table(
-        ("run", "data", *columns, "parity"),
+        ("run", "data", *columns, "and", "parity"),
         [
-            (r.title(role), r.manifest["dataset"], *(number(f.get(c)) for c in columns), number(r.worst_error))
+            (
+                r.title(role),
+                r.manifest["dataset"],
+                *(number(f.get(c)) for c in columns),
+                telling(f, 2).replace("_", " "),
+                f"{r.worst_error:.1e}",
+            )
             for r, role, f in found
         ],
     )
@@ -200,10 +200,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def number(value: Any) -> str:
-    """Four digits for a number, a dash for nothing."""
+    """Three digits for a number, a dash for nothing."""
     if value is None:
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def curve(role: str, points: Sequence[tuple[float, float]], width: int = 640, height: int = 160) -> str:
