@@ -72,9 +72,14 @@ class Input:
         return philox.random((n, *self.shape), dtype=np.float32) * 2 - 1
 
     def encode(self, value: Tensor) -> Tensor:
-        """The (N, size) float rows a network sees: whole numbers become one-hot rows in {-1, 1}, the rest is flat."""
+        """The (N, size) float rows a network sees: whole numbers become one-hot rows, the rest is flat.
+
+        A label's row is -1 and 1, as it must be heard beside pixels. A code's row is 0 and 1 (Chen et al. 2016): twice
+        as loud, it parts the generator's input so far that codes mean something without any information term.
+        """
         if self.is_integer:
-            return torch.eye(self.size, device=value.device)[value] * 2 - 1
+            one_hot = torch.eye(self.size, device=value.device)[value]
+            return one_hot * 2 - 1 if self.prior == "label" else one_hot
         return value.flatten(1)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gan_core.artifact import load, save
+from gan_core.errors import InputError
 from gan_core.networks import curvature
 from gan_core.objectives.f_divergence import alpha_divergence, kl, reverse_kl
 
@@ -88,3 +89,9 @@ def test_it_is_kept_with_its_bounds(form: str, tmp_path) -> None:
     save(tmp_path / "f.safetensors", f, f.recipe, {})
     v = torch.linspace(-4, 4, 17)[:, None]
     assert torch.equal(load(tmp_path / "f.safetensors").network(v), f(v))
+
+
+@pytest.mark.parametrize("start", [-1.0, 2.0, 5.0])
+def test_a_start_beyond_the_bounds_is_said(start: float) -> None:
+    with pytest.raises(InputError, match=r"settings.start is \S+; it must lie between lowest \(-1.0\)"):
+        curvature.Neural(curvature.recipe("neural"), -1.0, 2.0, start)

@@ -134,6 +134,7 @@ def test_inputs_stand_side_by_side() -> None:
     rows = recipe.encode((torch.zeros(2, 3), torch.tensor([1, 3])))
     assert rows.tolist() == [[0, 0, 0, -1, 1, -1, -1], [0, 0, 0, -1, -1, -1, 1]]
     assert build(recipe)(torch.zeros(2, 3), torch.tensor([1, 3])).shape == (2, 2)
+    assert Input("c", "category", 3).encode(torch.tensor([2, 0])).tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
 def test_pinned_latents_are_the_same_everywhere() -> None:

@@ -17,6 +17,7 @@ from math import log
 import torch
 from torch import Tensor, nn
 
+from gan_core.errors import InputError
 from gan_core.signature import Input, Recipe
 
 REACH, KNOTS = 8.0, 641
@@ -56,6 +57,9 @@ class Neural(Curvature):
     log kappa is the integral of alpha - 1. It starts at the alpha divergence of order ``start``. Integrals are
     cumulative trapezoids on a grid, read by cubic Hermite interpolation with the known slopes, so both are
     differentiable in v and in the weights.
+
+    Raises:
+        InputError: ``start`` does not lie between the bounds.
     """
 
     bounds: Tensor
@@ -63,6 +67,8 @@ class Neural(Curvature):
 
     def __init__(self, recipe: Recipe, low: float = -1.0, high: float = 2.0, start: float = 0.5) -> None:
         super().__init__(recipe)
+        if not low < start < high:
+            raise InputError(f"settings.start is {start}; it must lie between lowest ({low}) and highest ({high})")
         width = recipe.width
         last = nn.Linear(width, 1)
         share = (start - low) / (high - low)
