@@ -489,6 +489,9 @@ def check_runs(checker: Checker, tree: Any, defaults: Mapping[str, Any], dataset
         elif "variant" in entry:
             settings = checker.build(settings_of(entry["variant"]), entry.get("settings", {}), (*here, "settings"))
             check_fit(checker, here, entry, network, datasets.get(str(entry.get("dataset"))))
+        if settings and train:
+            for key, sentence in at_odds(settings.model_dump(), train, datasets.get(str(entry.get("dataset")))):
+                checker.mistake((*here, "settings", key), sentence)
         if network and train and settings and not checker.mistakes:
             yield name, Run(entry["variant"], entry["dataset"], network, train, settings.model_dump())
 
@@ -520,6 +523,33 @@ def check_fit(checker: Checker, here: tuple[str, ...], entry: Tree, network: Net
 
 
 IMAGES_ONLY = ("dcgan", "resnet")
+
+
+def at_odds(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterator[tuple[str, str]]:
+    """Settings that are right one by one, and wrong together, or with this batch or data: key and sentence."""
+    declared = dataset if isinstance(dataset, dict) else {}
+    points, said = declared.get("source") in POINTS, settings.get
+    if said("pack", 1) > 1:
+        if train.batch_size % settings["pack"]:
+            yield "pack", f"is {settings['pack']}, which does not divide train.batch_size {train.batch_size}"
+        for key in ("r1", "r2", "dragan"):
+            if settings[key]:
+                yield key, "looks at single samples, and a discriminator of packs does not; set it to 0, or pack to 1"
+    if said("augment") and points:
+        yield "augment", "changes images, and this data set holds points; leave it empty"
+    if said("likelihood") == "bernoulli" and points:
+        yield "likelihood", "is 'bernoulli', which is for pixels, and this data set holds points; use gaussian"
+    if said("matching_aware") and 1 in (len(declared.get(key, "no list")) for key in ("kinds", "weights")):
+        yield "matching_aware", "needs a wrong label, and this data set has one class; set it to false"
+    if said("categories") == 0 == said("continuous"):
+        yield "categories", "is 0, and so is continuous: without any code this is the variant 'gan'"
+    if said("form") == "neural":
+        if not settings["lowest"] < settings["start"] < settings["highest"]:
+            yield "start", f"is {settings['start']}; it must lie between lowest and highest"
+        if settings["clip"] > 8:
+            yield "clip", f"is {settings['clip']}; a neural f is tabulated for |v| of at most 8"
+
+
 POINTS = ("ring", "grid", "mixture", "line")
 """The sources of points; the others yield images."""
 PAIRS = ("digit_domains",)

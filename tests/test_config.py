@@ -61,6 +61,29 @@ BAD = [
     ),
     ("family: mlp, width: 64, latent: 2", "family: dcgan, width: 64, latent: 2", ["draws images only; use mlp"]),
     ("family: mlp, width: 64, latent: 2", "family: mlp, width: 64, latent: 0", ["latent is 0", "1 or more"]),
+    ("settings: {r1: 0.1}", "settings: {pack: 3}", ["runs.gan.settings.pack is 3, which does not divide"]),
+    ("settings: {r1: 0.1}", "settings: {pack: 2, r1: 0.1}", ["runs.gan.settings.r1 looks at single samples"]),
+    (
+        "dataset: digits\n    network: {family: mlp, width: 256, latent: 32}\n    train: {steps: 4000}\n    settings: {r1",
+        "dataset: grid\n    network: {family: mlp, width: 256, latent: 2}\n    settings: {augment: [cutout], r1",
+        ["runs.gan.settings.augment changes images, and this data set holds points"],
+    ),
+    (
+        "variant: vae\n    dataset: digits",
+        "variant: vae\n    settings: {likelihood: bernoulli}\n    dataset: grid",
+        ["runs.vae.settings.likelihood is 'bernoulli', which is for pixels"],
+    ),
+    ("settings: {categories: 3, continuous: 0}", "settings: {categories: 0, continuous: 0}", ["is the variant 'gan'"]),
+    (
+        "settings: {start: 0.1,",
+        "settings: {clip: 20.0, start: 0.1,",
+        ["runs.learned_f.settings.clip is 20.0", "at most 8"],
+    ),
+    (
+        "settings: {start: 0.1,",
+        "settings: {start: 2.0,",
+        ["settings.start is 2.0; it must lie between lowest and highest"],
+    ),
     ("dataset: digits", "dataset: digit", ["runs.gan.dataset 'digit' is not one of", "did you mean digits?"]),
     ("settings: {r1: 0.1}", "settings: {r3: 0.1}", ["runs.gan.settings.r3 is unknown", "did you mean r"]),
     ("settings: {r1: 0.1}", "settings: {r1: -0.1}", ["runs.gan.settings.r1 is -0.1", "greater than or equal to 0"]),
@@ -183,3 +206,12 @@ def test_the_reader_holds_no_defaults() -> None:
 def test_an_unknown_run_is_named() -> None:
     with pytest.raises(InputError, match=r"declares no run 'wgan-gp', only gan, f_gan, .*; did you mean wgan_gp\?"):
         config.find(config.load(ROOT / "params.yaml").runs, "wgan-gp", "run")
+
+
+def test_one_class_has_no_wrong_label(tmp_path: Path) -> None:
+    text = GOOD.replace(
+        "weights: [0.35, 0.65], means: [-1.5, 2.0], stds: [0.5, 1.0]", "weights: [1.0], means: [0.0], stds: [1.0]"
+    )
+    text = text.replace("variant: cgan\n    dataset: digits", "variant: cgan\n    dataset: mixture")
+    text = text.replace("{conditioning: projection}", "{matching_aware: true}")
+    assert "runs.cgan.settings.matching_aware needs a wrong label" in mistakes(tmp_path, text)

@@ -202,11 +202,11 @@ def test_js_is_flat_on_parallel_lines() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
-def test_every_game_plays_on_a_gpu_and_repeats(game: Game, digits: Prepared) -> None:
+def test_every_game_plays_on_a_gpu_and_repeats(game: Game, data: Prepared) -> None:
     ends = []
     for _ in range(2):
         run = start(copy.deepcopy(game), 0.9, "cuda")
-        batches = Batches(digits, 16, 0, device="cuda")
+        batches = Batches(data, 16, 0, device="cuda")
         for _ in range(3):
             play_step(run, batches.at, 0)
             run.step += 1
