@@ -64,7 +64,8 @@ BAD = [
     ("settings: {r1: 0.1}", "settings: {pack: 3}", ["runs.gan.settings.pack is 3, which does not divide"]),
     ("settings: {r1: 0.1}", "settings: {pack: 2, r1: 0.1}", ["runs.gan.settings.r1 looks at single samples"]),
     (
-        "dataset: digits\n    network: {family: mlp, width: 256, latent: 32}\n    train: {steps: 4000}\n    settings: {r1",
+        "dataset: digits\n    network: {family: mlp, width: 256, latent: 32}\n    train: {steps: 4000}\n"
+        "    settings: {r1",
         "dataset: grid\n    network: {family: mlp, width: 256, latent: 2}\n    settings: {augment: [cutout], r1",
         ["runs.gan.settings.augment changes images, and this data set holds points"],
     ),
