@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from claims.play import batches, draw, finish, game_of, play, prepared
+from claims.play import batches, draw, finish, game_of, play, prepared, shipped
 from claims.table import Claim, Figures, each
 from gan_core import config
 from gan_core.datasets.prepared import Prepared
@@ -19,7 +19,6 @@ from gan_core.metrics.recognition import label_accuracy
 from gan_core.networks.build import build
 from gan_core.seeds import fold
 from gan_core.signature import Body, Recipe
-from gan_core.training.ema import recalibrate
 from gan_core.training.extractor import accuracy, train_classifier
 from gan_core.types import Batch
 
@@ -50,9 +49,7 @@ def trained(data: Prepared, seed: int, blind: bool, settings: dict[str, Any]) ->
     if blind:
         game = replace(game, discriminator=Blind(game_of("gan", DIGIT, seed).discriminator))
     run = finish(play(game, batches(data, 100, seed), STEPS, seed))
-    generator = run.averages["generator"].network
-    recalibrate(generator, (game.z, game.y), seed, 100)
-    generator.eval()
+    generator = shipped(run, "generator", seed, 100)
     torch.manual_seed(fold(seed, "drawn"))
     y = draw(labels(data, "train"), DRAWN)
     return in_batches(generator, game.z.sample(DRAWN), y), y

@@ -7,18 +7,14 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from claims.play import batches, finish, game_of, play, prepared
+from claims.play import batches, classifier, finish, game_of, play, prepared, shipped
 from claims.table import Claim, Figures, each
 from gan_core import config
-from gan_core.datasets.prepared import Prepared
 from gan_core.metrics.measure import in_batches
 from gan_core.metrics.roles import mapped, r_squared
-from gan_core.networks.build import build
-from gan_core.seeds import fold
-from gan_core.signature import Body, Recipe
-from gan_core.training.extractor import train_classifier
+from gan_core.signature import Body
 
 PAPER = "Zhu et al. 2017, Unpaired Image-to-Image Translation (CycleGAN)"
 FAST = {"learning_rate": 1e-3, "discriminator_learning_rate": 5e-4}
@@ -32,7 +28,7 @@ def translated(
     data = prepared(config.DigitDomains("digit_domains", domains, 0, 0.2))  # type: ignore[arg-type]
     game = game_of("cycle_gan", Body(family, width, 0, data.shape), seed, **(FAST | settings))
     run = finish(play(game, batches(data, 16 if family == "resnet" else 64, seed), steps, seed))
-    there, back = (run.averages[role].network.eval() for role in ("a_to_b", "b_to_a"))
+    there, back = (shipped(run, role, seed, 16) for role in ("a_to_b", "b_to_a"))
     x = data.samples("heldout")
     y = in_batches(there, x)
     judge = classifier(data)
@@ -43,14 +39,6 @@ def translated(
         "class kept": float((before == after).double().mean()),
         "diversity": diversity(y) / diversity(x),
     }
-
-
-def classifier(data: Prepared) -> nn.Module:
-    """The library's, on both domains."""
-    union = data.united
-    torch.manual_seed(fold(0, "classifier"))
-    network = build(Recipe("classifier.conv", data.shape, 16, outputs=10))
-    return train_classifier(network, batches(union, 64, 0), 800, 0)
 
 
 def diversity(x: Tensor) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from math import inf, log, pi
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -136,6 +137,21 @@ def bound(row: fd.FDivergence, judge: Callable[[Tensor], Tensor], mean: Tensor, 
     return float(torch.trapezoid(LOG_P.exp() * row.link(v) - log_q.exp() * row.conjugate_link(v), X))
 
 
+def fit(variant: str, seed: int, size: int, **settings: Any) -> tuple[Any, Tensor, Tensor]:
+    """Play a Gaussian against the mixture for 3,000 steps: the game, (mean, log std) averaged and at the end."""
+    given = {"clip": 6.0, "learning_rate": 2e-3, "beta1": 0.5, "beta2": 0.9} | settings
+    game = game_of(variant, Body("mlp", 64, 1, (1,)), seed, **given)
+    torch.manual_seed(fold(seed, "tanh"))
+    game = replace(game, generator=Gauss(), z=Gauss.z, discriminator=Layers(1, 64, 64, 1, activation=nn.Tanh))
+    late = [
+        (game.generator.mean.item(), game.generator.log_std.item())
+        for run in play(game, lambda _: mixture(size), 3000, seed)
+        if run.step > 2250
+    ]
+    places = torch.tensor(late, dtype=torch.float64)
+    return game, places.mean(0), places[-1]
+
+
 FITTED = ("kl", "reverse_kl", "jensen_shannon", "jeffrey", "pearson", "squared_hellinger")
 STRICT = FITTED[:2] + FITTED[3:5]
 """The rows that no other row's optimum comes near to."""
@@ -146,16 +162,7 @@ def fitted(seed: int) -> Figures:
     found: dict[str, Tensor] = {}
     figures = {"above truth": -inf}
     for name in FITTED:
-        settings = {"objective": "exact", "clip": 6.0, "learning_rate": 2e-3, "beta1": 0.5, "beta2": 0.9}
-        game = game_of("f_gan", Body("mlp", 64, 1, (1,)), seed, divergence=name, **settings)
-        torch.manual_seed(fold(seed, "tanh"))
-        game = replace(game, generator=Gauss(), z=Gauss.z, discriminator=Layers(1, 64, 64, 1, activation=nn.Tanh))
-        late = []
-        for run in play(game, lambda _: mixture(1024), 3000, seed):
-            if run.step > 2250:
-                late.append((game.generator.mean.item(), game.generator.log_std.item()))
-        found[name] = torch.tensor(late, dtype=torch.float64).mean(0)
-        last = torch.tensor(late[-1], dtype=torch.float64)
+        game, found[name], last = fit("f_gan", seed, 1024, divergence=name, objective="exact")
         value = bound(game.f, lambda x, g=game: fd.soft_clip(g.discriminator(x), g.clip), *last)  # type: ignore[misc]
         figures["above truth"] = max(figures["above truth"], value / float(exact(game.f, *last)) - 1)
     for test in FITTED:

@@ -10,17 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from claims.play import batches, finish, game_of, play, prepared, spearman
+from claims.play import batches, classifier, finish, game_of, play, prepared, shipped, spearman
 from claims.table import Claim, Figures, each
 from gan_core import config
 from gan_core.datasets.prepared import Prepared
 from gan_core.metrics.measure import in_batches
 from gan_core.metrics.recognition import matched_accuracy
-from gan_core.networks.build import build
 from gan_core.seeds import fold
-from gan_core.signature import Body, Recipe
-from gan_core.training.ema import recalibrate
-from gan_core.training.extractor import train_classifier
+from gan_core.signature import Body
 
 PAPER = "Chen et al. 2016, InfoGAN"
 DIGITS = config.Digits("digits", 0.2)
@@ -33,9 +30,7 @@ def drawn(data: Prepared, seed: int, steps: int, **settings: Any) -> tuple[Any, 
     """Play; the game, samples of the generator as it would be shipped, and the latents they were drawn from."""
     game = game_of("info_gan", Body("mlp", 256, 16, data.shape), seed, **settings)
     run = finish(play(game, batches(data, 128, seed), steps, seed))
-    generator = run.averages["generator"].network
-    recalibrate(generator, game.latents, seed, 128)
-    generator.eval()
+    generator = shipped(run, "generator", seed, 128)
     torch.manual_seed(fold(seed, "drawn"))
     latents = {i.name: i.sample(DRAWN) for i in game.latents}
     return game, in_batches(generator, *latents.values()), latents
@@ -44,9 +39,7 @@ def drawn(data: Prepared, seed: int, steps: int, **settings: Any) -> tuple[Any, 
 def categorical(seed: int, spec: config.Dataset, categories: int, steps: int) -> Figures:
     """Whether the code means the class, with the information term and without."""
     data = prepared(spec)
-    torch.manual_seed(fold(0, "classifier"))
-    judge = build(Recipe("classifier.conv", data.shape, 16, outputs=categories))
-    train_classifier(judge, batches(data, 64, 0), 800, 0)
+    judge = classifier(data, categories)
     figures: Figures = {}
     for name, weight in (("", 1.0), (", lambda 0", 0.0)):
         game, fake, latents = drawn(data, seed, steps, categories=categories, continuous=0, weight=weight)

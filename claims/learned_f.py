@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from claims.f_gan import FITTED, LOG_P, Gauss, X, best, log_normal, mixture
-from claims.play import Layers, game_of, play
+from claims.f_gan import FITTED, LOG_P, X, best, fit, log_normal
 from claims.table import Claim, Figures, each
 from gan_core.networks import curvature
 from gan_core.objectives import f_divergence as fd
 from gan_core.seeds import fold
-from gan_core.signature import Body
 
 PAPER = "Learned f; after Nowozin et al. 2016, Poole et al. 2016, Zhang et al. 2021"
 COARSE = slice(None, None, 14)
@@ -94,7 +91,7 @@ def nearest(f: curvature.Curvature, place: Tensor, steps: int) -> Tensor:
     return place.detach()
 
 
-def bilevel(seed: int, start: float, outer: Outer, steps: int = 60) -> tuple[Figures, curvature.Curvature]:
+def bilevel(seed: int, start: float, outer: Outer, steps: int = 60) -> Figures:
     """The f descends the outer objective of the Gaussian nearest under f, by implicit differentiation."""
     torch.manual_seed(fold(seed, "f"))
     f = curvature.Neural(curvature.recipe("neural"), start=start).double()
@@ -110,14 +107,14 @@ def bilevel(seed: int, start: float, outer: Outer, steps: int = 60) -> tuple[Fig
         adam.step()
         place = nearest(f, place, 3)
     middle = float(f(torch.zeros(1, 1, dtype=torch.float64)))
-    return {"first": first, "last": float(outer(*place)), "alpha(0)": middle}, f
+    return {"first": first, "last": float(outer(*place)), "alpha(0)": middle}
 
 
 def rediscovered(seed: int) -> Figures:
     """L2: told to do well by KL it becomes KL, by reverse KL reverse KL, whichever of them it starts from."""
     figures: Figures = {}
     for name, start, outer, order in (("to KL", 0.001, nll, "kl"), ("to reverse KL", 1.0, reverse, "reverse_kl")):
-        found, _ = bilevel(seed, start, outer)
+        found = bilevel(seed, start, outer)
         least = float(outer(*best(fd.DIVERGENCES[order]())))
         figures[f"gap closed {name}"] = (found["first"] - found["last"]) / (found["first"] - least)
         figures[f"alpha(0) {name}"] = found["alpha(0)"]
@@ -131,7 +128,7 @@ def named() -> dict[str, float]:
 
 def better(seed: int) -> Figures:
     """L4: by the Cramer distance no named f is best, and the learned one beats them all."""
-    found, _ = bilevel(seed, 1.0, cramer)
+    found = bilevel(seed, 1.0, cramer)
     rows = named()
     return {"cramer": found["last"], "best named": min(rows.values()), "gain": 1 - found["last"] / min(rows.values())}
 
@@ -140,15 +137,7 @@ def sampled(seed: int) -> Figures:
     """L3: the game, from samples alone, beginning at reverse KL; beside it the same game with f standing still."""
     figures: Figures = {}
     for name, rate in (("fixed", 1e-12), ("learned", 1e-2)):
-        settings = {"start": 0.001, "learning_rate": 2e-3, "beta1": 0.5, "beta2": 0.9, "f_learning_rate": rate}
-        game = game_of("learned_f", Body("mlp", 64, 1, (1,)), seed, lookahead=0.3, **settings)
-        torch.manual_seed(fold(seed, "tanh"))
-        game = replace(game, generator=Gauss(), z=Gauss.z, discriminator=Layers(1, 64, 64, 1, activation=nn.Tanh))
-        late = []
-        for run in play(game, lambda _: mixture(256), 3000, seed):
-            if run.step > 2250:
-                late.append((game.generator.mean.item(), game.generator.log_std.item()))
-        place = torch.tensor(late, dtype=torch.float64).mean(0)
+        game, place, _ = fit("learned_f", seed, 256, start=0.001, lookahead=0.3, f_learning_rate=rate)
         figures[f"cramer {name}"] = float(cramer(*place))
     with torch.no_grad():
         figures |= {f"alpha({v:+.0f})": float(game.f(torch.tensor([[v]]))) for v in (-2.0, 0.0, 2.0)}

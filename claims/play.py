@@ -17,8 +17,11 @@ from gan_core.assemble import assemble
 from gan_core.datasets.prepared import Batches, Prepared, prepare
 from gan_core.datasets.sources import read
 from gan_core.metrics.modes import mode_coverage
+from gan_core.networks.build import build
 from gan_core.seeds import fold
 from gan_core.signature import Body, Input, Recipe
+from gan_core.training.ema import recalibrate
+from gan_core.training.extractor import train_classifier
 from gan_core.training.loop import Run, descend, make_optimizer, play_step, set_rates, start
 from gan_core.types import Batch
 
@@ -64,6 +67,20 @@ def finish(runs: Iterator[Run]) -> Run:
     """The last of them."""
     *_, last = runs
     return last
+
+
+def shipped(run: Run, role: str, seed: int, size: int) -> nn.Module:
+    """A role's averaged network as the pipeline ships it: statistics measured afresh, in evaluation mode."""
+    network = run.averages[role].network
+    recalibrate(network, run.game.exports()[role].recipe.inputs, seed, size)
+    return network.eval()
+
+
+def classifier(data: Prepared, outputs: int = 10) -> nn.Module:
+    """The library's classifier, trained on all domains of a data set."""
+    torch.manual_seed(fold(0, "classifier"))
+    network = build(Recipe("classifier.conv", data.shape, 16, outputs=outputs))
+    return train_classifier(network, batches(data.united, 64, 0), 800, 0)
 
 
 def train_judge(game: Any, batch_at: Callable[[int], Batch], steps: int, seed: int) -> Iterator[int]:

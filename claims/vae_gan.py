@@ -8,16 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from claims.play import batches, finish, game_of, play, prepared
+from claims.play import batches, classifier, finish, game_of, play, prepared, shipped
 from claims.table import Claim, Figures, each
 from gan_core import config
 from gan_core.metrics.distances import frechet
 from gan_core.metrics.measure import features, in_batches
-from gan_core.networks.build import build
 from gan_core.seeds import fold
-from gan_core.signature import Body, Input, Recipe
-from gan_core.training.ema import recalibrate
-from gan_core.training.extractor import train_classifier
+from gan_core.signature import Body, Input
 
 PAPER = "Larsen et al. 2016, Autoencoding beyond pixels (VAE/GAN)"
 DIGITS = config.Digits("digits", 0.2)
@@ -34,20 +31,17 @@ def compared(seed: int) -> Figures:
     """The same encoder and decoder trained by pixels alone and by learned features and a game."""
     data = prepared(DIGITS)
     x, heldout = data.samples("train"), data.samples("heldout")
-    torch.manual_seed(fold(0, "classifier"))
-    judge = build(Recipe("classifier.conv", (1, 8, 8), 16, outputs=10))
-    train_classifier(judge, batches(data, 64, 0), 800, 0)
+    judge = classifier(data)
     real = features(judge, heldout)
     figures: Figures = {}
     settings: dict[str, dict[str, Any]] = {"vae": {"learning_rate": 5e-4, "beta1": 0.5}, "vae_gan": FEATURES}
     for variant, chosen in settings.items():
         game = game_of(variant, Body("mlp", 256, 16, (1, 8, 8)), seed, **chosen)
         run = finish(play(game, batches(data, 128, seed), STEPS, seed))
-        decoder, encoder = (run.averages[role].network for role in ("decoder", "encoder"))
-        recalibrate(decoder, (game.z,), seed, 128)
+        decoder, encoder = (shipped(run, role, seed, 128) for role in ("decoder", "encoder"))
         torch.manual_seed(fold(seed, "drawn"))
-        fake = in_batches(decoder.eval(), Input("z", "normal", 16).sample(DRAWN))
-        again = in_batches(decoder, in_batches(encoder.eval(), heldout))
+        fake = in_batches(decoder, Input("z", "normal", 16).sample(DRAWN))
+        again = in_batches(decoder, in_batches(encoder, heldout))
         before, after = (in_batches(judge, s).argmax(1) for s in (heldout, again))
         figures |= {
             f"FD, {variant}": frechet(real, features(judge, fake)),
