@@ -33,6 +33,14 @@ DIGITS = config.Digits("digits", 0.2)
 DOMAINS = config.DigitDomains("digit_domains", "recolour", 0, 0.2)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the built project run in one process of several: building it takes a minute."""
+    for item in items:
+        if "built" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("built"))
+
+
 @pytest.fixture(autouse=True)
 def deterministic() -> None:
     set_up(2)
