@@ -1,4 +1,4 @@
-"""``python -m gan_core``: check the declaration, sum up what was built, write its pages, serve what was exported."""
+"""``python -m gan_core``: check the declaration, sum up what was built, write its pages, serve or deploy its exports."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ def serve(arguments: argparse.Namespace) -> None:
     from gan_core.serving import server
 
     ports = server.Ports(arguments.http_port, arguments.grpc_port, arguments.metrics_port)
-    folders = arguments.folder or sorted(p.parent for p in Path("exported").glob("[!.]*/manifest.json"))
-    if not folders:
-        raise errors.DataError("exported/ holds no finished export; run `make repro` first")
+    folders = exported(arguments)
     repositories = [folder / "model_repository" for folder in folders]
     installation = server.Installation.find(arguments.triton)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -55,6 +53,22 @@ def serve(arguments: argparse.Namespace) -> None:
     raise errors.EnvironmentFailure("the server ended by itself; start it again")
 
 
+def deploy(arguments: argparse.Namespace) -> None:
+    """Write a compose file and KServe InferenceServices for exported folders."""
+    from gan_core import deploy
+
+    written = deploy.write(exported(arguments), arguments.out, arguments.triton_version, arguments.store)
+    print(f"wrote {', '.join(map(str, written))}")
+
+
+def exported(arguments: argparse.Namespace) -> list[Path]:
+    """The folders a command is for: those named, or all there are."""
+    folders = arguments.folder or sorted(p.parent for p in Path("exported").glob("[!.]*/manifest.json"))
+    if not folders:
+        raise errors.DataError("exported/ holds no finished export; run `make repro` first")
+    return list(folders)
+
+
 def main() -> None:
     """Parse the command line and run the command."""
     parser = argparse.ArgumentParser(prog="python -m gan_core", description=__doc__)
@@ -62,11 +76,20 @@ def main() -> None:
         "--params", type=Path, default=Path("params.yaml"), help="the declaration (default: params.yaml)"
     )
     commands = parser.add_subparsers(required=True)
-    for function in (check, summary, pages, serve):
+    for function in (check, summary, pages, serve, deploy):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
-        if function is serve:
+        if function in (serve, deploy):
             command.add_argument("folder", type=Path, nargs="*", help="exported folders (default: all of exported/)")
+        if function is deploy:
+            command.add_argument("--out", type=Path, default=Path("deploy"), help="default: deploy/")
+            command.add_argument(
+                "--triton-version", default="25.07-py3", help="of NVIDIA's image (default: %(default)s)"
+            )
+            command.add_argument(
+                "--store", default="s3://models/exported", help="where a cluster finds exported/ (default: %(default)s)"
+            )
+        if function is serve:
             command.add_argument("--triton", type=Path, default=Path(".venv-triton"), help="the server's environment")
             for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
                 command.add_argument(f"--{name}-port", type=int, default=port, help=f"default {port}")
