@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ Prepare = Callable[[int], Callable[[], Any]]
 
 def ways(subject: Subject) -> Iterator[tuple[str, Prepare]]:
     """Names and preparations; TensorRT where it is installed."""
-    network = subject.network.cuda()
+    network = copy.deepcopy(subject.network).cuda()
     yield "torch eager, CUDA", on_tensors(subject, network)
     yield "torch eager, CUDA, copies both ways", copied(subject, network)
     yield "torch.compile, CUDA", on_tensors(subject, torch.compile(network, dynamic=False))

@@ -1,4 +1,4 @@
-"""``python -m gan_core``: check the declaration, sum up what was built, write its pages, serve or deploy its exports."""
+"""``python -m gan_core``: check the declaration, sum up what was built, write its pages, serve and deploy exports."""
 
 from __future__ import annotations
 
