@@ -19,8 +19,6 @@ from pathlib import Path
 
 from tests.conftest import SMALL, Workspace
 
-AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@localhost")
-
 
 def done(workspace: Workspace, *command: str) -> str:
     """What a command says, once it has succeeded."""
@@ -37,8 +35,10 @@ def connect(workspace: Workspace, url: str, settings: dict[str, str]) -> None:
 
 def push(workspace: Workspace, url: str, settings: dict[str, str]) -> None:
     """Commit what was built, and push it."""
+    for key in ("user.name", "user.email"):
+        workspace.git("config", key, "t@localhost")
     workspace.git("add", "-A")
-    workspace.git(*AUTHOR, "commit", "-qm", "built")
+    workspace.git("commit", "-qm", "built")
     connect(workspace, url, settings)
     done(workspace, "dvc", "push")
 

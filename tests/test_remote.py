@@ -31,15 +31,32 @@ def test_a_clone_that_pulls_has_all_of_it_and_nothing_to_do(origin: Workspace, t
     assert "up to date" in done(copy, "dvc", "status")
 
 
-def test_a_registered_version_is_fetched_by_name(origin: Workspace, tmp_path: Path) -> None:
+def test_a_registered_version_is_fetched_by_name_and_taken_back(origin: Workspace, tmp_path: Path) -> None:
     """Without a network: versions and stages are git tags."""
-    for command in (("register", "gan", "--version", "v1.0.0"), ("assign", "gan", "--version", "v1.0.0")):
-        stage = ("--stage", "prod") if command[0] == "assign" else ()
-        done(origin, "gto", *command, *stage)
-    expected = content(origin.folder / "exported/gan")
-    done(origin, "dvc", "artifacts", "get", ".", "gan", "--stage", "prod", "-o", str(tmp_path / "prod"))
-    assert content(tmp_path / "prod") == expected
-    assert expected
+    shutil.copytree(origin.folder, tmp_path / "origin")
+    made = Workspace.at(tmp_path / "origin")
+    first = content(made.folder / "exported/gan")
+    done(made, "gto", "register", "gan", "--version", "v1.0.0")
+    done(made, "gto", "assign", "gan", "--version", "v1.0.0", "--stage", "prod")
+    assert fetched(made, tmp_path / "first") == first
+
+    card = made.folder / "exported/gan/README.md"
+    card.unlink()
+    card.write_text("another export")
+    done(made, "dvc", "commit", "-f", "export@gan")
+    made.git("commit", "-qam", "another export")
+    done(made, "gto", "register", "gan", "--version", "v1.1.0")
+    done(made, "gto", "assign", "gan", "--version", "v1.1.0", "--stage", "prod")
+    assert fetched(made, tmp_path / "second") == first | {"README.md": b"another export"}
+
+    done(made, "gto", "assign", "gan", "--version", "v1.0.0", "--stage", "prod", "--force")
+    assert fetched(made, tmp_path / "back") == first
+
+
+def fetched(origin: Workspace, folder: Path) -> dict[str, bytes]:
+    """What is in production."""
+    done(origin, "dvc", "artifacts", "get", ".", "gan", "--stage", "prod", "-o", str(folder))
+    return content(folder)
 
 
 def test_every_declared_run_has_a_name_in_the_registry() -> None:
