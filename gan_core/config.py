@@ -529,12 +529,8 @@ def at_odds(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterator
     """Settings that are right one by one, and wrong together, or with this batch or data: key and sentence."""
     declared = dataset if isinstance(dataset, dict) else {}
     points, said = declared.get("source") in POINTS, settings.get
-    if said("pack", 1) > 1:
-        if train.batch_size % settings["pack"]:
-            yield "pack", f"is {settings['pack']}, which does not divide train.batch_size {train.batch_size}"
-        for key in ("r1", "r2", "dragan"):
-            if settings[key]:
-                yield key, "looks at single samples, and a discriminator of packs does not; set it to 0, or pack to 1"
+    if train.batch_size % said("pack", 1):
+        yield "pack", f"is {settings['pack']}, which does not divide train.batch_size {train.batch_size}"
     if said("augment") and points:
         yield "augment", "changes images, and this data set holds points; leave it empty"
     if said("likelihood") == "bernoulli" and points:

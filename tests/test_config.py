@@ -62,7 +62,6 @@ BAD = [
     ("family: mlp, width: 64, latent: 2", "family: dcgan, width: 64, latent: 2", ["draws images only; use mlp"]),
     ("family: mlp, width: 64, latent: 2", "family: mlp, width: 64, latent: 0", ["latent is 0", "1 or more"]),
     ("settings: {r1: 0.1}", "settings: {pack: 3}", ["runs.gan.settings.pack is 3, which does not divide"]),
-    ("settings: {r1: 0.1}", "settings: {pack: 2, r1: 0.1}", ["runs.gan.settings.r1 looks at single samples"]),
     (
         "dataset: digits\n    network: {family: mlp, width: 256, latent: 32}\n    train: {steps: 4000}\n"
         "    settings: {r1",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_core.assemble import assemble
 from gan_core.datasets.prepared import Batches, Prepared
@@ -198,6 +199,31 @@ def test_js_is_flat_on_parallel_lines() -> None:
         game.updates()[1].loss(Batch(on_a_line(0.0)))["generator"].backward()
         assert abs(where.grad.item()) < 5e-3  # of the Wasserstein gradient's 1
     assert all(0.99 * 0.693147 < js <= 0.6932 for js in found.values())
+
+
+SCATTERED = (
+    "cumsum", "cumprod", "reflection_pad", "replication_pad", "upsample_linear", "upsample_bilinear",
+    "upsample_bicubic", "adaptive_avg_pool", "adaptive_max_pool", "avg_pool3d", "max_pool3d", "fractional_max_pool",
+    "max_unpool", "grid_sample", "kthvalue", "median", "histc", "bincount", "put_", "scatter_reduce", "ctc_loss",
+    "nll_loss2d", "embedding_bag",
+)  # fmt: skip
+"""Operations that torch has no deterministic CUDA kernel for (torch.use_deterministic_algorithms)."""
+
+
+class Watched(TorchDispatchMode):
+    """Refuses, on any machine, what a GPU would refuse."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        name = func.__name__.removeprefix("_")
+        assert not name.startswith(SCATTERED), f"{func} has no deterministic CUDA kernel"
+        return func(*args, **(kwargs or {}))
+
+
+def test_every_operation_has_a_deterministic_cuda_kernel(game: Game, data: Prepared) -> None:
+    """Forward, backward and step of every update, seen from below autograd."""
+    run = start(copy.deepcopy(game), 0.9)
+    with Watched():
+        play_step(run, Batches(data, 16, 0).at, 0)
 
 
 @pytest.mark.gpu
