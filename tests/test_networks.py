@@ -113,14 +113,14 @@ def test_a_pool_is_part_of_the_state_and_holds_no_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    ("real", "fake", "generator", "judge"),
+    ("real", "fake", "decoder", "judge"),
     [(0.7, 0.7, 1, 1), (0.2, 0.7, 1, 0), (0.7, 1.2, 0, 1), (0.2, 1.2, 1, 1), (1.2, 1.2, 0, 1), (0.1, 0.1, 1, 0)],
 )
-def test_the_equilibrium_gate(real: float, fake: float, generator: int, judge: int) -> None:
-    costs = Costs()
-    costs.note(torch.tensor(real), torch.tensor(fake))
-    assert (costs.times("generator", 0.35), costs.times("judge", 0.35)) == (generator, judge)
-    assert (costs.times("generator", 0.0), costs.times("judge", 0.0)) == (1, 1)
+def test_the_equilibrium_gate(real: float, fake: float, decoder: int, judge: int) -> None:
+    for margin, times in ((0.35, (decoder, judge)), (0.0, (1, 1))):
+        costs = Costs(margin)
+        costs.note({"real": torch.tensor(real), "fake": torch.tensor(fake)})
+        assert (costs.decoder_times(0), costs.judge_times(0)) == times
 
 
 @pytest.mark.parametrize("shape", [(1, 7, 7), (1, 30, 30), (3, 36, 64), (2,), (1, 4, 64)])

@@ -11,7 +11,6 @@ at the ratio e^v: 1 is Kullback-Leibler, 0 its reverse, 2 Pearson's chi-squared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import log
 
 import torch
@@ -151,4 +150,6 @@ def recipe(kind: str) -> Recipe:
     return Recipe(f"curvature.{kind}", (1,), 16, (V,), gives="curve")
 
 
-FORMS: dict[str, Callable[..., Curvature]] = {"neural": Neural, "mixture": Mixture}
+def begin(form: str, start: float, low: float, high: float) -> Curvature:
+    """A curvature at the alpha divergence of order ``start``; a neural one keeps its order between the bounds."""
+    return Neural(recipe(form), low, high, start) if form == "neural" else Mixture(recipe(form), start)
