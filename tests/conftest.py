@@ -224,7 +224,7 @@ SMALL: dict[str, object] = {
             "variant": "cycle_gan",
             "dataset": "recolour",
             "network": {"family": "resnet", "width": 4, "latent": 0},
-            "train": {"steps": 10, "batch_size": 4},
+            "train": {"steps": 10, "batch_size": 4, "instance_noise": 0.0},
         },
         "vae_gan": {
             "variant": "vae_gan",
