@@ -95,8 +95,6 @@ CLAIMS = (
         each(faithful),
         seeds=(0, 1, 2),
         cost=70,
-        known="open: one seed of three misses it. Without the cycle colours saturate their tanh within 100 steps, so"
-        " the game is rough; lower rates, the identity loss, the authors' initial weights did not mend it",
     ),
     Claim(
         "C2",

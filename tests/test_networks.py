@@ -50,6 +50,15 @@ def test_a_translator_keeps_the_shape_and_patches_are_judged(side: int, patches:
     assert build(body.discriminator())(x).shape == (2, patches)
 
 
+@pytest.mark.parametrize("side", [8, 12])
+def test_a_small_translator_starts_from_grey(side: int) -> None:
+    """Which end of its tanh a colour runs into is then up to the game, not to the seed."""
+    for seed in range(8):
+        torch.manual_seed(seed)
+        translator = build(Body("resnet", 32, 0, (3, side, side)).translator("sample", "other"))
+        assert translator(torch.rand(4, 3, side, side) * 2 - 1).abs().max() < 0.1, seed
+
+
 @pytest.mark.parametrize(("side", "field"), [(20, 10), (32, 16), (96, 34), (160, 70)])
 def test_a_patch_is_at_most_half_the_picture(side: int, field: int) -> None:
     """The pixels that one score in the middle depends on: 70 x 70 for large pictures, as the paper's."""
