@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean
+.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean mutants
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	python -m gan_core check
@@ -36,6 +36,9 @@ test-remote: .venv/.test .venv-moto/.done ## push to and pull from a real S3 ser
 test-kserve: .venv/.test .venv-kserve/.done ## hold what `deploy` writes against KServe's own models
 	python -m gan_core deploy --out deploy
 	.venv-kserve/bin/python tests/kserve_models.py deploy/kserve/*.yaml
+
+mutants: .venv/.test ## plant known defects of public code, one at a time; count the tests that see them
+	python -m tests.mutants
 
 serve: .venv/.done .venv-triton/.done ## a real Triton server on everything in exported/
 	python -m gan_core serve

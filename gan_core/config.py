@@ -488,7 +488,7 @@ def check_runs(checker: Checker, tree: Any, defaults: Mapping[str, Any], dataset
             checker.unknown((*here, "variant"), variants(), str(entry["variant"]))
         elif "variant" in entry:
             settings = checker.build(settings_of(entry["variant"]), entry.get("settings", {}), (*here, "settings"))
-            check_fit(checker, here, entry, network, datasets.get(str(entry.get("dataset"))))
+            check_fit(checker, here, entry, network, train, datasets.get(str(entry.get("dataset"))))
         if settings and train:
             for key, sentence in at_odds(settings.model_dump(), train, datasets.get(str(entry.get("dataset")))):
                 checker.mistake((*here, "settings", key), sentence)
@@ -496,8 +496,10 @@ def check_runs(checker: Checker, tree: Any, defaults: Mapping[str, Any], dataset
             yield name, Run(entry["variant"], entry["dataset"], network, train, settings.model_dump())
 
 
-def check_fit(checker: Checker, here: tuple[str, ...], entry: Tree, network: Network | None, dataset: Any) -> None:
-    """Whether the family has the networks a paper asks for, and the data set what it asks of a batch."""
+def check_fit(
+    checker: Checker, here: tuple[str, ...], entry: Tree, network: Network | None, train: Train | None, dataset: Any
+) -> None:
+    """Whether the family has the networks a paper asks for, and the data set and its batches what it asks of them."""
     variant, asked = entry["variant"], asks(entry["variant"])
     source = dataset.get("source") if isinstance(dataset, dict) else None
     if network:
@@ -516,6 +518,12 @@ def check_fit(checker: Checker, here: tuple[str, ...], entry: Tree, network: Net
     if source and "pair" in asked and source not in PAIRS:
         needs = f"variant '{variant}' needs two, as source {' or '.join(PAIRS)} has"
         checker.mistake((*here, "dataset"), f"is '{entry['dataset']}', which has one domain; {needs}")
+    if train and train.instance_noise and "pair" in asked:
+        checker.mistake(
+            (*here, "train", "instance_noise"),
+            f"is {train.instance_noise}; variant '{variant}' translates real samples, and its fakes would lack the "
+            "noise, by which any discriminator tells them; set it to 0 for this run",
+        )
     if source in UNLABELLED and "label" in asked:
         checker.mistake(
             (*here, "dataset"), f"is '{entry['dataset']}', which has no labels, and variant '{variant}' needs them"
@@ -529,12 +537,8 @@ def at_odds(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterator
     """Settings that are right one by one, and wrong together, or with this batch or data: key and sentence."""
     declared = dataset if isinstance(dataset, dict) else {}
     points, said = declared.get("source") in POINTS, settings.get
-    if said("pack", 1) > 1:
-        if train.batch_size % settings["pack"]:
-            yield "pack", f"is {settings['pack']}, which does not divide train.batch_size {train.batch_size}"
-        for key in ("r1", "r2", "dragan"):
-            if settings[key]:
-                yield key, "looks at single samples, and a discriminator of packs does not; set it to 0, or pack to 1"
+    if train.batch_size % said("pack", 1):
+        yield "pack", f"is {settings['pack']}, which does not divide train.batch_size {train.batch_size}"
     if said("augment") and points:
         yield "augment", "changes images, and this data set holds points; leave it empty"
     if said("likelihood") == "bernoulli" and points:

@@ -59,10 +59,14 @@ BAD = [
             "mlp or resnet",
         ],
     ),
+    (
+        "batch_size: 16, instance_noise: 0.0}",
+        "batch_size: 16}",
+        ["runs.cycle_gan.train.instance_noise is 0.05; variant 'cycle_gan' translates real samples"],
+    ),
     ("family: mlp, width: 64, latent: 2", "family: dcgan, width: 64, latent: 2", ["draws images only; use mlp"]),
     ("family: mlp, width: 64, latent: 2", "family: mlp, width: 64, latent: 0", ["latent is 0", "1 or more"]),
     ("settings: {r1: 0.1}", "settings: {pack: 3}", ["runs.gan.settings.pack is 3, which does not divide"]),
-    ("settings: {r1: 0.1}", "settings: {pack: 2, r1: 0.1}", ["runs.gan.settings.r1 looks at single samples"]),
     (
         "dataset: digits\n    network: {family: mlp, width: 256, latent: 32}\n    train: {steps: 4000}\n"
         "    settings: {r1",

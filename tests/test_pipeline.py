@@ -47,7 +47,7 @@ def test_a_stage_depends_on_the_files_it_runs_and_no_others(stage: str) -> None:
     if any("${item.network.family}" in pattern for pattern in wider):
         rows |= {"gan_core/networks/head.py", "gan_core/networks/curvature.py"}  # behind the rows
         if stage == "train":
-            rows |= {"gan_core/networks/memory.py"}  # of the papers
+            rows |= {"gan_core/networks/lookahead.py", "gan_core/networks/memory.py"}  # of the papers
         assert rows <= named | {"gan_core/networks/classifier.py"}
     assert runs - inside - named == set(), "not listed in dvc.yaml"
     assert named - runs - rows == set(), "listed in dvc.yaml, but not run"

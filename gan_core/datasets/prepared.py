@@ -88,12 +88,20 @@ def counts(arrays: Mapping[str, Any], classes: int) -> dict[str, dict[str, Any]]
 
 
 def split(count: int, labels: NDArray[np.int64] | None, share: float) -> NDArray[np.bool_]:
-    """Which samples are held out: ``share`` of every class, chosen by a fixed shuffle."""
-    order = np.random.Generator(np.random.Philox(fold("heldout", count))).permutation(count)
+    """Which samples are held out: ``share`` of all, and of every class to within one, chosen by a fixed shuffle.
+
+    Each class gives the whole part of its share; what is then missing comes from those with the largest rest.
+    """
+    source = np.random.Generator(np.random.Philox(fold("heldout", count)))
+    order = source.permutation(count)
+    classes, sizes = np.unique(labels if labels is not None else np.zeros(count), return_counts=True)
+    take, rest = np.divmod(share * sizes, 1)
+    chance = source.permutation(len(classes))
+    take[np.lexsort((chance, -rest))[: round(share * count) - int(take.sum())]] += 1
     heldout = np.zeros(count, bool)
-    for group in np.unique(labels) if labels is not None else [None]:
-        members = order if group is None else order[labels[order] == group]  # type: ignore[index]
-        heldout[members[: round(share * len(members))]] = True
+    for group, some in zip(classes, take.astype(int), strict=True):
+        members = order if labels is None else order[labels[order] == group]
+        heldout[members[:some]] = True
     return heldout
 
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import itertools
 
-import torch
 from torch import Tensor, nn
 
 from gan_core.errors import InputError
 from gan_core.networks import head
-from gan_core.networks.head import Head, Posterior, normalised
 from gan_core.signature import Recipe
-from gan_core.types import Sample, Score
+from gan_core.types import Sample
 
 
 def halvings(shape: tuple[int, ...]) -> int:
@@ -77,28 +75,12 @@ def features(shape: tuple[int, ...], width: int) -> int:
     return sizes[-1] * (shape[1] >> len(sizes)) * (shape[2] >> len(sizes))
 
 
-class Discriminator(nn.Module):
-    """The trunk, then the head. Conditions stand beside the sample as planes of one value."""
+class Discriminator(head.Discriminator):
+    """On the trunk; conditions stand beside the picture as planes of one value."""
 
     def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self.recipe = recipe
-        self.body = normalised(trunk(recipe.shape[0] + recipe.fed, recipe.shape, recipe.width), recipe)
-        self.head = normalised(Head(recipe, features(recipe.shape, recipe.width)), recipe)
-
-    def features(self, x: Sample, *conditions: Tensor) -> Tensor:
-        """(N, C, H, W) and conditions to (N, features)."""
-        if self.recipe.inputs:
-            planes = self.recipe.encode(conditions)[:, :, None, None].expand(-1, -1, *x.shape[2:])
-            x = torch.cat([x, planes], 1)
-        h: Tensor = self.body(x)
-        return h
-
-    def forward(self, x: Sample, *conditions: Tensor) -> Score:
-        """(N, C, H, W) and conditions to (N,), or to (N, outputs) where more than one is asked for."""
-        beside = len(self.recipe.inputs)
-        v: Score = self.head(self.features(x, *conditions[:beside]), *conditions[beside:])
-        return v
+        body = trunk(recipe.shape[0] + recipe.fed, recipe.shape, recipe.width)
+        super().__init__(recipe, body, features(recipe.shape, recipe.width))
 
 
 class Recogniser(head.Recogniser):
@@ -108,21 +90,9 @@ class Recogniser(head.Recogniser):
         super().__init__(recipe, features(recipe.shape, recipe.width))
 
 
-class Encoder(nn.Module):
-    """The trunk, then mean and log-variance of the latent."""
+class Encoder(head.Encoder):
+    """On the trunk."""
 
     def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self.recipe = recipe
         (x,) = recipe.inputs
-        self.body = trunk(x.dims[0], x.dims, recipe.width)
-        self.head = Posterior(features(x.dims, recipe.width), recipe.size)
-
-    def posterior(self, x: Sample) -> tuple[Tensor, Tensor]:
-        """(N, C, H, W) to mean and log-variance of q(z|x), each (N, latent)."""
-        mean, log_variance = self.head(self.body(x))
-        return mean, log_variance
-
-    def forward(self, x: Sample) -> Tensor:
-        """(N, C, H, W) to the mean of q(z|x), (N, latent)."""
-        return self.posterior(x)[0]
+        super().__init__(recipe, trunk(x.dims[0], x.dims, recipe.width), features(x.dims, recipe.width))

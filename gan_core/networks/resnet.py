@@ -95,9 +95,12 @@ class Translator(nn.Module):
         for fan_in, fan_out in itertools.pairwise(sizes[::-1]):
             layers += [nn.ConvTranspose2d(fan_in, fan_out, 3, 2, padding=1, output_padding=1)]
             layers += [*norm(fan_out, normed), nn.ReLU()]
-        self.body = nn.Sequential(*layers, Reflect(outer // 2), nn.Conv2d(width, recipe.shape[0], outer), nn.Tanh())
+        last = nn.Conv2d(width, recipe.shape[0], outer)
+        self.body = nn.Sequential(*layers, Reflect(outer // 2), last, nn.Tanh())
         if normed:
             initialise(self)
+        else:
+            start_grey(last)
 
     def forward(self, x: Sample) -> Sample:
         """(N, C, H, W) of one domain to the same shape of the other."""
@@ -135,6 +138,18 @@ class Discriminator(nn.Module):
         """(N, C, H, W) to (N, patches)."""
         v: Score = self.body(x).flatten(1)
         return v
+
+
+def start_grey(last: nn.Conv2d) -> None:
+    """The last weights a tenth of what they were, biases 0.
+
+    Without norms colours run into the ends of the tanh within a hundred steps, and the wrong end holds them. From grey
+    the game has a say in which end that is; from where weights drawn at random happen to point, it may not.
+    """
+    with torch.no_grad():
+        last.weight.mul_(0.1)
+        assert last.bias is not None
+        last.bias.zero_()
 
 
 def initialise(network: nn.Module) -> None:
