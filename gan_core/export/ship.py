@@ -79,13 +79,21 @@ def ship(
         triton.write(
             repository, name, artefact.model, trained.recipe, artefact.pixels, export.max_batch_size, provenance
         )
+    if not any(i.is_data for i in trained.recipe.inputs):
+        drawing = artefacts[-1]
+        triton.write_seeded(
+            repository,
+            f"{run}_{role}",
+            f"{run}_{role}{drawing.suffix}",
+            trained.recipe,
+            drawing.pixels,
+            export.max_batch_size,
+            provenance,
+        )
     return {
         "provenance": provenance | {"recipe": trained.recipe.to_json(), "notes": dict(trained.notes)},
         "versions": versions(),
-        "inputs": [
-            {"name": i.name, "dtype": i.dtype.__name__, "shape": ["batch", *i.shape], "prior": i.prior, "size": i.size}
-            for i in trained.recipe.inputs
-        ],
+        "inputs": triton.described(trained.recipe),
         "output": {"name": trained.recipe.output, "shape": ["batch", *trained.recipe.shape]},
         "max_batch_size": export.max_batch_size,
         "tolerance": asdict(export.tolerance),
