@@ -51,10 +51,7 @@ LN2, SQRT_HALF = 0.6931471805599453, 0.7071067811865476
 
 
 def draw(
-    inputs: Sequence[Mapping[str, Any]],
-    seeds: Any,
-    given: Mapping[str, Any] | None = None,
-    truncation: Any = None,
+    inputs: Sequence[Mapping[str, Any]], seeds: Any, given: Mapping[str, Any] | None = None, truncation: Any = None
 ) -> dict[str, Array]:
     """A row of every input for every seed. What is ``given`` is taken; a label must be, for a seed does not choose it.
 
@@ -65,80 +62,66 @@ def draw(
     Raises:
         ValueError: what is wrong with the request, in one sentence.
     """
-    key, given = seeds_of(seeds), given or {}
+    seeds, rows, share = checked(inputs, seeds, given or {}, truncation)
+    key = seeds.view(np.uint64)
+    return {i["name"]: rows[i["name"]] if i["name"] in rows else drawn(i, key, share) for i in inputs}
+
+
+def checked(
+    inputs: Sequence[Mapping[str, Any]], seeds: Any, given: Mapping[str, Any], truncation: Any = None
+) -> tuple[Array, dict[str, Array], Array]:
+    """A request as arrays: a seed a row, the rows that are given, and a truncation a row.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
+    key = np.atleast_1d(np.asarray(seeds))
+    if key.ndim != 1 or not len(key) or key.dtype.kind not in "iu" or key.dtype == np.uint64:
+        raise ValueError("seeds are whole numbers from -2^63 to 2^63 - 1, one a sample and at least one")
     if unknown := [name for name in given if name not in {i["name"] for i in inputs}]:
         raise ValueError(f"there is no input '{unknown[0]}', only {', '.join(i['name'] for i in inputs)}")
-    share = shares(truncation, len(key), any(i["prior"] == "normal" and i["name"] not in given for i in inputs))
-    return {
-        i["name"]: checked(i, given[i["name"]], len(key)) if i["name"] in given else drawn(i, key, share)
-        for i in inputs
-    }
-
-
-def seeds_of(seeds: Any) -> Words:
-    """Seeds as 64 bits each.
-
-    Raises:
-        ValueError: they are not whole numbers of 64 bits.
-    """
-    value = np.atleast_1d(np.asarray(seeds))
-    if value.ndim != 1 or not len(value) or value.dtype.kind not in "iu" or value.dtype == np.uint64:
-        raise ValueError("seeds are whole numbers from -2^63 to 2^63 - 1, one a sample and at least one")
-    return value.astype(np.int64).view(np.uint64)
-
-
-def shares(truncation: Any, n: int, used: bool) -> Floats:
-    """The share of the normal distribution that each row is drawn from.
-
-    Raises:
-        ValueError: it is no share, or nothing is drawn from a normal distribution.
-    """
-    if truncation is None:
-        return np.ones((n, 1))
-    value = np.asarray(truncation, np.float32).astype(np.float64)  # the float32 that a server would be sent
-    if value.ndim > 1 or value.size not in (1, n) or not ((value > 0) & (value <= 1)).all():
+    rows = {i["name"]: taken(i, given[i["name"]], len(key)) for i in inputs if i["name"] in given}
+    left = [i for i in inputs if i["name"] not in rows]
+    for i in left:
+        if i["prior"] == "label":
+            raise ValueError(f"'{i['name']}' is a label: give whole numbers from 0 to {i['size'] - 1}")
+        if i["prior"] not in ("normal", "uniform", "category"):
+            raise ValueError(f"'{i['name']}' is data: no seed draws it")
+    share = np.asarray(1 if truncation is None else truncation, np.float32)
+    if share.size not in (1, len(key)) or not ((share > 0) & (share <= 1)).all():
         raise ValueError("truncation is above 0 and at most 1, one number or one a seed")
-    if not used:
+    if truncation is not None and not any(i["prior"] == "normal" for i in left):
         raise ValueError("truncation is of normal latents, and none is drawn here")
-    return np.broadcast_to(value.reshape(-1, 1), (n, 1))
+    return key.astype(np.int64), rows, np.broadcast_to(share.ravel(), len(key))
 
 
-def checked(i: Mapping[str, Any], value: Any, n: int) -> Array:
+def taken(i: Mapping[str, Any], value: Any, n: int) -> Array:
     """The rows of an input that are given, or one row for all.
 
     Raises:
         ValueError: their type, shape or values are not what the input takes.
     """
-    name, rows = i["name"], np.asarray(value)
-    shape = tuple(i["shape"][1:])
+    name, rows, shape = i["name"], np.asarray(value), (n, *i["shape"][1:])
     try:
-        rows = np.broadcast_to(rows, (n, *shape))
+        rows = np.broadcast_to(rows, shape)
     except ValueError:
-        raise ValueError(f"'{name}' has shape {list(rows.shape)}, not {[n, *shape]}") from None
+        raise ValueError(f"'{name}' has shape {list(rows.shape)}, not {list(shape)}") from None
     if i["prior"] in ("label", "category"):
         if rows.dtype.kind not in "iu" or not ((rows >= 0) & (rows < i["size"])).all():
             raise ValueError(f"'{name}' takes whole numbers from 0 to {i['size'] - 1}")
         return rows.astype(np.int64)
-    if rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():
+    if rows.dtype.kind not in "fiu" or not np.isfinite(rows.astype(np.float32)).all():
         raise ValueError(f"'{name}' takes finite numbers")
     return rows.astype(np.float32)
 
 
-def drawn(i: Mapping[str, Any], key: Words, share: Floats) -> Array:
-    """Rows of one input from its prior.
-
-    Raises:
-        ValueError: it has none.
-    """
+def drawn(i: Mapping[str, Any], key: Words, share: Array) -> Array:
+    """Rows of one input from its prior: ``normal``, ``uniform`` on (-1, 1), or a ``category`` below its size."""
     name, prior, size = i["name"], i["prior"], i["size"]
-    if prior == "label":
-        raise ValueError(f"'{name}' is a label: give a whole number from 0 to {size - 1} for every seed")
     if prior == "category":
         return ((bits(key, name, 1)[:, 0] >> HALF) * np.uint64(size) >> HALF).astype(np.int64)
-    if prior not in ("normal", "uniform"):
-        raise ValueError(f"'{name}' is data: no seed draws it")
     places = centred(bits(key, name, size))
-    return (quantile(places * share) if prior == "normal" else places * 2).astype(np.float32)
+    return (quantile(places * share[:, None]) if prior == "normal" else places * 2).astype(np.float32)
 
 
 def bits(key: Words, name: str, size: int) -> Words:
@@ -210,7 +193,9 @@ class TritonPythonModel:
         groups: dict[tuple[str, ...], list[int]] = {}
         for k, request in enumerate(requests):
             groups.setdefault(tuple(sorted(t.name() for t in request.inputs())), []).append(k)
-        answers = {k: a for ks in groups.values() for k, a in zip(ks, self.answer([requests[k] for k in ks]))}  # noqa: B905 (Python 3.9 of older servers)
+        answers = {}
+        for members in groups.values():
+            answers |= zip(members, self.answer([requests[k] for k in members]), strict=True)
         return [answers[k] for k in range(len(requests))]
 
     def answer(self, requests: Sequence[Any]) -> list[Any]:
@@ -218,25 +203,21 @@ class TritonPythonModel:
         import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found] # is only inside the server
 
         sent = [{t.name(): t.as_numpy() for t in request.inputs()} for request in requests]
-        counts = [len(values["seed"]) for values in sent]
+        ends = np.cumsum([len(values["seed"]) for values in sent])[:-1]
         joined = {name: np.concatenate([values[name] for values in sent]) for name in sent[0]}
-        shapes = {i["name"]: tuple(i["shape"][1:]) for i in self.inputs}
-        rows = {name: value.reshape(len(value), *shapes.get(name, ())) for name, value in joined.items()}
+        seeds, truncation = joined.pop("seed"), joined.pop("truncation", None)
+        bare = {i["name"] for i in self.inputs if len(i["shape"]) == 1}
+        given = {name: value[:, 0] if name in bare else value for name, value in joined.items()}
         try:
-            latents = draw(self.inputs, rows.pop("seed"), truncation=rows.pop("truncation", None), given=rows)
+            latents = draw(self.inputs, seeds[:, 0], given, truncation)
         except ValueError as error:
             if len(requests) > 1:
                 return [self.answer([request])[0] for request in requests]
-            return [pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))]
-        ends = np.cumsum(counts)
+            refusal = pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG)
+            return [pb_utils.InferenceResponse(error=refusal)]
+        columns = {name: value[:, None] if name in bare else value for name, value in latents.items()}
+        parts = zip(*(np.split(value, ends) for value in columns.values()), strict=True)
         return [
-            pb_utils.InferenceResponse(
-                [
-                    pb_utils.Tensor(
-                        name, np.ascontiguousarray(value[end - n : end].reshape(n, *(value.shape[1:] or (1,))))
-                    )
-                    for name, value in latents.items()
-                ]
-            )
-            for n, end in zip(counts, ends)  # noqa: B905
+            pb_utils.InferenceResponse([pb_utils.Tensor(name, v) for name, v in zip(columns, part, strict=True)])
+            for part in parts
         ]
