@@ -161,7 +161,8 @@ def quantile(q: Floats) -> Floats:
 
 def ratio(of: tuple[Iterable[float], Iterable[float]], x: Floats) -> Floats:
     """A quotient of two polynomials."""
-    return polynomial(of[0], x) / polynomial(of[1], x)
+    quotient: Floats = polynomial(of[0], x) / polynomial(of[1], x)
+    return quotient
 
 
 def polynomial(coefficients: Iterable[float], x: Floats) -> Floats:
@@ -178,7 +179,8 @@ def log(x: Floats) -> Floats:
     small = mantissa < SQRT_HALF
     mantissa, exponent = np.where(small, mantissa * 2, mantissa), exponent - small
     s = (mantissa - 1) / (mantissa + 1)
-    return exponent * LN2 + 2 * s * polynomial(SERIES, s * s)
+    value: Floats = exponent * LN2 + 2 * s * polynomial(SERIES, s * s)
+    return value
 
 
 class TritonPythonModel:
@@ -193,7 +195,7 @@ class TritonPythonModel:
         groups: dict[tuple[str, ...], list[int]] = {}
         for k, request in enumerate(requests):
             groups.setdefault(tuple(sorted(t.name() for t in request.inputs())), []).append(k)
-        answers = {}
+        answers: dict[int, Any] = {}
         for members in groups.values():
             answers |= zip(members, self.answer([requests[k] for k in members]), strict=True)
         return [answers[k] for k in range(len(requests))]
