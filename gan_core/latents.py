@@ -110,7 +110,7 @@ def taken(i: Mapping[str, Any], value: Any, n: int) -> Array:
         if rows.dtype.kind not in "iu" or not ((rows >= 0) & (rows < i["size"])).all():
             raise ValueError(f"'{name}' takes whole numbers from 0 to {i['size'] - 1}")
         return rows.astype(np.int64)
-    if rows.dtype.kind not in "fiu" or not np.isfinite(rows.astype(np.float32)).all():
+    if rows.dtype.kind not in "fiu" or not (np.abs(rows) <= np.finfo(np.float32).max).all():
         raise ValueError(f"'{name}' takes finite numbers")
     return rows.astype(np.float32)
 

@@ -16,7 +16,7 @@ Variant `{variant}`, trained for {steps} steps on data set `{dataset}` ({licence
 Any server that speaks KServe v2 takes the `curl` lines. NVIDIA Triton loads `model_repository/` as it is; without a GPU
 add `--model-config-name=cpu`. {engines}Every file's sha256, what was measured against which tolerance, and where the
 weights came from: `manifest.json`. Whether the folder is whole, and a server draws what it should:
-`python -m gan_core verify .`
+`python -m gan_core verify exported/{run}`.
 """
 
 RTX = """Engines of TensorRT-RTX are for programs that bring that library: no backend of Triton loads them.
@@ -46,17 +46,17 @@ On a server:
 
 {warning}"""
 
-SEEDS = """The same seed gives the same sample, in any batch, here and on a server. With the project's client,
-which needs no torch:
+SEEDS = """The same seed gives the same sample, in any batch, here and on a server. From the project's
+folder, without torch:
 
 ```sh
-python -m gan_core sample . --role {role} --seed 7 --n 64 --out grid.png
+python -m gan_core sample exported/{run} --role {role} --seed 7 --n 64 --out grid.png
 ```
 
 ```python
 from gan_core.client import Generator
 
-samples = Generator.open(".", "{role}").draw(range(7, 71){labels})
+samples = Generator.open("exported/{run}", "{role}").draw(range(7, 71){labels})
 ```
 
 """
@@ -151,7 +151,9 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
         largest=role["max_batch_size"],
         graphs="Graphs: " + ", ".join(form(name, graph) for graph in role["gate"]) + ".",
         figures=figures(manifest["metrics"].get(name)),
-        seeds=SEEDS.format(role=name, labels="".join(f", {i['name']}=3" for i in labels)) if draws else "",
+        seeds=SEEDS.format(run=manifest["run"], role=name, labels="".join(f", {i['name']}=3" for i in labels))
+        if draws
+        else "",
         python=PYTHON.format(file=file, feed=feed(inputs, n), rng=RNG if draws else ""),
         curl=curl(called, asked),
         client=CLIENT.format(feed=feed(asked, n, column="[:, None]"), model=called, output=role["output"]["name"]),
