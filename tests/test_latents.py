@@ -74,8 +74,8 @@ def test_a_wider_input_begins_with_the_narrower_one() -> None:
 
 
 PROGRAM = """
-import sys; sys.path.insert(0, 'gan_core')
-import latents, numpy as np; from hashlib import sha256
+import numpy as np; from hashlib import sha256; from types import SimpleNamespace; from pathlib import Path
+space = {}; exec(Path('gan_core/latents.py').read_text(), space); latents = SimpleNamespace(**space)
 z = {'name': 'z', 'prior': 'normal', 'size': 33, 'shape': ['batch', 33]}
 print(np.__version__, sha256(latents.draw([z], np.arange(3000), truncation=0.7)['z'].tobytes()).hexdigest())
 """
