@@ -130,7 +130,11 @@ def metric_parity(before: float, after: float, limit: Tolerance) -> Iterator[Fin
 
 def lint(content: bytes, expected: list[str], opset: int) -> Iterator[Finding]:
     """What must not be in a graph, and what must: among it, inputs and an output of the ``expected`` names."""
-    model = onnx.load_from_string(content)
+    try:
+        model = onnx.load_from_string(content)
+    except Exception as error:  # protobuf's own
+        yield Finding("ONNX file", str(error), "a graph", False)
+        return
     try:
         onnx.checker.check_model(model, full_check=True)
         verdict = "valid"
