@@ -87,8 +87,8 @@ def sample(arguments: argparse.Namespace) -> None:
         else client.Generator.open(folder, arguments.role, arguments.file)
     )
     seeds = range(arguments.seed, arguments.seed + arguments.n)
-    given = dict(map(assignment, arguments.given))
-    drawn = generator.draw(seeds, arguments.truncation, **generator.labels(len(seeds), given))
+    given = {"truncation": arguments.truncation, **dict(map(assignment, arguments.given))}
+    drawn = generator.draw(seeds, **generator.labels(len(seeds), given))
     if out.suffix == ".npy":
         np.save(buffer := io.BytesIO(), drawn)
         files.write(out, buffer.getvalue())

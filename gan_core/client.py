@@ -73,7 +73,7 @@ class Generator:
             lambda rows: infer(url, f"{model}_seeded", rows, output),
         )
 
-    def draw(self, seeds: Any, truncation: Any = None, **given: Any) -> Array:
+    def draw(self, seeds: Any, /, truncation: Any = None, **given: Any) -> Array:
         """A sample for every seed: images uint8 (N, H, W, C), points float32 (N, D).
 
         ``given``: labels, which no seed chooses; and any other input that is to be what you say: one row for all, or a
@@ -99,7 +99,7 @@ class Generator:
             name: np.resize(values, n) if name in integers else values for name, values in {**everyone, **given}.items()
         }
 
-    def run(self, **given: Any) -> Array:
+    def run(self, /, **given: Any) -> Array:
         """The output for inputs that are all given, one row a sample.
 
         Raises:

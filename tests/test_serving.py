@@ -165,6 +165,14 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
     return (a != b).mean() <= 1e-3 if a.dtype == np.uint8 else np.abs(a - b).max() <= 1e-5
 
 
+def test_serving_leaves_the_export_as_it_is(built, ports, repositories) -> None:
+    """The server's Python compiles what it runs, but not beside it."""
+    for repository in repositories:
+        listed = files.read_json(repository.parent / "manifest.json")["files"]
+        there = {str(p.relative_to(repository.parent)) for p in repository.rglob("*") if p.is_file()}
+        assert there <= listed.keys()
+
+
 def test_what_a_seeded_model_refuses(built, ports) -> None:
     url, seed = f"http://127.0.0.1:{ports.http}", np.array([7])
     refused = [
