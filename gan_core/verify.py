@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load
 
-from gan_core import client, files
+from gan_core import client, files, latents
 from gan_core.client import Array
 from gan_core.errors import DataError, EnvironmentFailure, FoundryError
 from gan_core.export import gate
@@ -35,7 +35,9 @@ class Row:
 
 
 def verify(folders: Sequence[Path], triton: Path) -> list[Row]:
-    """Every check of every folder; then a server, if its environment is at ``triton``, with all that passed.
+    """Every check of every folder; then a server, if its environment is at ``triton``, with those that passed.
+
+    A server runs the Python that a repository holds, so what is not this project's own does not get there.
 
     Raises:
         DataError: a folder has no manifest that can be read.
@@ -62,6 +64,10 @@ def alone(folder: Path) -> Iterator[Row]:
     text = (folder / "README.md").read_text() if (folder / "README.md").is_file() else ""
     missing = [role for role in manifest["roles"] if f"## {role}\n" not in text]
     yield Row(folder, "card", not missing, f"nothing about {', '.join(missing)}" if missing else "names every role")
+    own = files.file_digest(Path(latents.__file__))
+    foreign = [n for n, listed in manifest["files"].items() if n.endswith(".py") and listed["sha256"] != own]
+    says = f"{', '.join(foreign)} is not the gan_core/latents.py of this project, and is not run"
+    yield Row(folder, "code", not foreign, says if foreign else "none but the project's own")
     for role, about in manifest["roles"].items():
         for file in client.graphs_of(manifest, role):
             model = (folder / file).read_bytes()

@@ -126,6 +126,12 @@ def other_answer(folder: Path) -> None:
     relist(folder, "bank/generator.safetensors")
 
 
+def other_code(folder: Path) -> None:
+    name = "model_repository/cgan_generator_latents/1/model.py"
+    (folder / name).write_text((folder / name).read_text() + "import os\n")
+    relist(folder, name)
+
+
 def no_card(folder: Path) -> None:
     (folder / "README.md").write_text("# cgan\n")
     relist(folder, "README.md")
@@ -139,6 +145,7 @@ TAMPERED: list[tuple[Callable[[Path], None], str, str]] = [
     (own_noise, "lint of generator.onnx", "nodes that draw their own noise is RandomNormalLike"),
     (no_graph, "lint of generator.uint8.onnx", "ONNX Runtime cannot load"),
     (other_answer, "bank of generator.uint8.onnx", "share of pixels that differ is"),
+    (other_code, "code", "model.py is not the gan_core/latents.py of this project, and is not run"),
     (no_card, "card", "nothing about generator"),
 ]
 
@@ -153,12 +160,12 @@ def test_what_is_not_as_it_was_is_found(tamper: Callable[[Path], None], check: s
 
 
 def test_a_repository_that_is_not_what_the_folder_says_fails_on_the_server(folder: Path) -> None:
-    """The seeded model's own step, changed together with its sum: only asking a server shows it."""
+    """A configuration changed together with its sum: only asking a server shows it."""
     if not (ROOT / ".venv-triton").is_dir():
         pytest.skip("the server's environment is absent: make .venv-triton")
-    name = "model_repository/cgan_generator_latents/1/model.py"
+    name = "model_repository/cgan_generator_latents/config.pbtxt"
     path = folder / name
-    path.write_text(path.read_text().replace("ROUNDS = 10", "ROUNDS = 9"))
+    path.write_text(path.read_text().replace("normal", "uniform"))
     relist(folder, name)
     failed = [row for row in verify([folder], ROOT / ".venv-triton") if not row.passed]
     assert [row.check for row in failed] == ["server, cgan_generator_seeded"]
