@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean mutants
+.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean mutants verify storm
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	python -m gan_core check
@@ -42,6 +42,12 @@ mutants: .venv/.test ## plant known defects of public code, one at a time; count
 
 serve: .venv/.done .venv-triton/.done ## a real Triton server on everything in exported/
 	python -m gan_core serve
+
+verify: .venv/.done .venv-triton/.done ## check exported/ against itself, and a real server on it
+	python -m gan_core verify
+
+storm: .venv/.test .venv-triton/.done ## a real server under 1,000 mixed and 500 malformed requests
+	python -m tests.storm
 
 .venv/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

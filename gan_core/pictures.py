@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from math import ceil, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,13 @@ BINS, LINE = 70, 2
 def to_uint8(x: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Images float (N, C, H, W) in [-1, 1] to uint8 (N, H, W, C), rounded half to even. The only unscaling."""
     return np.rint((x.transpose(0, 2, 3, 1).clip(-1, 1) + 1) * 127.5).astype(np.uint8)
+
+
+def picture(samples: NDArray[Any]) -> bytes:
+    """Samples as they are shipped, as a PNG: pixels, images in [-1, 1], or points."""
+    if samples.ndim == 2:
+        return scatter(samples, samples)
+    return grid(samples if samples.dtype == np.uint8 else to_uint8(samples))
 
 
 def grid(images: NDArray[np.uint8], side: int = 560) -> bytes:

@@ -9,7 +9,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from google.protobuf import text_format
 from onnx import TensorProto, helper, numpy_helper
+from tritonclient.grpc import model_config_pb2
 
 from gan_core import config
 from gan_core.artifact import Artifact
@@ -204,13 +206,13 @@ def test_the_gate_refuses_sabotage(sabotage, reason: str, trained: Artifact, hon
     [(fix_the_batch, "batch of 'z' is 2, allowed dynamic"), (rename_input, "names is noise, image, allowed z, image")],
 )
 def test_the_lint_refuses(sabotage, reason: str, trained: Artifact, honest: bytes) -> None:
-    found = [str(f) for f in gate.lint(altered(honest, sabotage), trained.recipe, EXPORT.opset) if not f.passed]
+    found = [str(f) for f in gate.lint(altered(honest, sabotage), ["z", "image"], EXPORT.opset) if not f.passed]
     assert found == [reason, *found[1:]]
 
 
 def test_another_opset_is_refused(trained: Artifact) -> None:
     model = graph.export(trained.network, trained.recipe, 18)
-    found = [str(f) for f in gate.lint(model, trained.recipe, 20) if not f.passed]
+    found = [str(f) for f in gate.lint(model, ["z", "image"], 20) if not f.passed]
     assert found == ["opsets is {'ai.onnx': 18}, allowed {'ai.onnx': 20}"]
 
 
@@ -300,6 +302,47 @@ def test_what_is_shipped_is_described(trained: Artifact, judge: Judge, tmp_path)
     same = [listed["generator.onnx"], listed["model_repository/r_generator/1/model.onnx"]]
     assert same[0] == same[1]
     assert entry["provenance"]["weights_sha256"] == trained.sha256
+
+
+def parsed(path) -> model_config_pb2.ModelConfig:
+    """A configuration, by the server's own schema."""
+    return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
+
+
+def test_a_repository_is_what_the_servers_schema_allows(tmp_path) -> None:
+    recipe = Recipe(
+        "mlp.generator", (3, 4, 5), 8, (Input("z", "normal", 6), Input("y", "label", 10), Input("c", "uniform", 2))
+    )
+    triton.write(tmp_path, "r_g_uint8", b"graph", recipe, True, 16, {"run": "r"})
+    triton.write_seeded(tmp_path, "r_g", "r_g_uint8", recipe, True, 16, {"run": "r"})
+    graph_config = tmp_path / "r_g_uint8/config.pbtxt"
+    engines = {"9.0": b"engine of an H100", "8.9": b"engine of an L4"}
+    triton.write_engines(tmp_path, "r_g_uint8", graph_config.read_text(), engines, 16)
+    found = {path.parent.name: parsed(path) for path in tmp_path.glob("*/config.pbtxt")}
+    assert {name: config.name for name, config in found.items()} == {name: name for name in found}
+    plan, onnx_ = found["r_g_uint8_tensorrt"], found["r_g_uint8"]
+    for capability, file in plan.cc_model_filenames.items():
+        assert (tmp_path / "r_g_uint8_tensorrt/1" / file).read_bytes() == engines[capability]
+    assert (plan.backend, onnx_.backend) == ("tensorrt", "onnxruntime")
+    assert (list(plan.input), list(plan.output)) == (list(onnx_.input), list(onnx_.output))
+    assert list(plan.dynamic_batching.preferred_batch_size) == [4, 16]
+    seeded, step = found["r_g_seeded"], found["r_g_latents"]
+    assert [(i.name, i.optional) for i in seeded.input] == [
+        ("seed", False),
+        ("z", True),
+        ("y", False),
+        ("c", True),
+        ("truncation", True),
+    ]
+    assert list(seeded.input) == list(step.input)
+    assert list(seeded.output) == list(onnx_.output)
+    first, second = seeded.ensemble_scheduling.step
+    assert (first.model_name, second.model_name) == ("r_g_latents", "r_g_uint8")
+    assert set(first.input_map) == {i.name for i in step.input}
+    assert set(first.output_map) == {o.name for o in step.output} == set(second.input_map)
+    assert dict(first.output_map) == dict(second.input_map)
+    copied = (tmp_path / "r_g_latents/1/model.py").read_bytes()
+    assert copied == (ROOT / "gan_core/latents.py").read_bytes()
 
 
 def test_a_config_tells_the_server_what_the_network_was_built_for() -> None:

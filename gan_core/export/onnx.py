@@ -14,10 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_core.errors import DataError
+from gan_core.export.gate import IR_VERSION
 from gan_core.signature import Recipe
-
-IR_VERSION = 10
-"""The newest that ONNX Runtime, TensorRT and Triton of the last years all read."""
 
 
 class Pixels(nn.Module):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.numpy import save
 
-from gan_core import files
+from gan_core import files, latents
 from gan_core.artifact import Artifact
 from gan_core.errors import DataError
 from gan_core.export import engine, gate, onnx, triton
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from gan_core.config import Export
 
 BATCH = 256
+BANK = 16
+"""Rows of the bank."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +82,25 @@ def ship(
         triton.write(
             repository, name, artefact.model, trained.recipe, artefact.pixels, export.max_batch_size, provenance
         )
+    if not any(i.is_data for i in trained.recipe.inputs):
+        drawing = artefacts[-1]
+        triton.write_seeded(
+            repository,
+            f"{run}_{role}",
+            f"{run}_{role}{drawing.suffix}",
+            trained.recipe,
+            drawing.pixels,
+            export.max_batch_size,
+            provenance,
+        )
+    files.write(folder / "bank" / f"{role}.safetensors", bank(trained, artefacts, export, judge, threads))
     return {
         "provenance": provenance | {"recipe": trained.recipe.to_json(), "notes": dict(trained.notes)},
         "versions": versions(),
-        "inputs": [
-            {"name": i.name, "dtype": i.dtype.__name__, "shape": ["batch", *i.shape], "prior": i.prior, "size": i.size}
-            for i in trained.recipe.inputs
-        ],
+        "inputs": triton.described(trained.recipe),
         "output": {"name": trained.recipe.output, "shape": ["batch", *trained.recipe.shape]},
         "max_batch_size": export.max_batch_size,
+        "opset": export.opset,
         "tolerance": asdict(export.tolerance),
         "gate": {
             a.file: {
@@ -123,7 +136,7 @@ def judged(
         return recipe.pinned(n, gate.PINNED_SEED, judge.real)
 
     findings = [
-        *gate.lint(model, recipe, export.opset),
+        *gate.lint(model, [*(i.name for i in recipe.inputs), recipe.output], export.opset),
         *gate.parity(network, artefact, feed, limit, largest),
         *gate.batch_invariance(artefact, feed, limit, largest),
     ]
@@ -132,6 +145,22 @@ def judged(
         return findings, None  # refused already, an FID of broken samples may not even exist
     before, after = (fid(samples_of(runner, trained, judge)) for runner in (network, artefact))
     return [*findings, *gate.metric_parity(before, after, limit)], after
+
+
+def bank(trained: Artifact, artefacts: list[Shipped], export: Export, judge: Judge, threads: int) -> bytes:
+    """A few inputs and what every graph answers to them, for whoever gets the folder to compare with.
+
+    Latents are those of the seeds from 0 on, under labels in turn, so a server can be asked for the same by seed.
+    """
+    recipe, n = trained.recipe, min(BANK, export.max_batch_size)
+    if any(i.is_data for i in recipe.inputs):
+        rows = recipe.pinned(n, gate.PINNED_SEED, judge.real)
+    else:
+        labels = {i.name: np.arange(n) % i.size for i in recipe.inputs if i.prior == "label"}
+        rows = latents.draw(triton.described(recipe), np.arange(n), labels)
+    answers = {a.file: gate.onnx_runner(a.model, threads)(rows) for a in artefacts}
+    named = {f"{kind}/{name}": v for kind, of in (("input", rows), ("output", answers)) for name, v in of.items()}
+    return save({name: np.ascontiguousarray(value) for name, value in named.items()})
 
 
 def samples_of(runner: gate.Runner, trained: Artifact, judge: Judge) -> torch.Tensor:
