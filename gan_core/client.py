@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gan_core import files, latents
 from gan_core.errors import DataError, EnvironmentFailure, InputError
+from gan_core.pictures import to_uint8
 
 Array = NDArray[Any]
 WIRE = {"FP32": np.float32, "INT64": np.int64, "UINT8": np.uint8}
@@ -52,8 +53,9 @@ class Generator:
         name = file or preferred(role, graphs)
         if name not in graphs:
             raise InputError(f"{folder} has no graph '{name}' of {role}, only {', '.join(graphs)}")
-        model = verified(Path(folder), name, manifest["files"][name])
-        return Generator(manifest["roles"][role], runner(model, str(Path(folder) / name)))
+        about, model = manifest["roles"][role], verified(Path(folder), name, manifest["files"][name])
+        compute, pixels = runner(model, str(Path(folder) / name)), about["gate"][name]["pixels"]
+        return Generator(about, lambda rows: compute(taken(rows, pixels)))
 
     @staticmethod
     def connect(url: str, folder: Path | str, role: str | None = None) -> Generator:
@@ -69,7 +71,7 @@ class Generator:
         output = about["output"]["name"]
         return Generator(
             about,
-            lambda rows: infer(url, f"{model}_uint8" if pixels else model, rows, output),
+            lambda rows: infer(url, f"{model}_uint8" if pixels else model, taken(rows, pixels), output),
             lambda rows: infer(url, f"{model}_seeded", rows, output),
         )
 
@@ -157,6 +159,11 @@ def preferred(role: str, graphs: list[str]) -> str:
     """The graph with pixels out, where there is one."""
     pixels = f"{role}.uint8.onnx"
     return pixels if pixels in graphs else f"{role}.onnx"
+
+
+def taken(rows: Mapping[str, Array], pixels: bool) -> dict[str, Array]:
+    """Inputs as a graph takes them: images as pixels, if it is one of pixels."""
+    return {name: to_uint8(v) if pixels and v.ndim == 4 and v.dtype != np.uint8 else v for name, v in rows.items()}
 
 
 def verified(folder: Path, name: str, described: Mapping[str, Any]) -> bytes:
