@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test check claims chaos serve verify storm freeze clean
+.PHONY: repro test check claims chaos honest serve verify storm freeze clean
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	python -m gan_core check
@@ -25,6 +25,9 @@ claims: .venv/.done ## measure what the papers claim; writes docs/claims.md
 
 chaos: .venv/.test ## kill training and pipeline at random points; count equal results
 	python -m tests.chaos --trials $(or $(TRIALS),20)
+
+honest: .venv/.test ## does the gate let honest exports of every paper pass?
+	python -m tests.honest --exports $(or $(EXPORTS),20)
 
 serve: .venv/.done .venv-triton/.done ## a real Triton server on everything in exported/
 	python -m gan_core serve

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
@@ -82,11 +84,11 @@ def with_pixels(content: bytes) -> bytes:
             )
         as_pixels(value)
     with_nodes(model, [*before, *graph.node, *after])
-    graph.initializer.extend(numpy_helper.from_array(np.float32(v), name) for name, v in constants.items())
+    graph.initializer.extend(numpy_helper.from_array(np.array(v, np.float32), name) for name, v in constants.items())
     return written(model)
 
 
-def chain(start: str, end: str, *steps: tuple[str, list[str], dict[str, object]]) -> list[NodeProto]:
+def chain(start: str, end: str, *steps: tuple[str, list[str], dict[str, Any]]) -> list[NodeProto]:
     """Operations one after another, from the value ``start`` to the value ``end``."""
     names = [start, *(f"{start}_{op.lower()}" for op, _, _ in steps[:-1]), end]
     return [

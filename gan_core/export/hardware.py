@@ -13,7 +13,8 @@ ASKED = ("name", "compute_cap", "driver_version")
 
 def probe() -> Machine:
     """The first GPU of this machine and the TensorRT that is installed; None where there is none."""
-    return {"tensorrt": tensorrt(), **dict(zip(ASKED, gpu() or [None] * len(ASKED), strict=True))}
+    found = gpu()
+    return {"tensorrt": tensorrt(), **{name: found[k] if found else None for k, name in enumerate(ASKED)}}
 
 
 def gpu() -> list[str] | None:

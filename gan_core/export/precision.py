@@ -26,9 +26,9 @@ HEAVY = ("MatMul", "Gemm", "Conv", "ConvTranspose")
 NARROW = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 """Floating-point types narrower than float32."""
 
-NAMES = {TensorProto.FLOAT: "fp32", **{kind: name for name, kind in NARROW.items()}}
+NAMES: dict[int, str] = {TensorProto.FLOAT: "fp32", **{kind: name for name, kind in NARROW.items()}}
 
-STORED = {**NAMES, TensorProto.INT8: "int8"}
+STORED: dict[int, str] = {**NAMES, TensorProto.INT8: "int8"}
 
 STAYS_FLOAT = {"Resize": (1, 2)}
 """Inputs that are float32 by the operator's definition, whatever its data is."""

@@ -24,7 +24,7 @@ from gan_core.pictures import to_uint8
 from gan_core.signature import Recipe
 
 if TYPE_CHECKING:
-    from gan_core.config import Export
+    from gan_core.config import Export, Precision
 
 BATCH = 256
 CALIBRATION, CALIBRATION_SEED = 1024, 20170704
@@ -92,7 +92,7 @@ class Shipped:
 
     file: str
     model: bytes
-    precision: str
+    precision: Precision
     pixels: bool
     findings: list[Finding]
     fid: float | None
@@ -187,18 +187,15 @@ def graphs(role: str, case: Case) -> Iterator[Shipped]:
 
 
 def judged(
-    model: bytes, case: Case, precision: str = "fp32", pixels: bool = False
+    model: bytes, case: Case, precision: Precision = "fp32", pixels: bool = False
 ) -> tuple[list[Finding], float | None]:
     """Every finding about one graph against the network it came from, and the FID of its samples if it draws any."""
     recipe, limit, largest = case.trained.recipe, case.export.precisions[precision], case.export.max_batch_size
     names, network = [*(i.name for i in recipe.inputs), recipe.output], case.network(pixels)
-    findings = [
-        *gate.lint(model, names, case.export.opset),
-        *gate.ends(model, onnx.ports(recipe, pixels)),
-        *gate.computes(model, precision),
-    ]
-    if not findings[0].passed:
-        return findings, None  # what is no valid graph cannot be run
+    lint, ends = list(gate.lint(model, names, case.export.opset)), list(gate.ends(model, onnx.ports(recipe, pixels)))
+    findings = [*lint, *ends, *gate.computes(model, precision)]
+    if not all(finding.passed for finding in (lint[0], *ends)):
+        return findings, None  # no valid graph, or not to be fed like this one: it cannot be run
 
     def feed(n: int) -> Mapping[str, Array]:
         return case.feed(n, pixels)
