@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gan_core import files, latents
 from gan_core.errors import DataError, EnvironmentFailure, InputError
-from gan_core.pictures import to_uint8
+from gan_core.pictures import taken
 
 Array = NDArray[Any]
 WIRE = {"FP32": np.float32, "INT64": np.int64, "UINT8": np.uint8}
@@ -159,11 +159,6 @@ def preferred(role: str, graphs: list[str]) -> str:
     """The graph with pixels out, where there is one."""
     pixels = f"{role}.uint8.onnx"
     return pixels if pixels in graphs else f"{role}.onnx"
-
-
-def taken(rows: Mapping[str, Array], pixels: bool) -> dict[str, Array]:
-    """Inputs as a graph takes them: images as pixels, if it is one of pixels."""
-    return {name: to_uint8(v) if pixels and v.ndim == 4 and v.dtype != np.uint8 else v for name, v in rows.items()}
 
 
 def verified(folder: Path, name: str, described: Mapping[str, Any]) -> bytes:

@@ -18,6 +18,7 @@ from gan_core import client, files, latents
 from gan_core.client import Array
 from gan_core.errors import DataError, EnvironmentFailure, FoundryError
 from gan_core.export import gate
+from gan_core.pictures import taken
 from gan_core.serving import server
 
 NOT_LISTED = ("manifest.json",)
@@ -108,7 +109,7 @@ def answered(
     rows = {name.removeprefix("input/"): v for name, v in bank.items() if name.startswith("input/")}
     expected = bank[f"output/{file}"]
     try:
-        got = ask(client.taken(rows, about["gate"][file]["pixels"]))
+        got = ask(taken(rows, about["gate"][file]["pixels"]))
     except FoundryError as error:
         return Row(folder, check, False, str(error))
     if got.shape != expected.shape or got.dtype != expected.dtype:

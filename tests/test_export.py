@@ -131,14 +131,14 @@ def test_every_kind_of_role_is_shipped(role: str, digits: Prepared, tmp_path) ->
     big = digits.samples("heldout").repeat_interleave(side // 8 or 1, 2).repeat_interleave(side // 8 or 1, 3)
     judge = Judge({}, {"sample": big.numpy()}, 600, 1, to_model)
     trained = Artifact(build(recipe).eval(), recipe, {"data": "none"}, "none")
-    one = replace(EXPORT, max_batch_size=8, engines=replace(EXPORT.engines, targets=[86], precisions=["fp32", "int8"]))
+    one = replace(EXPORT, max_batch_size=8, engines=replace(EXPORT.engines, targets=[86], precisions=["int8"]))
     entry = ship("r", "role", trained, tmp_path, one, judge, 1)
     forms = 1 if recipe.gives == "latent" else 2
     assert [i["name"] for i in entry["inputs"]] == [i.name for i in recipe.inputs]
     assert entry["output"]["name"] == {"latent": "z"}.get(recipe.gives, "image")
     assert entry["refused"] == {}
     assert len(entry["gate"]) == 3 * forms
-    assert len(entry["engines"]) == 2 * forms
+    assert len(entry["engines"]) == forms
     wrong = onnx.load(tmp_path / "role.onnx")
     flip_a_weight(wrong)
     findings, _ = judged(wrong.SerializeToString(), Case(trained, one, judge, 1))
@@ -411,8 +411,9 @@ def test_int8_calibrated_on_the_wrong_range_is_refused(trained: Artifact, honest
 
 
 def test_a_refused_precision_is_left_out_and_the_rest_ships(trained: Artifact, judge: Judge, tmp_path) -> None:
+    graphs = replace(EXPORT, engines=replace(EXPORT.engines, flavour="none"))
     strict = {**EXPORT.precisions, "int8": replace(EXPORT.precisions["int8"], psnr=150.0)}
-    entry = ship("r", "generator", trained, tmp_path, replace(EXPORT, precisions=strict), judge, 2)
+    entry = ship("r", "generator", trained, tmp_path, replace(graphs, precisions=strict), judge, 2)
     assert set(entry["refused"]) == {"generator.int8.onnx", "generator.int8.uint8.onnx"}
     assert "PSNR at batch 1 is" in entry["refused"]["generator.int8.onnx"][0]
     assert (
@@ -422,7 +423,7 @@ def test_a_refused_precision_is_left_out_and_the_rest_ships(trained: Artifact, j
     )
     broken = {**EXPORT.precisions, "fp32": replace(EXPORT.precisions["fp32"], psnr=250.0)}
     with pytest.raises(DataError, match=r"the gate refuses r: generator\.onnx: PSNR at batch 1 is"):
-        ship("r", "generator", trained, tmp_path, replace(EXPORT, precisions=broken), judge, 2)
+        ship("r", "generator", trained, tmp_path, replace(graphs, precisions=broken), judge, 2)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from gan_core.export import engine, gate, onnx, triton
 from gan_core.export.gate import Array, Finding
 from gan_core.export.graph import with_pixels
 from gan_core.export.precision import in_precision
-from gan_core.pictures import to_uint8
+from gan_core.pictures import taken, to_uint8
 from gan_core.signature import Recipe
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 BATCH = 256
 CALIBRATION, CALIBRATION_SEED = 1024, 20170704
 """Rows that int8 is calibrated on, and the seed of their latents."""
-IMAGES = 4
-"""How many axes a batch of images has."""
 BANK = 16
 """Rows of the bank."""
 
@@ -64,7 +62,7 @@ class Case:
         if larger:
             high, wide = larger_sides(self.trained.recipe)
             inputs = {name: np.pad(v, margins(v, high, wide), "wrap") for name, v in inputs.items()}
-        return {name: to_uint8(v) if pixels and v.ndim == IMAGES else v for name, v in inputs.items()}
+        return taken(inputs, pixels)
 
     def network(self, pixels: bool) -> gate.Runner:
         """What all are compared with."""
@@ -237,15 +235,14 @@ def bank(trained: Artifact, artefacts: list[Shipped], export: Export, judge: Jud
     else:
         labels = {i.name: np.arange(n) % i.size for i in recipe.inputs if i.prior == "label"}
         rows = latents.draw(triton.described(recipe), np.arange(n), labels)
-    answers = {a.file: gate.onnx_runner(a.model, threads)(rows) for a in artefacts}
+    answers = {a.file: gate.onnx_runner(a.model, threads)(taken(rows, a.pixels)) for a in artefacts}
     named = {f"{kind}/{name}": v for kind, of in (("input", rows), ("output", answers)) for name, v in of.items()}
     return save({name: np.ascontiguousarray(value) for name, value in named.items()})
 
 
 def samples_of(runner: gate.Runner, trained: Artifact, judge: Judge, pixels: bool) -> torch.Tensor:
     """Many samples of a runner on pinned inputs, as 8-bit images where they are images, in model space."""
-    drawn = trained.recipe.pinned(judge.samples, judge.seed, judge.real)
-    inputs = {name: to_uint8(v) if pixels and v.ndim == IMAGES else v for name, v in drawn.items()}
+    inputs = taken(trained.recipe.pinned(judge.samples, judge.seed, judge.real), pixels)
     pieces = [runner(gate.rows(inputs, slice(k, k + BATCH))) for k in range(0, judge.samples, BATCH)]
     out: Array = np.concatenate(pieces)
     if trained.recipe.is_image and out.dtype != np.uint8:
