@@ -150,10 +150,9 @@ def computed_in(model: ModelProto) -> str:
     return ", ".join(f"{n} x {what}" for what, n in sorted(counted.items())) or "nothing heavy"
 
 
-def kept_types(model: ModelProto) -> dict[str, int]:
-    """How many weight tensors of at least two axes a graph keeps in each type."""
-    tensors = (t for t in model.graph.initializer if len(t.dims) > 1)
-    return dict(Counter(STORED[t.data_type] for t in tensors if t.data_type in STORED))
+def kept_types(model: ModelProto) -> set[str]:
+    """In which types a graph keeps its weights, the tensors of at least two axes."""
+    return {STORED[t.data_type] for t in model.graph.initializer if len(t.dims) > 1 and t.data_type in STORED}
 
 
 def int8(

@@ -116,11 +116,11 @@ def ship(
     Raises:
         DataError: float32 did not pass; every reason is in the message.
     """
-    judged_all = list(graphs(role, Case(trained, export, judge, threads)))
-    if refused := [f"{a.file}: {reason}" for a in judged_all if a.precision == "fp32" for reason in a.reasons]:
+    found = list(graphs(role, Case(trained, export, judge, threads)))
+    if refused := [f"{a.file}: {reason}" for a in found if a.precision == "fp32" for reason in a.reasons]:
         raise DataError(f"the gate refuses {run}: {'; '.join(refused)}")
-    failed = {a.precision for a in judged_all if a.reasons}
-    artefacts = [a for a in judged_all if a.precision not in failed]
+    failed = {a.precision for a in found if a.reasons}
+    artefacts = [a for a in found if a.precision not in failed]
     provenance = {
         "run": run,
         "role": role,
@@ -166,7 +166,7 @@ def ship(
             }
             for a in artefacts
         },
-        "refused": {a.file: a.reasons or [f"{a.precision} is refused"] for a in judged_all if a.precision in failed},
+        "refused": {a.file: a.reasons or [f"{a.precision} is refused"] for a in found if a.precision in failed},
         "engines": list(engines(role, artefacts, trained, folder, export)),
     }
 
@@ -198,7 +198,10 @@ def judged(
     def feed(n: int) -> Mapping[str, Array]:
         return case.feed(n, pixels)
 
-    artefact = gate.honest_runner(model, precision, case.threads)
+    try:
+        artefact = gate.honest_runner(model, precision, case.threads)
+    except DataError as error:
+        return [*findings, Finding("ONNX Runtime", str(error), "loads it", False)], None
     findings += gate.parity(network, artefact, feed, limit, gate.batch_sizes(largest))
     if onnx.sides(recipe):
         of = " of {} x {} pixels".format(*larger_sides(recipe))
