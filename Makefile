@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean mutants verify storm
+.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean mutants verify storm honest
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	python -m gan_core check
@@ -39,6 +39,9 @@ test-kserve: .venv/.test .venv-kserve/.done ## hold what `deploy` writes against
 
 mutants: .venv/.test ## plant known defects of public code, one at a time; count the tests that see them
 	python -m tests.mutants
+
+honest: .venv/.test ## does the gate let honest exports of every paper pass?
+	python -m tests.honest --exports $(or $(EXPORTS),20)
 
 serve: .venv/.done .venv-triton/.done ## a real Triton server on everything in exported/
 	python -m gan_core serve

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gan_core import files, latents
 from gan_core.errors import DataError, EnvironmentFailure, InputError
+from gan_core.pictures import taken
 
 Array = NDArray[Any]
 WIRE = {"FP32": np.float32, "INT64": np.int64, "UINT8": np.uint8}
@@ -52,8 +53,9 @@ class Generator:
         name = file or preferred(role, graphs)
         if name not in graphs:
             raise InputError(f"{folder} has no graph '{name}' of {role}, only {', '.join(graphs)}")
-        model = verified(Path(folder), name, manifest["files"][name])
-        return Generator(manifest["roles"][role], runner(model, str(Path(folder) / name)))
+        about, model = manifest["roles"][role], verified(Path(folder), name, manifest["files"][name])
+        compute, pixels = runner(model, str(Path(folder) / name)), about["gate"][name]["pixels"]
+        return Generator(about, lambda rows: compute(taken(rows, pixels)))
 
     @staticmethod
     def connect(url: str, folder: Path | str, role: str | None = None) -> Generator:
@@ -69,7 +71,7 @@ class Generator:
         output = about["output"]["name"]
         return Generator(
             about,
-            lambda rows: infer(url, f"{model}_uint8" if pixels else model, rows, output),
+            lambda rows: infer(url, f"{model}_uint8" if pixels else model, taken(rows, pixels), output),
             lambda rows: infer(url, f"{model}_seeded", rows, output),
         )
 

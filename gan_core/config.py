@@ -197,21 +197,31 @@ class Evaluate:
     samples: Annotated[int, Field(ge=500)]
 
 
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+
+
 @dataclass(frozen=True, config=STRICT)
 class Tolerance:
     """What an artefact may differ by and still be shipped."""
 
     max_abs: PositiveFloat
+    psnr: PositiveFloat
     pixels_off: NonNegativeFloat
+    pixels_far: NonNegativeFloat
     fid_share: PositiveFloat
 
 
 @dataclass(frozen=True, config=STRICT)
 class Engines:
-    """Which engine library builds, and for which compute capabilities (86 is SM 8.6)."""
+    """Which engine library builds, for which compute capabilities (86 is SM 8.6), from graphs of which precisions.
 
-    flavour: Literal["tensorrt_rtx", "tensorrt", "none"]
+    ``here``: the runs for which TensorRT builds on this machine, for its GPU.
+    """
+
+    flavour: Literal["tensorrt_rtx", "none"]
     targets: list[Annotated[int, Field(ge=75)]]
+    precisions: list[Precision]
+    here: list[str]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -220,8 +230,24 @@ class Export:
 
     opset: Annotated[int, Field(ge=18, le=23)]
     max_batch_size: Annotated[int, Field(ge=8)]
-    tolerance: Tolerance
+    precisions: dict[Precision, Tolerance]
     engines: Engines
+
+    @field_validator("precisions")
+    @classmethod
+    def _the_first(cls, precisions: dict[str, Tolerance]) -> dict[str, Tolerance]:
+        if "fp32" not in precisions:
+            raise PydanticCustomError("fp32", "must declare fp32, which all others come from")
+        return precisions
+
+    @field_validator("engines")
+    @classmethod
+    def _of_what_is_exported(cls, engines: Engines, info: ValidationInfo) -> Engines:
+        if missing := [p for p in engines.precisions if p not in info.data.get("precisions", engines.precisions)]:
+            raise PydanticCustomError(
+                "precisions", "asks for {missing}, which export.precisions does not declare", {"missing": missing[0]}
+            )
+        return engines
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -426,6 +452,9 @@ def load(path: Path = Path("params.yaml")) -> Params:
     defaults = train_tree if isinstance(train_tree, dict) else {}
     declared = tree.get("datasets")
     runs = dict(check_runs(checker, tree.get("runs", {}), defaults, declared if isinstance(declared, dict) else {}))
+    for name in export.engines.here if export else ():
+        if name not in tree.get("runs", {}):
+            checker.unknown(("export", "engines", "here"), list(map(str, tree.get("runs", {}))), name)
     if checker.mistakes:
         raise InputError("\n".join(checker.mistakes))
     assert threads and train and evaluate and export

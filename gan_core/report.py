@@ -78,8 +78,14 @@ class Facts:
 
     @property
     def worst_error(self) -> float:
-        """The largest difference from the trained network that the gate saw in a float output."""
-        return max(float(m) for _, check, m, _ in self.checks if check.startswith("max abs error"))
+        """The largest difference from the trained network that the gate saw in the output of a float32 graph."""
+        return max(
+            float(found["measured"])
+            for role in self.manifest["roles"].values()
+            for gate in role["gate"].values()
+            for check, found in gate["checks"].items()
+            if gate["precision"] == "fp32" and check.startswith("max abs error")
+        )
 
     @property
     def artefacts(self) -> str:
@@ -161,6 +167,8 @@ def section(run: Facts) -> str:
     picture = f"<img alt='samples of {escape(run.name)}' src='data:image/png;base64,{b64encode(run.picture).decode()}'>"
     gate = table(("file", "check", "measured", "allowed"), [(f, c, number(m), number(a)) for f, c, m, a in run.checks])
     keys = list(next(iter(roles.values()))["protocol"])
+    left_out = [(f, "; ".join(why)) for r in run.manifest["roles"].values() for f, why in r["refused"].items()]
+    gate += table(("not shipped", "why"), left_out) if left_out else ""
     how = table(("protocol", *roles), [(k, *(number(f["protocol"][k]) for f in roles.values())) for k in keys])
     learned = "".join(curve(role, points) for role, points in run.curves.items())
     where = table(

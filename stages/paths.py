@@ -30,3 +30,13 @@ def report(run: str) -> Path:
 def exported(run: str) -> Path:
     """What a user deploys."""
     return Path("exported") / run
+
+
+def hardware(run: str) -> Path:
+    """What this machine is, for the engines of a run."""
+    return Path("data/hardware") / f"{run}.json"
+
+
+def engines(run: str) -> Path:
+    """Engines for the GPU of this machine only."""
+    return Path("engines") / run

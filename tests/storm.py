@@ -28,6 +28,7 @@ import tritonclient.http
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from gan_core import client, files, latents
+from gan_core.pictures import taken
 from gan_core.serving import server
 
 Rows = dict[str, np.ndarray]
@@ -55,7 +56,7 @@ class Model:
         """A good request."""
         drawn = {i["name"]: values(i, choose, n) for i in self.about["inputs"]}
         if not self.seeded:
-            return drawn
+            return taken(drawn, self.name.endswith("_uint8"))
         optional = [i["name"] for i in self.about["inputs"] if i["prior"] != "label"]
         kept = {k: v for k, v in drawn.items() if k not in optional or choose.random() < 0.2}
         if (
@@ -179,7 +180,9 @@ def one_wrong(change: Callable[[dict, random.Random], dict]) -> Callable[[Model,
 
 
 def wrong_shape(t: dict, choose: random.Random) -> dict:
-    dims = [*t["shape"][:-1], t["shape"][-1] + choose.randint(1, 5)]
+    """Of channels, where there are any: the sides of images may be open."""
+    dims = list(t["shape"])
+    dims[1 if t["datatype"] == "FP32" else -1] += choose.randint(1, 5)
     return {"shape": dims, "data": [0] * int(np.prod(dims))}
 
 

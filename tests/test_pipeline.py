@@ -284,7 +284,7 @@ def copy_of(built: Workspace, folder: Path) -> Workspace:
 def test_the_last_good_export_outlives_a_refusal(built: Workspace, tmp_path: Path) -> None:
     made = copy_of(built, tmp_path)
     before = (tmp_path / "exported/gan/manifest.json").read_bytes()
-    made.declare({"export.tolerance.max_abs": 1e-12})
+    made.declare({"export.precisions.fp32.max_abs": 1e-12})
     done = made.run("dvc", "repro", "export@gan")
     assert done.returncode != 0
     assert re.search(
@@ -352,15 +352,17 @@ def test_a_python_without_the_packages_is_told_what_to_do(workspace: Workspace, 
     assert "make repro" in done.stderr
 
 
-def test_a_declared_library_that_is_absent_stops_the_export(built: Workspace, tmp_path: Path) -> None:
-    if subprocess.run([sys.executable, "-c", "import tensorrt"], capture_output=True).returncode == 0:
-        pytest.skip("tensorrt is installed here")
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="there is a GPU")
+def test_engines_for_this_machine_need_its_gpu_and_nothing_else_notices(built: Workspace, tmp_path: Path) -> None:
     made = copy_of(built, tmp_path)
-    made.declare({"export.engines.flavour": "tensorrt"})
-    done = made.run("python", "-m", "stages.export", "gan", "digits")
-    assert done.returncode == 4
-    assert "export.engines.flavour is 'tensorrt', but that library cannot be loaded" in done.stderr
-    assert (tmp_path / "exported/gan/manifest.json").exists()
+    made.declare({"export.engines.here": ["gan"]})
+    done = made.run("dvc", "repro", "engine@gan")
+    assert done.returncode != 0
+    assert re.findall(r"Running stage '([^']+)'", done.stdout) == ["hardware@gan", "engine@gan"]
+    assert "error: export.engines.here names 'gan', but nvidia-smi shows no GPU on this machine" in done.stderr
+    probed = (tmp_path / "data/hardware/gan.json").read_bytes()
+    assert made.run("dvc", "repro", "hardware@gan").returncode == 0
+    assert (tmp_path / "data/hardware/gan.json").read_bytes() == probed, "the same machine, the same bytes"
 
 
 @pytest.mark.slow

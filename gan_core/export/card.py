@@ -105,13 +105,12 @@ DRAW = {
 }
 
 FORMS = {
-    "onnx": "float32",
-    "uint8.onnx": "pixels out: uint8, height x width x channels",
-    "fp16.onnx": "float16 inside",
-    "bf16.onnx": "bfloat16 inside",
-    "int8.onnx": "int8 inside",
+    "fp32": "float32",
+    "fp16": "float16",
+    "bf16": "bfloat16",
+    "int8": "int8 products, float32 sums",
 }
-"""What the graphs of a role are, by how their names end."""
+"""What a graph computes in."""
 
 
 def card(manifest: Mapping[str, Any], index: Mapping[str, Any]) -> str:
@@ -140,6 +139,7 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
     if image and recipe["gives"] != "latent":
         output += " in [-1, 1]"
     file = f"{name}.uint8.onnx" if f"{name}.uint8.onnx" in role["gate"] else f"{name}.onnx"
+    fed = [as_pixels(i) for i in inputs] if role["gate"][file]["pixels"] else inputs
     asked = [SEED, *labels] if draws else inputs
     called = f"{model}_seeded" if draws else model
     return ROLE.format(
@@ -149,22 +149,43 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
         inputs=", ".join(f"`{i['name']}` {i['dtype']} {i['shape']}, {source(i['prior'], image)}" for i in inputs),
         output=output,
         largest=role["max_batch_size"],
-        graphs="Graphs: " + ", ".join(form(name, graph) for graph in role["gate"]) + ".",
+        graphs="Graphs: "
+        + ", ".join(form(file, graph) for file, graph in role["gate"].items())
+        + f".{open_sides(role)}{refused(role)}",
         figures=figures(manifest["metrics"].get(name)),
         seeds=SEEDS.format(run=manifest["run"], role=name, labels="".join(f", {i['name']}=3" for i in labels))
         if draws
         else "",
-        python=PYTHON.format(file=file, feed=feed(inputs, n), rng=RNG if draws else ""),
+        python=PYTHON.format(file=file, feed=feed(fed, n), rng=RNG if draws else ""),
         curl=curl(called, asked),
         client=CLIENT.format(feed=feed(asked, n, column="[:, None]"), model=called, output=role["output"]["name"]),
         warning=warning(labels, draws),
     )
 
 
-def form(role: str, file: str) -> str:
+def form(file: str, graph: Mapping[str, Any]) -> str:
     """A graph and what it is."""
-    says = FORMS.get(file.removeprefix(f"{role}."))
-    return f"`{file}` ({says})" if says else f"`{file}`"
+    pixels = ", images as pixels: uint8, height x width x channels" if graph["pixels"] else ""
+    return f"`{file}` ({FORMS[graph['precision']]}{pixels})"
+
+
+def refused(role: Mapping[str, Any]) -> str:
+    """What the gate did not let pass, and why."""
+    return "".join(f"\nNot shipped: `{file}` ({'; '.join(why)})." for file, why in role["refused"].items())
+
+
+def open_sides(role: Mapping[str, Any]) -> str:
+    """What images a graph takes beside those that it was trained on."""
+    multiple = role["sides"]
+    return f" Height and width may be any multiples of {multiple} from {2 * multiple} up." if multiple else ""
+
+
+def as_pixels(i: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An input of the graph with pixels."""
+    if len(i["shape"]) != 4:
+        return i
+    batch, *c_h_w = i["shape"]
+    return {**i, "dtype": "uint8", "shape": [batch, *c_h_w[1:], c_h_w[0]]}
 
 
 def warning(labels: list[Mapping[str, Any]], draws: bool) -> str:
@@ -218,7 +239,7 @@ def feed(inputs: list[Mapping[str, Any]], n: int, column: str = "") -> str:
 def values(i: Mapping[str, Any], n: int, column: str) -> str:
     """Rows of one input in Python."""
     shape = i["shape"][1:]
-    drawn = DRAW.get(i["prior"], f"np.zeros({(n, *shape)}, np.float32)").format(n=n, size=i["size"])
+    drawn = DRAW.get(i["prior"], f"np.zeros({(n, *shape)}, np.{i['dtype']})").format(n=n, size=i["size"])
     whole = f"({drawn})" if " " in drawn else drawn
     return f"{whole}{column}" if column and not shape else drawn
 

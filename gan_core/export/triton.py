@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from gan_core import files, latents
+from gan_core.export import onnx
 from gan_core.signature import Input, Recipe
 
 DELAY_US = 500
 """How long the first request of a batch waits for others."""
+
+WIRE = {"float32": "TYPE_FP32", "int64": "TYPE_INT64", "uint8": "TYPE_UINT8"}
+"""Types as the server calls them."""
 
 BARE = " reshape: { shape: [ ] }"
 """A graph takes its scalar rows without the one element that they are on the wire."""
@@ -126,12 +130,12 @@ def config(name: str, recipe: Recipe, pixels: bool, largest: int, provenance: Ma
     """The model configuration (protobuf text) of one model."""
     parts = [
         f'name: "{name}"\nbackend: "onnxruntime"\nmax_batch_size: {largest}',
-        *(block("input", i.name, kind_of(i), i.shape, "" if i.shape else BARE) for i in recipe.inputs),
+        *(tensor("input", i.name, recipe, pixels) for i in recipe.inputs),
         answer(recipe, pixels),
         f"instance_group [ {{ kind: {kind} count: 1 }} ]",
         f"dynamic_batching {{ max_queue_delay_microseconds: {DELAY_US} }}",
         "version_policy: { latest { num_versions: 1 } }",
-        *(warmup(recipe, n) for n in (1, largest)),
+        *(warmup(recipe, pixels, n) for n in (1, largest)),
         *(parameter(k, v) for k, v in sorted(provenance.items())),
     ]
     return "\n".join(parts) + "\n"
@@ -139,13 +143,18 @@ def config(name: str, recipe: Recipe, pixels: bool, largest: int, provenance: Ma
 
 def kind_of(i: Input) -> str:
     """Its type as the server calls it."""
-    return "TYPE_INT64" if i.is_integer else "TYPE_FP32"
+    return WIRE[i.dtype.__name__]
 
 
 def answer(recipe: Recipe, pixels: bool) -> str:
     """The output; pixels are height x width x channels."""
-    dims = (*recipe.shape[1:], recipe.shape[0]) if pixels else recipe.shape
-    return block("output", recipe.output, "TYPE_UINT8" if pixels else "TYPE_FP32", dims)
+    return tensor("output", recipe.output, recipe, pixels)
+
+
+def tensor(role: str, name: str, recipe: Recipe, pixels: bool) -> str:
+    """An input or the output of a graph; a side of -1 may be any."""
+    dtype, dims = onnx.ports(recipe, pixels)[name]
+    return block(role, name, WIRE[dtype], dims, "" if dims else BARE)
 
 
 def block(role: str, name: str, kind: str, dims: tuple[int, ...], more: str = "") -> str:
@@ -158,11 +167,14 @@ def parameter(key: str, value: str) -> str:
     return f'parameters {{ key: "{key}" value: {{ string_value: {json.dumps(value)} }} }}'
 
 
-def warmup(recipe: Recipe, batch: int) -> str:
+def warmup(recipe: Recipe, pixels: bool, batch: int) -> str:
     """A request the server makes to itself before it says it is ready."""
+    ports = onnx.ports(recipe, pixels, trained=True)
 
-    def one(i: Input) -> str:
-        dims = ", ".join(map(str, i.shape or (1,)))
-        return f'inputs {{ key: "{i.name}" value: {{ data_type: {kind_of(i)} dims: [ {dims} ] zero_data: true }} }}'
+    def one(name: str) -> str:
+        dtype, dims = ports[name]
+        shape = ", ".join(map(str, dims or (1,)))
+        return f'inputs {{ key: "{name}" value: {{ data_type: {WIRE[dtype]} dims: [ {shape} ] zero_data: true }} }}'
 
-    return f'model_warmup [ {{ name: "batch {batch}" batch_size: {batch} {" ".join(map(one, recipe.inputs))} }} ]'
+    rows = " ".join(one(i.name) for i in recipe.inputs)
+    return f'model_warmup [ {{ name: "batch {batch}" batch_size: {batch} {rows} }} ]'

@@ -81,6 +81,9 @@ class Translator(nn.Module):
     6 blocks and 2 down-samplings from 64 pixels, 9 from 256 (the paper's sizes); 3 and 1 from 16; 2 and none below.
     """
 
+    sides = 4
+    """Once built, it translates images whose sides are any multiples of this, from twice it up."""
+
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
