@@ -140,15 +140,16 @@ def start(game: Game, ema_decay: float, device: str = "cpu", means: Means = AS_I
         if means.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if means.precision != "float32":
-            network.register_forward_hook(in_float32)
+            for part in (network, *network.children()):
+                part.register_forward_hook(in_float32)
     updates, exports = game.updates(), game.exports()
     averages = {role: Average(player, ema_decay) for role, player in exports.items()}  # type: ignore[arg-type]
     return Run(game, updates, exports, averages, [make_optimizer(u.optimizer, u) for u in updates], means)
 
 
-def in_float32(_network: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-    """What a network gives, at full precision: scores are exponentiated and averaged, images are looked at."""
-    return output.float()
+def in_float32(_network: nn.Module, _inputs: object, output: Any) -> Any:
+    """What a network or a part of it gives, at full precision: scores and variances are exponentiated and averaged."""
+    return output.float() if isinstance(output, Tensor) else tuple(o.float() for o in output)
 
 
 def set_rates(run: Run, progress: float) -> None:
