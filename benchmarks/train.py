@@ -96,7 +96,7 @@ class Noise:
         return Noise(self.shape, self.classes) if self.pairs else None
 
 
-def unfused(spec: Optimizer, update: Update) -> torch.optim.Optimizer:
+def unfused(spec: Optimizer, update: Update, _graph: bool = False) -> torch.optim.Optimizer:
     """An optimizer as it comes."""
     weights = [p for player in update.players for p in player.parameters()]
     if spec.kind == "adam":

@@ -163,7 +163,7 @@ class DigitDomains:
 Dataset = Digits | Ring | Grid | Mixture | Line | Shapes | StackedDigits | DigitDomains
 
 
-Family = Literal["mlp", "dcgan", "resnet"]
+Family = Literal["mlp", "dcgan", "resnet", "resnet_gan"]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -190,6 +190,7 @@ class Train:
     device: Literal["auto", "cpu", "cuda"]
     channels_last: bool
     precision: Literal["float32", "bfloat16"]
+    graph: bool
 
     @field_validator("shards")
     @classmethod
@@ -532,7 +533,7 @@ def check_fit(checker: Checker, here: tuple[str, ...], entry: Tree, network: Net
         )
 
 
-IMAGES_ONLY = ("dcgan", "resnet")
+IMAGES_ONLY = ("dcgan", "resnet", "resnet_gan")
 
 
 def at_odds(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterator[tuple[str, str]]:

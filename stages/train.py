@@ -47,7 +47,7 @@ def main(name: str) -> None:
             declared.settings,
         )
         plan = Plan(name, train.steps, train.seed, train.log_every, train.checkpoint_every)
-        means = Means(train.channels_last, train.precision, train.shards)
+        means = Means(train.channels_last, train.precision, train.shards, train.graph)
         try:
             run = play(start(game, train.ema_decay, device, means), batches.at, plan, state, stop)
         except Stopped as stopped:

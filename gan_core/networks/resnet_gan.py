@@ -67,7 +67,8 @@ class Down(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H/2, W/2)."""
         h = self.second(relu(self.first(x if self.bare else relu(x))))
-        return avg_pool2d(h, 2) + self.shortcut(avg_pool2d(x, 2))
+        y: Tensor = avg_pool2d(h, 2) + self.shortcut(avg_pool2d(x, 2))
+        return y
 
 
 class Generator(nn.Module):

@@ -17,6 +17,7 @@ from gan_core.seeds import fold
 from gan_core.training import processes
 from gan_core.training.checkpoint import State
 from gan_core.training.ema import Average
+from gan_core.training.graph import Captured
 from gan_core.training.progress import Progress
 from gan_core.types import Batch, Player, Terms
 
@@ -52,6 +53,8 @@ class Means:
     """Of the networks' products; weights, their steps and their averages are float32."""
     shards: int = 1
     """In how many parts a batch is computed, each with noise and batch statistics of its own. Processes share them."""
+    graph: bool = False
+    """On a GPU, an update of one shard is one CUDA graph."""
 
 
 AS_IT_IS = Means()
@@ -75,6 +78,9 @@ class Run:
     """Sums of the terms since the last logged row."""
     times: dict[str, int] = field(default_factory=dict)
     """How often each of them was played since then; an update may rest."""
+
+    graphs: list[Captured] = field(default_factory=list)
+    """Of every update, where they are used."""
 
     def __post_init__(self) -> None:
         self.weights = {id(network): list(network.parameters()) for network in players(self.game).values()}
@@ -123,14 +129,15 @@ class Run:
         return f"by step {self.step}; lower settings.learning_rate, or look for wrong values in the data"
 
 
-def make_optimizer(spec: Optimizer, update: Update) -> torch.optim.Optimizer:
-    """The real optimizer of an update, over its players' weights."""
+def make_optimizer(spec: Optimizer, update: Update, graph: bool = False) -> torch.optim.Optimizer:
+    """The real optimizer of an update, over its players' weights; ``graph``: one whose step can be captured."""
     weights = [p for player in update.players for p in player.parameters()]
+    rate = torch.tensor(spec.learning_rate, device=weights[0].device) if graph else spec.learning_rate
     if spec.kind == "adam":
-        return torch.optim.Adam(weights, spec.learning_rate, (spec.beta1, spec.beta2), fused=True)
+        return torch.optim.Adam(weights, rate, (spec.beta1, spec.beta2), fused=True, capturable=graph)
     if spec.kind == "rmsprop":
-        return torch.optim.RMSprop(weights, spec.learning_rate, foreach=True)
-    return torch.optim.SGD(weights, spec.learning_rate, fused=True)
+        return torch.optim.RMSprop(weights, rate, foreach=True, capturable=graph)
+    return torch.optim.SGD(weights, rate, fused=True)
 
 
 def start(game: Game, ema_decay: float, device: str = "cpu", means: Means = AS_IT_IS) -> Run:
@@ -143,8 +150,14 @@ def start(game: Game, ema_decay: float, device: str = "cpu", means: Means = AS_I
             for part in (network, *network.children()):
                 part.register_forward_hook(in_float32)
     updates, exports = game.updates(), game.exports()
+    graph = means.graph and device == "cuda" and means.shards == 1
     averages = {role: Average(player, ema_decay) for role, player in exports.items()}  # type: ignore[arg-type]
-    return Run(game, updates, exports, averages, [make_optimizer(u.optimizer, u) for u in updates], means)
+    optimizers = [make_optimizer(u.optimizer, u, graph) for u in updates]
+    run = Run(game, updates, exports, averages, optimizers, means)
+    if graph:
+        for update, optimizer in zip(updates, optimizers, strict=True):
+            run.graphs.append(Captured(partial(descend, update, optimizer, means=means), optimizer.zero_grad))
+    return run
 
 
 def in_float32(_network: nn.Module, _inputs: object, output: Any) -> Any:
@@ -156,7 +169,11 @@ def set_rates(run: Run, progress: float) -> None:
     """Every optimizer's learning rate when ``progress`` (0 to 1) of the run is done."""
     for update, optimizer in zip(run.updates, run.optimizers, strict=True):
         for group in optimizer.param_groups:
-            group["lr"] = update.optimizer.rate(progress)
+            rate = update.optimizer.rate(progress)
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
 
 def reseed(*place: int | str) -> None:
@@ -225,7 +242,8 @@ def play_step(run: Run, batch_at: Callable[[int], Batch], seed: int) -> Terms:
         for repeat in range(update.times(run.step)):
             place = (seed, run.step, k, repeat)
             reseed(*place)
-            terms |= descend(update, optimizer, batch_at(run.drawn), run.means, *place)
+            batch = batch_at(run.drawn)
+            terms |= run.graphs[k](batch) if run.graphs else descend(update, optimizer, batch, run.means, *place)
             run.drawn += 1
     return terms
 
