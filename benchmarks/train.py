@@ -88,7 +88,7 @@ class Noise:
 
     def labels(self, _part: str) -> torch.Tensor:
         """(N,)."""
-        return torch.arange(2000) % self.classes
+        return torch.arange(2000) % max(self.classes, 1)
 
     @property
     def other(self) -> Noise | None:
