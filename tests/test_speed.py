@@ -116,6 +116,17 @@ def test_processes_divide_the_shards(monkeypatch, asked: str | None, shards: int
         assert processes.wanted(shards, "cpu") == count
 
 
+def test_runs_at_once_take_a_gpu_each(tmp_path: Path) -> None:
+    """Three runs on a machine of two: the third shares the first. A run that ends gives its own back."""
+    try:
+        assert [processes.free(2, tmp_path) for _ in range(3)] == [0, 1, 0]
+        processes.HELD.pop().close()
+        assert processes.free(2, tmp_path) == 1
+    finally:
+        while processes.HELD:
+            processes.HELD.pop().close()
+
+
 def together(folder: Path, count: int, dies: int = 0) -> subprocess.CompletedProcess[str]:
     folder.mkdir(exist_ok=True)
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"] if count > 1 else []

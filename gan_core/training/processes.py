@@ -8,11 +8,14 @@ and may be a function of several players.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import IO, Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -21,6 +24,8 @@ from gan_core.errors import EnvironmentFailure, InputError
 from gan_core.types import Terms
 
 T = TypeVar("T")
+HELD: list[IO[str]] = []
+"""Locks that this process holds until it ends."""
 WANTED = "GAN_PROCESSES"
 """The variable that asks for a number of processes; without it there is one for each GPU."""
 
@@ -61,6 +66,8 @@ def meet(shards: int, device: str, module: str, *arguments: str) -> None:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         if (count := wanted(shards, device)) > 1:
             launch(count, module, *arguments)
+        if device == "cuda":
+            torch.cuda.set_device(free(torch.cuda.device_count(), Path(tempfile.gettempdir())))
         return
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -68,6 +75,20 @@ def meet(shards: int, device: str, module: str, *arguments: str) -> None:
     atexit.register(dist.destroy_process_group)
     if shards % world():
         raise InputError(f"{world()} processes were started, which do not divide train.shards {shards}; change one")
+
+
+def free(count: int, folder: Path) -> int:
+    """The first of some GPUs that no other run on this machine has; ours until this process ends. None: the first."""
+    for k in range(count):
+        file = (folder / f"gan-gpu-{k}.lock").open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+        else:
+            HELD.append(file)
+            return k
+    return 0
 
 
 def launch(count: int, module: str, *arguments: str) -> None:
