@@ -35,7 +35,7 @@ from gan_core.training.loop import Means
 from gan_core.training.setup import set_up
 
 RESULTS = Path(__file__).parent / "results"
-ROUNDS, SECONDS = 7, 0.15
+ROUNDS, SECONDS = 5, 0.12
 """How often every column is played, and for how long at least."""
 NOISE, EMA = 0.05, 0.995
 
@@ -271,8 +271,9 @@ def table(found: Mapping[str, Any]) -> str:
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--only", default="", help="cases whose name holds this; nothing is written then")
-    only = asked.parse_args().only
-    threads = config.load().threads
+    asked.add_argument("--threads", type=int, default=config.load().threads, help="as params.yaml has it, or others")
+    given = asked.parse_args()
+    only, threads = given.only, given.threads
     device = set_up(threads, "auto")
     rows = []
     for case in CASES:

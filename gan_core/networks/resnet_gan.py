@@ -1,6 +1,6 @@
 """Residual generator and critic of SN-GAN and WGAN-GP (Miyato et al. 2018, appendix B.4; Gulrajani et al. 2017).
 
-For pictures of 32 pixels and up: at 64 and 128 they train where plain stacks of convolutions no longer do. Width is the
+For pictures of 8 pixels and up: at 64 and 128 they train where plain stacks of convolutions no longer do. Width is the
 number of channels at full size.
 """
 
@@ -22,14 +22,14 @@ def halvings(shape: tuple[int, ...]) -> int:
     """How often the picture (C, H, W) is halved: until its smaller side is 4 to 7.
 
     Raises:
-        InputError: the samples are no images of 16 pixels and up, or a side does not halve evenly that often.
+        InputError: the samples are no images of 8 pixels and up, or a side does not halve evenly that often.
     """
     smaller = min(shape[1:]) if len(shape) == 3 else 0
     times = (smaller // 4).bit_length() - 1
-    if smaller < 16 or any(side % 2**times for side in shape[1:]):
+    if smaller < 8 or any(side % 2**times for side in shape[1:]):
         raise InputError(
-            f"network family 'resnet_gan' draws images whose sides are 16 or more and halve evenly down to a smaller "
-            f"side of 4 to 7 (16, 24, 32, 64, 128, ...), not shape {shape}; resize, or use 'mlp'"
+            f"network family 'resnet_gan' draws images whose sides are 8 or more and halve evenly down to a smaller "
+            f"side of 4 to 7 (8, 16, 24, 32, 64, 128, ...), not shape {shape}; resize, or use 'mlp'"
         )
     return times
 
