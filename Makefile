@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean mutants verify storm honest
+.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean mutants verify storm honest bench
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	python -m gan_core check
@@ -22,6 +22,10 @@ check: .venv/.test ## style, types, import borders
 
 claims: .venv/.done ## measure what the papers claim; writes docs/claims.md
 	python -m claims
+
+bench: .venv/.done ## training against a plain loop and with each optimisation off; how costs grow
+	python -m benchmarks.train
+	python -m benchmarks.growth
 
 chaos: .venv/.test ## kill training and pipeline at random points; count equal results
 	python -m tests.chaos --trials $(or $(TRIALS),20)

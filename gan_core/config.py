@@ -163,7 +163,7 @@ class DigitDomains:
 Dataset = Digits | Ring | Grid | Mixture | Line | Shapes | StackedDigits | DigitDomains
 
 
-Family = Literal["mlp", "dcgan", "resnet"]
+Family = Literal["mlp", "dcgan", "resnet", "resnet_gan"]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -182,11 +182,22 @@ class Train:
     seed: Seed
     steps: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
+    shards: PositiveInt
     instance_noise: NonNegativeFloat
     ema_decay: Fraction
     log_every: PositiveInt
     checkpoint_every: PositiveInt
     device: Literal["auto", "cpu", "cuda"]
+    channels_last: bool
+    precision: Literal["float32", "bfloat16"]
+    graph: bool
+
+    @field_validator("shards")
+    @classmethod
+    def _even(cls, shards: int, info: ValidationInfo) -> int:
+        if (size := info.data.get("batch_size", 0)) % shards or size == shards:
+            raise PydanticCustomError("uneven", "must divide batch_size {size} into parts of 2 or more", {"size": size})
+        return shards
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -559,7 +570,7 @@ def check_fit(
         )
 
 
-IMAGES_ONLY = ("dcgan", "resnet")
+IMAGES_ONLY = ("dcgan", "resnet", "resnet_gan")
 
 
 def at_odds(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterator[tuple[str, str]]:

@@ -124,6 +124,8 @@ BAD = [
     ("  wgan_gp:\n", "  WGAN GP:\n", ["is no name"]),
     ("    variant: gan\n", "", ["runs.gan.variant is missing"]),
     ("    variant: gan\n", "    variant: gan\n    varant: gan\n", ["runs.gan.varant is unknown"]),
+    ("  shards: 1", "  shards: 3", ["train.shards is 3: must divide batch_size 64 into parts of 2 or more"]),
+    ("train: {steps: 1200}", "train: {steps: 1200, shards: 64}", ["runs.wgan_gp.train.shards is 64: must divide"]),
     ("  log_every: 50\n", "  log_every: 50\n  log_every: 60\n", ["train.log_every appears twice"]),
     (
         "  log_every: 50\n",

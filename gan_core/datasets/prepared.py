@@ -203,12 +203,21 @@ class Epochs:
 class Batches:
     """The batches of a run. The i-th is a function of (seed, i); two domains are shuffled independently."""
 
-    def __init__(self, data: Prepared, batch_size: int, seed: int, noise: float = 0.0, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        data: Prepared,
+        batch_size: int,
+        seed: int,
+        noise: float = 0.0,
+        device: str = "cpu",
+        channels_last: bool = False,
+    ) -> None:
         other = data.other
         self.x, self.y = data.raw("train").to(device), data.labels("train")
         self.y = self.y.to(device) if self.y is not None else None
         self.other = other.raw("train").to(device) if other is not None else None
         self.noise = noise
+        self.channels_last = channels_last and data.is_image
         for x, domain in ((self.x, ""), (self.other, "the second domain of ")):
             if x is not None and len(x) < batch_size:
                 raise DataError(
@@ -229,4 +238,5 @@ class Batches:
 
     def _noisy(self, raw: Tensor) -> Sample:
         x = to_model(raw)
-        return x + self.noise * torch.randn_like(x) if self.noise else x
+        x = x + self.noise * torch.randn_like(x) if self.noise else x
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x

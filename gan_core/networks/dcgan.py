@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 
 from torch import Tensor, nn
+from torch.nn.functional import conv_transpose2d, interpolate, pad
 
 from gan_core.errors import InputError
 from gan_core.networks import head
@@ -39,6 +40,25 @@ def channels(shape: tuple[int, ...], width: int) -> list[int]:
     return [width * min(2**k, 8) for k in range(halvings(shape) + 1)]
 
 
+class Doubling(nn.Conv2d):
+    """Nearest-neighbour up-sampling by two, then a 3x3 convolution.
+
+    In training computed as one transposed convolution: up-sampling makes pixels equal, so their weights are summed
+    once, and a pixel costs 4 products a channel where it cost 9. Otherwise as it reads, for every runtime knows that.
+    """
+
+    def __init__(self, fan_in: int, fan_out: int) -> None:
+        super().__init__(fan_in, fan_out, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', 2H, 2W)."""
+        if not self.training:
+            return super().forward(interpolate(x, scale_factor=2.0))
+        w = pad(self.weight, (1, 1, 1, 1))
+        kernel = w[..., 1:, 1:] + w[..., 1:, :-1] + w[..., :-1, 1:] + w[..., :-1, :-1]
+        return conv_transpose2d(x, kernel.flip(2, 3).transpose(0, 1), stride=2, padding=1)
+
+
 class Generator(nn.Module):
     """Linear to the smallest picture, then (up-sample, conv 3x3, BatchNorm, ReLU) to full size, conv 3x3, tanh."""
 
@@ -51,8 +71,7 @@ class Generator(nn.Module):
         self.project = nn.Linear(recipe.fed, self.smallest[0] * self.smallest[1] * self.smallest[2])
         layers: list[nn.Module] = [nn.BatchNorm2d(sizes[0]), nn.ReLU()]
         for fan_in, fan_out in itertools.pairwise(sizes):
-            layers += [nn.Upsample(scale_factor=2), nn.Conv2d(fan_in, fan_out, 3, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(fan_out), nn.ReLU()]
+            layers += [Doubling(fan_in, fan_out), nn.BatchNorm2d(fan_out), nn.ReLU()]
         self.body = nn.Sequential(*layers, nn.Conv2d(sizes[-1], recipe.shape[0], 3, padding=1), nn.Tanh())
 
     def forward(self, *inputs: Tensor) -> Sample:

@@ -15,12 +15,14 @@ EVERY = 10.0
 class Progress:
     """Steps done of ``total``, speed, time left, and the latest figures."""
 
-    def __init__(self, name: str, total: int, start: int = 0) -> None:
+    def __init__(self, name: str, total: int, start: int = 0, silent: bool = False) -> None:
         self.name, self.total, self.start = name, total, start
         self.begun = self.said = time.monotonic()
-        self.figures = ""
-        self.bar = tqdm(total=total, initial=start, desc=name, unit="step") if sys.stderr.isatty() else None
-        if self.bar is None:
+        self.figures, self.silent = "", silent
+        self.bar = (
+            tqdm(total=total, initial=start, desc=name, unit="step") if sys.stderr.isatty() and not silent else None
+        )
+        if self.bar is None and not silent:
             print(f"{name}: step {start} of {total}", file=sys.stderr, flush=True)
 
     def show(self, figures: Mapping[str, float]) -> None:
@@ -33,7 +35,7 @@ class Progress:
         """``done`` steps are behind us."""
         if self.bar is not None:
             self.bar.update(done - self.bar.n)
-        elif time.monotonic() - self.said > EVERY or done == self.total:
+        elif not self.silent and (time.monotonic() - self.said > EVERY or done == self.total):
             self.said = time.monotonic()
             speed = (done - self.start) / max(self.said - self.begun, 1e-9)
             left = (self.total - done) / max(speed, 1e-9)
