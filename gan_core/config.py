@@ -185,6 +185,7 @@ class Train:
     instance_noise: NonNegativeFloat
     ema_decay: Fraction
     log_every: PositiveInt
+    watch_every: PositiveInt
     checkpoint_every: PositiveInt
     device: Literal["auto", "cpu", "cuda"]
 

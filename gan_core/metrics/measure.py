@@ -7,26 +7,20 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gan_core.metrics.distances import Features, frechet, kernel, prdc
 from gan_core.metrics.modes import mode_coverage
+from gan_core.metrics.quick import features as features
+from gan_core.metrics.quick import in_batches as in_batches
 from gan_core.metrics.recognition import label_accuracy, matched_accuracy, recognition
 from gan_core.types import Sample
 
-BATCH = 256
 PRDC_LIMIT, NEIGHBOURS = 5_000, 5
 
 Figure = tuple[str, float]
 """A measure and its value."""
-
-
-def in_batches(function: Any, *columns: Tensor) -> Tensor:
-    """A function of rows over many rows, a few at a time."""
-    with torch.no_grad():
-        return torch.cat([function(*(c[k : k + BATCH] for c in columns)) for k in range(0, len(columns[0]), BATCH)])
 
 
 class Domain(Protocol):
@@ -78,12 +72,6 @@ class Reference:
 def references(extractor: nn.Module, spaces: Mapping[str, Domain]) -> dict[str, Reference]:
     """The reference of every domain: its held-out samples."""
     return {name: Reference.of(extractor, data.samples("heldout"), data.index) for name, data in spaces.items()}
-
-
-def features(extractor: nn.Module, x: Sample) -> Features:
-    """(N, D) float64."""
-    out: NDArray[np.float64] = in_batches(extractor.features, x).double().numpy()
-    return out
 
 
 def prdc_count(real: int, fake: int) -> int:
