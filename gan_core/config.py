@@ -196,6 +196,8 @@ class Evaluate:
 
     seed: Seed
     samples: Annotated[int, Field(ge=500)]
+    bootstrap: Annotated[int, Field(ge=20)]
+    inception: str | None
 
 
 @dataclass(frozen=True, config=STRICT)

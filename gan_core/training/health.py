@@ -25,8 +25,8 @@ PINNED = 0.99
 """The share of log 2 at which the Jensen-Shannon estimate says nothing more."""
 VANISHED = 1e-3
 """The gradient's norm as a share of the largest seen."""
-CRAMPED, NARROW, RECOVERED = 0.5, 0.1, 0.3
-"""Spread and coverage of a collapse, as shares of the data's; above the last, the coverage is one of none."""
+CRAMPED, NARROW = 0.5, 0.2
+"""Spread and coverage of a collapse, as shares of the data's."""
 
 
 @torch.no_grad()
@@ -49,6 +49,8 @@ class Illness:
     kind: str
     shows: Callable[[Sequence[Row]], bool]
     says: str
+    over: Callable[[Row], bool] = lambda _: True
+    """Whether a look that does not show it ends it."""
 
 
 def solved(looks: Sequence[Row]) -> bool:
@@ -103,6 +105,7 @@ ILLNESSES = (
         collapsed,
         "the samples have collapsed: they spread {spread:.0%} as far as the data and come near {coverage:.0%} of it; "
         "lower the learning rate, add r1, pack samples, or use wgan_gp",
+        lambda look: look["coverage"] > NARROW,
     ),
 )
 
@@ -132,8 +135,8 @@ def events(looks: Sequence[Row], role: str = "") -> list[dict[str, Any]]:
                 break
             if shows and not ill:
                 found.append({"step": look["step"], "kind": illness.kind, "says": of + illness.says.format(**look)})
-            elif ill and not shows:
+            elif ill and not shows and illness.over(look):
                 says = f"{of}{illness.kind.replace('_', ' ')} is over"
                 found.append({"step": look["step"], "kind": "recovered", "says": says})
-            ill = shows
+            ill = shows or (ill and not illness.over(look))
     return sorted(found, key=lambda event: event["step"])
