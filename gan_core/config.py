@@ -196,7 +196,7 @@ class Evaluate:
 
     seed: Seed
     samples: Annotated[int, Field(ge=500)]
-    bootstrap: Annotated[int, Field(ge=20)]
+    resamples: Annotated[int, Field(ge=20)]
     inception: str | None
 
 

@@ -44,7 +44,7 @@ def main(name: str, dataset: str) -> None:
             found.figures["inception_fid"] = inception.fid(domain.samples("heldout"), seen)
             found.facts |= inception.facts
         figures[role] = {
-            **with_intervals(reference, seen, found, asked.bootstrap, asked.seed),
+            **with_intervals(reference, seen, found, asked.resamples, asked.seed),
             **last_step(name, role, data, reference, asked),
             "protocol": reference.protocol(len(fake))
             | found.facts
@@ -55,8 +55,8 @@ def main(name: str, dataset: str) -> None:
                 "fake_bits": 32 if pixels is None else 8,
                 "fid_of_training_data": reference.fid(domain.samples("train")),
                 "seed": asked.seed,
-                "bootstrap": asked.bootstrap,
-                "interval": "95 %, of samples drawn anew; not of training anew",
+                "resamples": asked.resamples,
+                "interval": "95 %, of other samples of the same data and weights",
                 "weights": f"EMA {network.notes['ema_decay']}",
                 "step": network.notes["step"],
                 "chosen_by": "the training data",

@@ -70,13 +70,17 @@ def test_kernel_does_not_depend_on_how_it_is_cut(rng) -> None:
     assert kernel(a, b) == pytest.approx(expected, rel=1e-9)
 
 
+def means(values: dict[str, NDArray[np.float64]]) -> dict[str, float]:
+    return {name: float(v.mean()) for name, v in values.items()}
+
+
 def test_prdc_on_sets_made_for_it(rng) -> None:
     real = rng.normal(size=(400, 2))
-    same = prdc(real, rng.normal(size=(400, 2)), 5)
+    same = means(prdc(real, rng.normal(size=(400, 2)), 5))
     assert all(0.85 < same[k] <= 1.15 for k in same)
-    far = prdc(real, rng.normal(size=(400, 2)) + 100, 5)
+    far = means(prdc(real, rng.normal(size=(400, 2)) + 100, 5))
     assert far == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
-    collapsed = prdc(real, real[:1] + rng.normal(size=(400, 2)) * 1e-3, 5)
+    collapsed = means(prdc(real, real[:1] + rng.normal(size=(400, 2)) * 1e-3, 5))
     assert collapsed["precision"] > 0.99
     assert collapsed["recall"] < 0.02
     assert collapsed["coverage"] < 0.05
@@ -109,10 +113,13 @@ def test_label_accuracy() -> None:
 def test_recognition() -> None:
     sure = np.full((100, 10), -20.0)
     sure[np.arange(100), np.arange(100) % 10] = 20
-    assert recognition(sure) == pytest.approx({"recognised": 1, "classes_seen": 10, "class_evenness": 1})
-    one = recognition(np.tile([20.0] + [0.0] * 9, (100, 1)))
+    expected = {"recognised": 1, "classes_seen": 10, "class_evenness": 1, "class_kl": 0, "extractor_score": 10}
+    assert recognition(sure, sure) == pytest.approx(expected, abs=1e-6)
+    one = recognition(np.tile([20.0] + [0.0] * 9, (100, 1)), sure)
     assert (one["recognised"], one["classes_seen"], one["class_evenness"]) == (1, 1, 0)
-    assert recognition(np.zeros((100, 10)))["recognised"] == 0
+    assert one["extractor_score"] == pytest.approx(1)
+    assert one["class_kl"] == pytest.approx(np.log(10)), "KL of one class from ten even ones"
+    assert recognition(np.zeros((100, 10)), sure)["recognised"] == 0
 
 
 def test_matched_accuracy_knows_no_names() -> None:
@@ -153,10 +160,10 @@ def test_both_directions_of_a_translation_are_measured(domains) -> None:
     assert torch.allclose(back(there(x)), x, atol=1e-5)
     trained = {"a_to_b": artifact("other", "sample", there), "b_to_a": artifact("sample", "other", back)}
     for role, given in (("a_to_b", x), ("b_to_a", domains.other.samples("heldout"))):
-        found = dict(roles.figures(role, trained, spaces, {"x": given}, trained[role].network(given)))
+        found = roles.figures(role, trained, spaces, {"x": given}, trained[role].network(given)).figures
         assert found["translation_r2"] == pytest.approx(1, abs=1e-4)
         assert found["cycle_l1"] == pytest.approx(0, abs=1e-5)
-        wrong = dict(roles.figures(role, trained, spaces, {"x": given}, -trained[role].network(given)))
+        wrong = roles.figures(role, trained, spaces, {"x": given}, -trained[role].network(given)).figures
         assert wrong["translation_r2"] < 0
         assert wrong["fid"] > found["fid"]
 

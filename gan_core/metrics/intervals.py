@@ -1,4 +1,8 @@
-"""How far a figure would move if other samples had been drawn: bootstrap intervals of 95 %, seeded."""
+"""How far a figure would move if other samples had been drawn: intervals of 95 % from resamples, seeded.
+
+A resample is half of the samples, without replacement: a mean over it scatters as one over a whole new set does. The
+usual bootstrap draws with replacement, and its twins make FID scatter twice as far as it does.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +17,26 @@ from gan_core.seeds import fold
 MOST = 3_000
 """At most so many of each kind are resampled; of more, a fixed choice, so that the interval is rather too wide."""
 Interval = list[float]
-Counts = NDArray[np.float64]
+Chosen = NDArray[np.float64]
+"""(resamples, samples): 1 for those that are in, 0 for the others."""
 
 
 def source(seed: int, *path: str) -> np.random.Generator:
     """Numbers that depend on the seed and the name of the figure alone."""
-    return np.random.Generator(np.random.Philox(fold(seed, "bootstrap", *path)))
+    return np.random.Generator(np.random.Philox(fold(seed, "resample", *path)))
 
 
-def resampled(n: int, times: int, rng: np.random.Generator) -> Counts:
-    """How often each of ``n`` rows is drawn, in each of ``times`` resamples: (times, n)."""
-    return rng.multinomial(n, np.full(n, 1 / n), size=times).astype(np.float64)
+def halves(n: int, times: int, rng: np.random.Generator) -> Chosen:
+    """So many halves of ``n`` samples."""
+    chosen = np.zeros((times, n))
+    chosen[:, : n // 2] = 1
+    return rng.permuted(chosen, axis=1)
 
 
 def around(figure: float, replicates: NDArray[np.float64]) -> Interval:
     """The middle 95 % of the replicates about their own mean, laid about the figure.
 
-    A replicate has the figure's bias once more, so where it lies says nothing; how it scatters does.
+    A half has more of a figure's bias than the whole, so where it lies says nothing; how it scatters does.
     """
     low, high = np.quantile(replicates, (0.025, 0.975)) - replicates.mean()
     return [figure + float(low), figure + float(high)]
@@ -37,34 +44,34 @@ def around(figure: float, replicates: NDArray[np.float64]) -> Interval:
 
 def of_mean(values: NDArray[np.float64], times: int, rng: np.random.Generator) -> Interval:
     """Of a mean over samples."""
-    return around(float(values.mean()), resampled(len(values), times, rng) @ values / len(values))
+    return around(float(values.mean()), halves(len(values), times, rng) @ values / (len(values) // 2))
 
 
 def of_frechet(a: Features, b: Features, figure: float, times: int, rng: np.random.Generator) -> Interval:
     """Of FID, both sides resampled."""
 
-    def moments(x: Features, counts: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        mean = counts @ x / counts.sum()
+    def moments(x: Features, chosen: Chosen) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        mean = chosen @ x / chosen.sum()
         centred = x - mean
-        return mean, (centred * counts[:, None]).T @ centred / (counts.sum() - 1)
+        return mean, (centred * chosen[:, None]).T @ centred / (chosen.sum() - 1)
 
-    pairs = zip(*(resampled(len(x), times, rng) for x in (a, b)), strict=True)
+    pairs = zip(*(halves(len(x), times, rng) for x in (a, b)), strict=True)
     return around(figure, np.array([frechet_of(*moments(a, i), *moments(b, j)) for i, j in pairs]))
 
 
 def of_kernel(a: Features, b: Features, figure: float, times: int, rng: np.random.Generator) -> Interval:
-    """Of KID, both sides resampled; a pair of one sample with itself counts in none."""
+    """Of KID, both sides resampled."""
 
     def gram(x: Features, y: Features) -> NDArray[np.float64]:
         return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
 
-    def within(x: Features, counts: Counts) -> NDArray[np.float64]:
-        k, n = gram(x, x), len(x)
+    def within(x: Features, chosen: Chosen) -> NDArray[np.float64]:
+        k, n = gram(x, x), len(x) // 2
         np.fill_diagonal(k, 0)
-        return np.asarray(np.einsum("ti,ti->t", counts @ k, counts) / (n * (n - 1)))
+        return np.asarray(np.einsum("ti,ti->t", chosen @ k, chosen) / (n * (n - 1)))
 
-    i, j = (resampled(len(x), times, rng) for x in (a, b))
-    cross = np.einsum("ti,ti->t", i @ gram(a, b), j) / (len(a) * len(b))
+    i, j = (halves(len(x), times, rng) for x in (a, b))
+    cross = np.einsum("ti,ti->t", i @ gram(a, b), j) / ((len(a) // 2) * (len(b) // 2))
     return around(figure, within(a, i) + within(b, j) - 2 * cross)
 
 

@@ -19,7 +19,7 @@ Row = Mapping[str, float]
 
 IN_A_ROW = 3
 """So many looks must agree."""
-SOLVED, APART = 0.9, 0.99
+SOLVED, APART = 0.9, 0.95
 """The chance that a real sample is scored higher: trained on against held out; real against drawn."""
 PINNED = 0.99
 """The share of log 2 at which the Jensen-Shannon estimate says nothing more."""
@@ -61,13 +61,13 @@ def solved(looks: Sequence[Row]) -> bool:
 def pinned(looks: Sequence[Row]) -> bool:
     """The judge tells all from all, and the samples have got no better for it."""
     at_most = throughout(looks, lambda x: x["js"] >= PINNED * log(2))
-    return at_most and not improving(looks, "distance")
+    return at_most and stuck(looks, "distance")
 
 
 def vanished(looks: Sequence[Row]) -> bool:
     """The gradient has fallen by orders of magnitude, and the samples have got no better for it."""
     largest = max(x["gradient"] for x in looks)
-    return throughout(looks, lambda x: x["gradient"] <= VANISHED * largest) and not improving(looks, "distance")
+    return throughout(looks, lambda x: x["gradient"] <= VANISHED * largest) and stuck(looks, "distance")
 
 
 def collapsed(looks: Sequence[Row]) -> bool:
@@ -76,7 +76,7 @@ def collapsed(looks: Sequence[Row]) -> bool:
     def narrow(x: Row) -> bool:
         return x["coverage"] <= NARROW and (x["spread"] <= CRAMPED or x["precision"] >= 5 * max(x["coverage"], 0.05))
 
-    return throughout(looks, narrow) and not improving(looks, "coverage", upwards=True)
+    return throughout(looks, narrow) and stuck(looks, "coverage", 1)
 
 
 ILLNESSES = (
@@ -115,11 +115,10 @@ def throughout(looks: Sequence[Row], holds: Callable[[Row], bool]) -> bool:
     return len(looks) >= IN_A_ROW and all(map(holds, looks[-IN_A_ROW:]))
 
 
-def improving(looks: Sequence[Row], figure: str, upwards: bool = False) -> bool:
-    """Whether a figure is better at the last look than at any before the last few."""
-    sign = 1 if upwards else -1
+def stuck(looks: Sequence[Row], figure: str, sign: int = -1) -> bool:
+    """Whether a figure is no better at the last look than before the last few; with ``sign`` 1 more is better."""
     values = [sign * x[figure] for x in looks]
-    return len(values) > IN_A_ROW and values[-1] > max(values[:-IN_A_ROW])
+    return len(values) > IN_A_ROW and values[-1] <= max(values[:-IN_A_ROW])
 
 
 def events(looks: Sequence[Row], role: str = "") -> list[dict[str, Any]]:
