@@ -114,12 +114,12 @@ def test_recognition() -> None:
     sure = np.full((100, 10), -20.0)
     sure[np.arange(100), np.arange(100) % 10] = 20
     expected = {"recognised": 1, "classes_seen": 10, "class_evenness": 1, "class_kl": 0, "extractor_score": 10}
-    assert recognition(sure, sure) == pytest.approx(expected, abs=1e-6)
-    one = recognition(np.tile([20.0] + [0.0] * 9, (100, 1)), sure)
+    assert recognition(sure, np.full(10, 7)) == pytest.approx(expected, abs=1e-6)
+    one = recognition(np.tile([20.0] + [0.0] * 9, (100, 1)), np.full(10, 7))
     assert (one["recognised"], one["classes_seen"], one["class_evenness"]) == (1, 1, 0)
     assert one["extractor_score"] == pytest.approx(1)
     assert one["class_kl"] == pytest.approx(np.log(10)), "KL of one class from ten even ones"
-    assert recognition(np.zeros((100, 10)), sure)["recognised"] == 0
+    assert recognition(np.zeros((100, 10)), np.full(10, 7))["recognised"] == 0
 
 
 def test_matched_accuracy_knows_no_names() -> None:

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -91,13 +90,6 @@ class Reference:
         return out
 
     @cached_property
-    def real_logits(self) -> NDArray[np.float64]:
-        """What it takes the real samples for."""
-        head: nn.Module = self.extractor.head  # type: ignore[assignment]
-        out: NDArray[np.float64] = in_batches(head, torch.from_numpy(self.real).float()).double().numpy()
-        return out
-
-    @cached_property
     def train(self) -> Features:
         """The features of the training samples."""
         assert self.domain is not None
@@ -145,17 +137,18 @@ def measure(reference: Reference, fake: Sample, inputs: Mapping[str, Tensor] | N
 
 def of_classes(found: Found, reference: Reference, fake: Sample, seen: Features, asked: Mapping[str, Tensor]) -> None:
     """What a classifier makes of them: of all, of those of a label or category, and FID class by class."""
-    logits = reference.logits(fake)
-    found.figures |= recognition(logits, reference.real_logits)
-    found.mean("recognised", chances(logits).max(1) >= SURE)
+    logits, domain = reference.logits(fake), reference.domain
     classes = logits.shape[1]
+    labels, real = (domain.labels(part) if domain is not None else None for part in ("train", "heldout"))
+    counts = np.bincount(labels.numpy(), minlength=classes) if labels is not None else np.ones(classes, np.int64)
+    found.figures |= recognition(logits, counts)
+    found.mean("recognised", chances(logits).max(1) >= SURE)
     if "label" in asked:
         found.mean("label_accuracy", label_hits(logits, asked["label"].numpy()))
     if "category" in asked:
         found.figures["category_accuracy"] = matched_accuracy(logits.argmax(1), asked["category"].numpy())
     if classes >= MANY:
         found.figures |= class_coverage(logits.argmax(1), classes)
-    real = reference.domain.labels("heldout") if reference.domain is not None else None
     if real is not None:
         of = asked["label"].numpy() if "label" in asked else logits.argmax(1)
         own = of_each_class(reference.real, real.numpy(), seen, of)

@@ -42,21 +42,21 @@ def chances(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(p / p.sum(1, keepdims=True))
 
 
-def recognition(logits: NDArray[np.float64], real: NDArray[np.float64]) -> dict[str, float]:
-    """Of logits (N, classes) of drawn samples, and of real ones.
+def recognition(logits: NDArray[np.float64], real: NDArray[np.int64]) -> dict[str, float]:
+    """Of logits (N, classes) of drawn samples; ``real``: how many real samples each class has.
 
     ``recognised``: the share of p >= 0.9. ``classes_seen``: classes with at least a tenth of their fair share.
     ``class_evenness``: the entropy of the predicted classes over log(classes); 1 is uniform. ``class_kl``: KL of the
-    predicted classes from those of the real samples, where a class that no real one is taken for counts as half a
-    sample. ``extractor_score``: exp E KL(p(y|x) || p(y)), the Inception score's formula (Salimans et al. 2016) with
-    the project's own classifier, so not its value.
+    predicted classes from those of the real samples, where a class without any counts as half a sample.
+    ``extractor_score``: exp E KL(p(y|x) || p(y)), the Inception score's formula (Salimans et al. 2016) with the
+    project's own classifier, so not its value.
     """
     classes = logits.shape[1]
     p = chances(logits)
-    share, of_real = (np.bincount(x.argmax(1), minlength=classes) / len(x) for x in (logits, real))
+    share = np.bincount(p.argmax(1), minlength=classes) / len(p)
     seen = share > 0
     entropy = -(share[seen] * np.log(share[seen])).sum()
-    expected = np.maximum(of_real[seen], 0.5 / len(real))
+    expected = np.maximum(real[seen], 0.5) / real.sum()
     tiny = np.finfo(np.float64).tiny
     score = np.exp((p * (np.log(p.clip(tiny)) - np.log(p.mean(0).clip(tiny)))).sum(1).mean())
     return {
