@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from gan_core.artifact import Artifact
 from gan_core.metrics import roles
-from gan_core.metrics.distances import frechet, kernel, prdc
+from gan_core.metrics.distances import energy, frechet, kernel, prdc
 from gan_core.metrics.measure import Reference, references
 from gan_core.metrics.modes import mode_coverage
+from gan_core.metrics.quick import Quick
 from gan_core.metrics.recognition import label_accuracy, matched_accuracy, recognition
 from gan_core.signature import Input, Recipe
 
@@ -178,3 +179,22 @@ def test_an_encoder_and_a_decoder_are_measured_together() -> None:
     reference = Reference.of(Pixels(), x, {})
     assert dict(roles.reconstruction("decoder", pair, reference, x))["reconstruction_mse"] == pytest.approx(1)
     assert dict(roles.reconstruction("decoder", {"decoder": pair["decoder"]}, reference, x)) == {}
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_what_is_measured_in_training_is_the_measure(rng, raw: bool) -> None:
+    """Computed in parts, it is KID, or for points the energy distance, of the same samples."""
+    x, fake = (torch.from_numpy(rng.normal(size=(n, 6))).float() for n in (400, 300))
+    extractor = Pixels()
+    if not raw:
+        extractor.head = torch.nn.Identity()
+    quick = Quick(extractor, x)
+    found = quick(fake)
+    a, b = (v.double().numpy() for v in (x, fake))
+    assert found[quick.distance] == pytest.approx((energy if raw else kernel)(a, b), rel=1e-6)
+    assert found["fid"] == pytest.approx(frechet(a, b), rel=1e-6)
+    assert found["coverage"] == pytest.approx(prdc(quick.real[:400], b, 5)["coverage"].mean(), abs=1e-9)
+    differences = torch.cdist(x.double(), fake.double()).mean().item()
+    if raw:
+        inner = [torch.cdist(v.double(), v.double()).sum().item() / (len(v) * (len(v) - 1)) for v in (x, fake)]
+        assert found["energy_distance"] == pytest.approx(2 * differences - sum(inner), rel=1e-4)

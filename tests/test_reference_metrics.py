@@ -18,7 +18,10 @@ from gan_core.metrics import copying, distances, inception, intervals, likelihoo
 from gan_core.metrics.measure import Reference, measure
 from gan_core.metrics.modes import class_coverage
 
-pytestmark = pytest.mark.filterwarnings("ignore:Metric .* will save all extracted features:UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Metric .* will save all extracted features:UserWarning",
+    r"ignore:std\(\). degrees of freedom is <= 0:UserWarning",  # of one split
+)
 
 
 class Given(torch.nn.Module):

@@ -27,26 +27,34 @@ def frechet_of(m1: Features, c1: Features, m2: Features, c2: Features) -> float:
 
 def kernel(a: Features, b: Features) -> float:
     """KID: the unbiased squared MMD with k(x, y) = (x.y / D + 1)^3. Binkowski et al. 2018, section 4."""
+    return kernel_within(a) + kernel_within(b) - 2 * kernel_sum(a, b) / (len(a) * len(b))
 
-    def total(x: Features, y: Features) -> float:
-        inner = (rows @ y.T / x.shape[1] + 1 for rows in np.array_split(x, len(x) // 500 + 1))
-        return float(sum(np.einsum("ij,ij,ij", k, k, k) for k in inner))
 
-    def within(x: Features) -> float:
-        n = len(x)
-        return (total(x, x) - float(((np.square(x).sum(1) / x.shape[1] + 1) ** 3).sum())) / (n * (n - 1))
+def kernel_sum(a: Features, b: Features) -> float:
+    """The kernel over all pairs of a row of one set and a row of the other."""
+    inner = (rows @ b.T / a.shape[1] + 1 for rows in np.array_split(a, len(a) // 500 + 1))
+    return float(sum(np.einsum("ij,ij,ij", k, k, k) for k in inner))
 
-    return within(a) + within(b) - 2 * total(a, b) / (len(a) * len(b))
+
+def kernel_within(x: Features) -> float:
+    """Its mean over pairs of different rows of one set."""
+    n = len(x)
+    return (kernel_sum(x, x) - float(((np.square(x).sum(1) / x.shape[1] + 1) ** 3).sum())) / (n * (n - 1))
 
 
 def energy(a: Features, b: Features) -> float:
     """2 E|A - B| - E|A - A'| - E|B - B'|, unbiased; zero exactly when both agree. Szekely & Rizzo 2013, eq. 2."""
+    return 2 * distance_sum(a, b) / (len(a) * len(b)) - distance_within(a) - distance_within(b)
 
-    def total(x: Features, y: Features) -> float:
-        return float(sum(np.sqrt(squared_distances(r, y)).sum() for r in np.array_split(x, len(x) // 500 + 1)))
 
-    within = sum(total(x, x) / (len(x) * (len(x) - 1)) for x in (a, b))
-    return 2 * total(a, b) / (len(a) * len(b)) - within
+def distance_sum(a: Features, b: Features) -> float:
+    """|a_i - b_j| over all pairs."""
+    return float(sum(np.sqrt(squared_distances(rows, b)).sum() for rows in np.array_split(a, len(a) // 500 + 1)))
+
+
+def distance_within(x: Features) -> float:
+    """Its mean over pairs of different rows of one set."""
+    return distance_sum(x, x) / (len(x) * (len(x) - 1))
 
 
 def squared_distances(a: Features, b: Features) -> Features:

@@ -19,7 +19,7 @@ from gan_core.training.ema import recalibrate
 from gan_core.training.loop import Row, Run
 from gan_core.types import Sample
 
-DRAWN = 2_000
+DRAWN = 1_024
 """So many samples are drawn at a look, always from the same inputs."""
 JUDGED = 500
 """So many of each kind are shown to a judge."""
