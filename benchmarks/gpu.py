@@ -124,7 +124,8 @@ def in_tensorrt(subject: Subject, trt: Any) -> Prepare:
     """An engine built for this GPU from the same graph."""
     (path, *_) = subject.graphs()
     logger = trt.Logger(trt.Logger.ERROR)
-    serialised = engine.build(trt, path.read_bytes(), subject.recipe, subject.largest, None)
+    wanted = engine.Wanted(subject.recipe, max_batch_size=subject.largest)
+    serialised = engine.build(trt, path.read_bytes(), wanted, None)
     loaded = trt.Runtime(logger).deserialize_cuda_engine(serialised)
 
     def prepare(n: int) -> Callable[[], Any]:

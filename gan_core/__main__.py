@@ -1,4 +1,4 @@
-"""``python -m gan_core``: check the declaration, sum up what was built; serve, draw from, verify and deploy exports.
+"""``python -m gan_core``: check the declaration, sum up and compare runs; serve, draw from, verify and deploy exports.
 
 Each command imports what it needs: to draw takes NumPy, ONNX Runtime and Pillow, and nothing that trains.
 """
@@ -38,6 +38,16 @@ def pages(arguments: argparse.Namespace) -> None:
 
     written = pages.write(config.load(arguments.params), Path("docs"), Path("reports"))
     print(f"wrote {len(written)} pages: {', '.join(map(str, written))}")
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Mean and deviation over runs that differ in their seed alone, as a table."""
+    from gan_core import compare, config
+
+    found = list(compare.groups(config.load(arguments.params).runs, Path("reports")))
+    if not found:
+        raise errors.DataError("reports/ holds no figures of a declared run; run `dvc repro` first")
+    print(compare.table(found, arguments.figures))
 
 
 def serve(arguments: argparse.Namespace) -> None:
@@ -138,9 +148,11 @@ def main() -> None:
         "--params", type=Path, default=Path("params.yaml"), help="the declaration (default: params.yaml)"
     )
     commands = parser.add_subparsers(required=True)
-    for function in (check, summary, pages, serve, sample, verify, deploy):
+    for function in (check, summary, compare, pages, serve, sample, verify, deploy):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
+        if function is compare:
+            command.add_argument("figures", nargs="*", help="names from metrics.json (default: the usual ones)")
         if function in (serve, verify, deploy):
             command.add_argument("folder", type=Path, nargs="*", help="exported folders (default: all of exported/)")
         if function is deploy:

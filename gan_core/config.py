@@ -186,6 +186,7 @@ class Train:
     instance_noise: NonNegativeFloat
     ema_decay: Fraction
     log_every: PositiveInt
+    watch_every: PositiveInt
     checkpoint_every: PositiveInt
     device: Literal["auto", "cpu", "cuda"]
     channels_last: bool
@@ -206,6 +207,8 @@ class Evaluate:
 
     seed: Seed
     samples: Annotated[int, Field(ge=500)]
+    resamples: Annotated[int, Field(ge=20)]
+    inception: str | None
 
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]

@@ -6,16 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, TypeAlias
 
-from torch import nn
+from torch import Tensor, nn
 
 from gan_core.signature import Body, Input, Recipe
-from gan_core.types import Batch, Player, Terms
+from gan_core.types import Batch, Player, Sample, Score, Terms
 
 Settings: TypeAlias = Mapping[str, Any]
 """Symbol of a paper -> its value."""
 
 Cast: TypeAlias = Mapping[str, Recipe | Input | tuple[Input, ...] | nn.Module]
 """Field of a game -> the recipe it is built from, or its value."""
+
+Judge: TypeAlias = Callable[[Sample, Tensor | None], Score]
+"""From samples and, where there are any, their labels to scores: the higher, the more like the data."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,9 @@ Updates: TypeAlias = Sequence[Update]
 Exports: TypeAlias = Mapping[str, Player]
 """Role -> the player that is kept under it."""
 
+Judges: TypeAlias = Mapping[str, Judge]
+"""Role -> who scores what it draws."""
+
 
 class Game(Protocol):
     """One paper. A frozen dataclass of its players and symbols; nothing to inherit."""
@@ -78,6 +84,12 @@ class Game(Protocol):
 def prefixed(prefix: str, terms: Terms) -> Terms:
     """Terms under longer names, where two losses of a game have the same ones."""
     return {f"{prefix}_{name}": term for name, term in terms.items()}
+
+
+def judges(game: Game) -> Judges:
+    """Who scores what a role draws: role -> judge. A paper that has one says so in a method ``judges``; it need not."""
+    said: Judges = getattr(game, "judges", dict)()
+    return said
 
 
 def players(game: Any) -> dict[str, nn.Module]:

@@ -11,7 +11,7 @@ from textwrap import dedent
 from gan_core import config, files
 from gan_core.report import number
 
-NOT_LOSSES = ("cast", "updates", "exports")
+NOT_LOSSES = ("cast", "updates", "exports", "judges")
 
 
 def write(params: config.Params, docs: Path, reports: Path) -> list[Path]:
@@ -71,7 +71,7 @@ def figures(runs: dict[str, Path]) -> Iterator[str]:
         if not (folder / "metrics.json").is_file():
             continue
         found = {role: f for role, f in files.read_json(folder / "metrics.json").items() if "protocol" in f}
-        measures = list(dict.fromkeys(k for f in found.values() for k in f if k != "protocol"))
+        measures = list(dict.fromkeys(k for f in found.values() for k, v in f.items() if not isinstance(v, dict)))
         rows = [f"| {k} | {' | '.join(number(f.get(k)) for f in found.values())} |" for k in measures]
         head = f"| measure | {' | '.join(found)} |\n| --- |{' --- |' * len(found)}"
         protocol = next(iter(found.values()))["protocol"]

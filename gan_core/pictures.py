@@ -32,10 +32,10 @@ def picture(samples: NDArray[Any]) -> bytes:
     return grid(samples if samples.dtype == np.uint8 else to_uint8(samples))
 
 
-def grid(images: NDArray[np.uint8], side: int = 560) -> bytes:
-    """Images uint8 (N, H, W, C), enlarged without blur, as a square PNG of about ``side`` pixels."""
+def grid(images: NDArray[np.uint8], side: int = 560, columns: int = 0) -> bytes:
+    """Images uint8 (N, H, W, C), enlarged without blur, as a PNG of about ``side`` pixels; square if not told."""
     n, h, w, c = images.shape
-    columns = ceil(sqrt(n))
+    columns = columns or ceil(sqrt(n))
     rows = ceil(n / columns)
     sheet = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1, c), PAPER, np.uint8)
     for k, image in enumerate(images):
@@ -58,6 +58,16 @@ def scatter(points: NDArray[np.float32], truth: NDArray[np.float32], side: int =
         for dx, dy in ((0, 0), (0, 1), (1, 0), (1, 1)):
             sheet[side - 1 - at[:, 1] - dy, at[:, 0] + dx] = ink
     return png(Image.fromarray(sheet))
+
+
+def panels(pictures: list[bytes], columns: int) -> bytes:
+    """PNGs of one size beside each other."""
+    images = [Image.open(io.BytesIO(p)) for p in pictures]
+    w, h = images[0].size
+    sheet = Image.new("L", (columns * w, ceil(len(images) / columns) * h), PAPER)
+    for k, image in enumerate(images):
+        sheet.paste(image, (k % columns * w, k // columns * h))
+    return png(sheet)
 
 
 def histogram(points: NDArray[np.float32], truth: NDArray[np.float32], side: int = 560) -> bytes:

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import softplus
 
 from gan_core.bounds import Fraction, PositiveFloat
-from gan_core.game import Cast, Exports, Optimizer, Settings, Update, Updates
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
 from gan_core.objectives import adversarial
 from gan_core.signature import Body, Input
 from gan_core.types import Batch, Discriminator, Generator, Sample, Terms
@@ -57,6 +57,9 @@ class CGan:
     def generator_loss(self, batch: Batch) -> Terms:
         """Eq. 2 in its non-saturating form."""
         return adversarial.generator_non_saturating(self.discriminator(self.fake(batch), batch.labels))
+
+    def judges(self) -> Judges:
+        return {"generator": lambda x, y: self.discriminator(x, y)}
 
     def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

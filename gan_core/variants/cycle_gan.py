@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
-from gan_core.game import Cast, Exports, Optimizer, Settings, Update, Updates, prefixed
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates, prefixed
 from gan_core.networks.memory import Pool
 from gan_core.objectives.adversarial import discriminator_least_squares, generator_least_squares
 from gan_core.signature import Body
@@ -63,6 +63,9 @@ class CycleGan:
         a = discriminator_least_squares(self.judge_a(batch.x), self.judge_a(fake_a))
         b = discriminator_least_squares(self.judge_b(batch.pair), self.judge_b(fake_b))
         return prefixed("a", a) | prefixed("b", b)
+
+    def judges(self) -> Judges:
+        return {"a_to_b": lambda x, _: self.judge_b(x), "b_to_a": lambda x, _: self.judge_a(x)}
 
     def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2, self.decay_from)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat, Share
-from gan_core.game import Cast, Exports, Optimizer, Settings, Update, Updates
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
 from gan_core.objectives import f_divergence as fd
 from gan_core.objectives import penalties
 from gan_core.signature import Body, Input
@@ -60,6 +60,9 @@ class FGan:
         """Eq. 6 in theta, or the alternative of section 3.2."""
         objective = fd.generator_exact if self.objective == "exact" else fd.generator_non_saturating
         return objective(self.f, self.fake_score(batch))
+
+    def judges(self) -> Judges:
+        return {"generator": lambda x, _: self.discriminator(x)}
 
     def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
-from gan_core.game import Cast, Exports, Optimizer, Settings, Update, Updates
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
 from gan_core.objectives import penalties, views
 from gan_core.objectives.adversarial import OBJECTIVES
 from gan_core.signature import Body, Input
@@ -61,6 +61,9 @@ class Gan:
         objective = OBJECTIVES[self.objective]
         fake = self.judge(self.generator(self.z.like(batch.x)))
         return objective.generator(fake, self.judge(batch.x)) if objective.paired else objective.generator(fake)
+
+    def judges(self) -> Judges:
+        return {"generator": lambda x, _: self.judge(x)}
 
     def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from gan_core.bounds import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat
-from gan_core.game import Cast, Exports, Optimizer, Settings, Update, Updates, prefixed
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates, prefixed
 from gan_core.objectives import adversarial, variational
 from gan_core.signature import Body, Input
 from gan_core.types import Batch, Discriminator, Generator, Sample, Terms
@@ -65,6 +65,9 @@ class InfoGan:
         fake, latents = self.drawn(batch)
         fool = adversarial.generator_non_saturating(self.discriminator(fake))
         return fool | prefixed("generator", self.information(fake, latents))
+
+    def judges(self) -> Judges:
+        return {"generator": lambda x, _: self.discriminator(x)}
 
     def updates(self) -> Updates:
         fast = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat
-from gan_core.game import Cast, Exports, Optimizer, Settings, Update, Updates
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
 from gan_core.networks import curvature
 from gan_core.networks.lookahead import Call, after_a_step
 from gan_core.objectives import adversarial, penalties, two_sample
@@ -62,6 +62,9 @@ class LearnedF:
         """-E f*(T(v)): the gradient of D_f at the optimal discriminator (the envelope theorem)."""
         fake = (generator or self.generator)(self.z.like(batch.x))
         return {"generator": -self.f.conjugate_link(soft_clip(self.discriminator(fake), self.clip)).mean()}
+
+    def judges(self) -> Judges:
+        return {"generator": lambda x, _: self.discriminator(x)}
 
     def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

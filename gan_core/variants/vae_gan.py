@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat
-from gan_core.game import Cast, Exports, Optimizer, Settings, Update, Updates
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
 from gan_core.networks.memory import Costs
 from gan_core.objectives import adversarial, variational
 from gan_core.signature import Body, Input
@@ -68,6 +68,9 @@ class VaeGan:
     def discriminator_loss(self, batch: Batch) -> Terms:
         """-L_GAN = -log Dis(x) - 1/2 log(1 - Dis(x~)) - 1/2 log(1 - Dis(x_p))."""
         return adversarial.discriminator(self.discriminator(batch.x), self.discriminator(self.fakes(batch)))
+
+    def judges(self) -> Judges:
+        return {"decoder": lambda x, _: self.discriminator(x)}
 
     def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gan_core.bounds import NonNegativeInt, PositiveFloat, PositiveInt
-from gan_core.game import Cast, Exports, Optimizer, Settings, Update, Updates
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
 from gan_core.objectives import adversarial
 from gan_core.signature import Body, Input
 from gan_core.types import Batch, Discriminator, Generator, Terms
@@ -51,6 +51,9 @@ class Wgan:
         """n_critic, or more while the critic must catch up."""
         long = step < self.warm_up or (self.warm_up and step % self.refresh_every == 0)
         return self.warm_up_critic_steps if long else self.critic_steps
+
+    def judges(self) -> Judges:
+        return {"generator": lambda x, _: self.critic(x)}
 
     def updates(self) -> Updates:
         rmsprop = Optimizer("rmsprop", self.learning_rate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
-from gan_core.game import Cast, Exports, Optimizer, Settings, Update, Updates
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
 from gan_core.objectives import adversarial, penalties
 from gan_core.signature import Body, Input
 from gan_core.types import Batch, Discriminator, Generator, Terms
@@ -40,6 +40,9 @@ class WganGp:
     def generator_loss(self, batch: Batch) -> Terms:
         """Lines 11-12: -E v(G(z)) on fresh noise."""
         return adversarial.generator_wasserstein(self.critic(self.generator(self.z.like(batch.x))))
+
+    def judges(self) -> Judges:
+        return {"generator": lambda x, _: self.critic(x)}
 
     def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
