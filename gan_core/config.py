@@ -160,6 +160,27 @@ class DigitDomains:
     heldout: Share
 
 
+@dataclass(frozen=True, config=STRICT)
+class Images:
+    """Images of your own: a folder, an archive, IDX, NumPy or Parquet files, brought to one size."""
+
+    path: Annotated[str, Field(min_length=1)]
+    labels: bool
+    heldout: Share | Literal["official"]
+    size: Annotated[int, Field(ge=4, le=1024)]
+    channels: Literal[1, 3]
+    fit: Literal["crop", "pad", "exact"]
+    background: Annotated[int, Field(ge=0, le=255)]
+    on_bad_image: Literal["error", "skip"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class ImageDomains(Images):
+    """Two unpaired domains of images of your own: two folders below ``path``."""
+
+    domains: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2, max_length=2)]
+
+
 Dataset = Digits | Ring | Grid | Mixture | Line | Shapes | StackedDigits | DigitDomains
 
 
@@ -241,6 +262,7 @@ class Params:
 
     threads: int
     datasets: dict[str, Dataset]
+    images: dict[str, Images]
     runs: dict[str, Run]
     train: Train
     evaluate: Evaluate
@@ -423,13 +445,19 @@ def load(path: Path = Path("params.yaml")) -> Params:
     evaluate = checker.build(Evaluate, tree["evaluate"], ("evaluate",)) if "evaluate" in tree else None
     export = checker.build(Export, tree["export"], ("export",)) if "export" in tree else None
     datasets = dict(check_datasets(checker, tree.get("datasets", {})))
+    images = dict(check_images(checker, tree.get("images", {})))
     defaults = train_tree if isinstance(train_tree, dict) else {}
-    declared = tree.get("datasets")
-    runs = dict(check_runs(checker, tree.get("runs", {}), defaults, declared if isinstance(declared, dict) else {}))
+    declared: Tree = {}
+    for section in ("datasets", "images"):
+        named_here = tree[section] if isinstance(tree.get(section), dict) else {}
+        for name in declared.keys() & named_here.keys():
+            checker.mistake((section, str(name)), "is the name of a data set above as well; give it another")
+        declared |= named_here
+    runs = dict(check_runs(checker, tree.get("runs", {}), defaults, declared))
     if checker.mistakes:
         raise InputError("\n".join(checker.mistakes))
     assert threads and train and evaluate and export
-    return Params(threads, datasets, runs, train, evaluate, export)
+    return Params(threads, datasets, images, runs, train, evaluate, export)
 
 
 def named(checker: Checker, tree: Any, section: str) -> Iterator[tuple[str, Tree]]:
@@ -457,6 +485,14 @@ def check_datasets(checker: Checker, tree: Any) -> Iterator[tuple[str, Dataset]]
             checker.unknown((*here, "source"), list(schemas), str(entry["source"]))
         elif dataset := checker.build(schemas[entry["source"]], entry, here):
             yield name, dataset
+
+
+def check_images(checker: Checker, tree: Any) -> Iterator[tuple[str, Images]]:
+    """Each data set of a user's own images; ``domains`` makes it one of two."""
+    for name, entry in named(checker, tree, "images"):
+        schema = ImageDomains if "domains" in entry else Images
+        if images := checker.build(schema, entry, ("images", name)):
+            yield name, images
 
 
 def source_name(schema: Any) -> str:
@@ -513,10 +549,10 @@ def check_fit(checker: Checker, here: tuple[str, ...], entry: Tree, network: Net
             checker.mistake((*here, "network", "latent"), f"is 0; variant '{variant}' draws from a latent of 1 or more")
         if network.family in IMAGES_ONLY and source in POINTS:
             checker.mistake(family, f"is '{network.family}', which draws images only; use mlp")
-    if source and "pair" in asked and source not in PAIRS:
-        needs = f"variant '{variant}' needs two, as source {' or '.join(PAIRS)} has"
+    if isinstance(dataset, dict) and "pair" in asked and source not in PAIRS and "domains" not in dataset:
+        needs = f"variant '{variant}' needs two, as source {' or '.join(PAIRS)} has, and images with `domains`"
         checker.mistake((*here, "dataset"), f"is '{entry['dataset']}', which has one domain; {needs}")
-    if source in UNLABELLED and "label" in asked:
+    if isinstance(dataset, dict) and "label" in asked and (source in UNLABELLED or dataset.get("labels") is False):
         checker.mistake(
             (*here, "dataset"), f"is '{entry['dataset']}', which has no labels, and variant '{variant}' needs them"
         )

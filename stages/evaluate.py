@@ -38,6 +38,7 @@ def main(name: str, dataset: str) -> None:
             "protocol": spaces[recipe.gives].protocol(len(fake))
             | {
                 "extractor": extractor.recipe.network,
+                "extractor_classes": extractor.notes["classes"],
                 "extractor_sha256": extractor.sha256,
                 "fake_bits": 32 if pixels is None else 8,
                 "fid_of_training_data": spaces[recipe.gives].fid(data.spaces[recipe.gives].samples("train")),

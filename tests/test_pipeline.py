@@ -328,7 +328,7 @@ def test_bad_input_ends_in_one_sentence(workspace: Workspace, command: list[str]
 
 def test_corrupt_data_is_named(built: Workspace, tmp_path: Path) -> None:
     made = copy_of(built, tmp_path)
-    path = tmp_path / "data/prepared/digits/data.safetensors"
+    path = tmp_path / "data/prepared/digits/train.x.npy"
     content = bytearray(path.read_bytes())
     content[5000] ^= 1
     path.chmod(0o644)
@@ -336,7 +336,7 @@ def test_corrupt_data_is_named(built: Workspace, tmp_path: Path) -> None:
     done = made.run("python", "-m", "stages.train", "gan")
     assert (done.returncode, done.stderr) == (
         3,
-        "error: data/prepared/digits/data.safetensors is corrupt: not what index.json describes; "
+        "error: data/prepared/digits/train.x.npy is corrupt: not what index.json describes; "
         "remove it and run `dvc repro`\n",
     )
 
