@@ -95,7 +95,7 @@ def opened(content: Content) -> Image.Image:
             start = bytes(content[:12])
             raise BadImage(f"is no image that can be read ({', '.join(FORMATS)}): it begins with {start!r}") from None
         except Exception as error:  # a damaged file makes decoders raise anything
-            raise BadImage(f"is damaged ({error or type(error).__name__})") from None
+            raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from None
 
 
 def packed(image: Image.Image, spec: Images) -> NDArray[np.uint8]:
@@ -113,7 +113,7 @@ def packed(image: Image.Image, spec: Images) -> NDArray[np.uint8]:
     except BadImage:
         raise
     except Exception as error:
-        raise BadImage(f"is damaged ({error or type(error).__name__})") from None
+        raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from None
 
 
 def eight_bits(image: Image.Image) -> Image.Image:

@@ -61,13 +61,18 @@ def said(path: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        raise DataError(f"{path} is damaged or cut short ({error}); fetch it again") from None
+        raise DataError(f"{path} is damaged or cut short ({first_line(error)}); fetch it again") from None
     except (ValueError, KeyError, IndexError, NotImplementedError, RuntimeError, OverflowError) as error:
-        raise DataError(f"{path} cannot be read ({error}); fetch it again, or write it anew") from None
+        raise DataError(f"{path} cannot be read ({first_line(error)}); fetch it again, or write it anew") from None
     except OSError as error:
         if error.errno is not None:  # the machine's, not the file's
             raise
-        raise DataError(f"{path} is damaged or cut short ({error}); fetch it again") from None
+        raise DataError(f"{path} is damaged or cut short ({first_line(error)}); fetch it again") from None
+
+
+def first_line(error: Exception) -> str:
+    """What a library said, as part of a sentence."""
+    return next(iter(str(error).splitlines()), "").rstrip(":.") or type(error).__name__
 
 
 def guarded(path: Path, items: Iterable[Item]) -> Iterator[Item]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_core.config import Images
-from gan_core.datasets.items import PART_NAMES, Item, Listing, inside
+from gan_core.datasets.items import PART_NAMES, Item, Listing, first_line, inside
 from gan_core.errors import DataError, EnvironmentFailure
 
 LABELS = ("label", "labels", "class", "fine_label", "target", "y")
@@ -62,7 +62,7 @@ def arrow_said(pa: Any, path: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise DataError(f"{path} is damaged ({str(error).splitlines()[0]}); fetch it again") from None
+        raise DataError(f"{path} is damaged ({first_line(error)}); fetch it again") from None
 
 
 def image_column(pa: Any, schema: Any, path: Path) -> str:
