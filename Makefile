@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test check claims chaos serve freeze clean
+.PHONY: repro test check claims fuzz chaos serve freeze clean
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	python -m gan_core check
@@ -22,6 +22,9 @@ check: .venv/.test ## style, types, import borders
 
 claims: .venv/.done ## measure what the papers claim; writes docs/claims.md
 	python -m claims
+
+fuzz: .venv/.test ## mutated images, containers and declarations: a right result or one sentence
+	python -m tests.fuzz --trials $(or $(TRIALS),2000)
 
 chaos: .venv/.test ## kill training and pipeline at random points; count equal results
 	python -m tests.chaos --trials $(or $(TRIALS),20)

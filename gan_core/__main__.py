@@ -14,7 +14,8 @@ from gan_core import config, errors
 def check(arguments: argparse.Namespace) -> None:
     """Say everything that is wrong with params.yaml."""
     params = config.load(arguments.params)
-    print(f"{arguments.params}: {len(params.runs)} runs, {len(params.datasets)} data sets, no mistakes")
+    datasets = len(params.datasets) + len(params.images)
+    print(f"{arguments.params}: {len(params.runs)} runs, {datasets} data sets, no mistakes")
 
 
 def summary(arguments: argparse.Namespace) -> None:

@@ -357,7 +357,7 @@ class Checker:
             mapping = isinstance(root, yaml.MappingNode)
             tree = OmegaConf.to_container(OmegaConf.create(text), resolve=False) if mapping else None
         except (yaml.YAMLError, OmegaConfBaseException) as error:
-            raise InputError("\n".join(self.mistakes) or f"{self.path} is not plain YAML: {error}") from None
+            raise InputError("\n".join(self.mistakes) or not_yaml(self.path, error)) from None
         if self.mistakes:
             raise InputError("\n".join(self.mistakes))
         if not isinstance(tree, dict):
@@ -413,6 +413,13 @@ class Checker:
         meant = f"; did you mean {close[0]}?" if close else ""
         subject = f"'{what}' is not one of" if what else "is unknown, known are"
         self.mistake(here, f"{subject} {', '.join(known) or '(none)'}{meant}")
+
+
+def not_yaml(path: Path, error: Exception) -> str:
+    """What a parser said, as one sentence with the line."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = f"{path}:{mark.line + 1}:" if mark else path
+    return f"{where} is not plain YAML: {problem or ' '.join(str(error).split())}"
 
 
 def known_keys(schema: Any, path: tuple[Any, ...]) -> list[str]:

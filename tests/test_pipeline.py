@@ -363,6 +363,25 @@ def test_a_declared_library_that_is_absent_stops_the_export(built: Workspace, tm
     assert (tmp_path / "exported/gan/manifest.json").exists()
 
 
+def test_the_walk_through_of_your_own_images_runs_as_it_stands(tmp_path: Path) -> None:
+    """docs/your-data.md: from a folder of pictures to a clone elsewhere that has nothing to do."""
+    made = Workspace(tmp_path / "project")
+    made.git("config", "user.name", "t")
+    made.git("config", "user.email", "t@localhost")
+    made.declare({"datasets": {}, "runs": {}, "evaluate.samples": 600, "export.engines.flavour": "none"})
+    said = []
+    for program in re.findall(r"```sh\n(.*?)```", (ROOT / "docs/your-data.md").read_text(), re.S):
+        done = made.run("bash", "-ec", program.replace('"steps": 2000', '"steps": 20'))
+        assert done.returncode == 0, program + done.stdout + done.stderr
+        said.append(done.stdout)
+    assert "pictures: 1,797 images packed, of 20x16 pixels; 1,797 L" in said[2]
+    assert said[-1].endswith("Data and pipelines are up to date.\n")
+    exported = "exported/my_gan/generator.uint8.onnx"
+    assert (tmp_path / "elsewhere" / exported).read_bytes() == (made.folder / exported).read_bytes()
+    next((made.folder / "pictures/3").iterdir()).unlink()
+    assert "modified:           pictures" in made.run("dvc", "status", "prepare_images@pictures").stdout
+
+
 @pytest.mark.slow
 def test_what_the_project_ships_draws_digits(tmp_path: Path) -> None:
     """The declared ``gan`` run, whole. A classifier that neither it nor its metrics have met judges the artefact."""

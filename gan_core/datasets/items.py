@@ -5,6 +5,7 @@ Nothing is written and nothing is unpickled; a stream holds one image, or one bl
 
 from __future__ import annotations
 
+import errno
 import gzip
 import lzma
 import re
@@ -65,7 +66,7 @@ def said(path: Path) -> Iterator[None]:
     except (ValueError, KeyError, IndexError, NotImplementedError, RuntimeError, OverflowError) as error:
         raise DataError(f"{path} cannot be read ({first_line(error)}); fetch it again, or write it anew") from None
     except OSError as error:
-        if error.errno is not None:  # the machine's, not the file's
+        if error.errno not in (None, errno.EINVAL):  # the machine's, not the file's
             raise
         raise DataError(f"{path} is damaged or cut short ({first_line(error)}); fetch it again") from None
 

@@ -240,9 +240,8 @@ def summary(found: Found, labels: NDArray[np.int64] | None, heldout: NDArray[np.
 def in_words(found: dict[str, Any]) -> str:
     """What was found, as a person says it."""
     s = found["sizes"]
-    said = [
-        f"{found['packed']:,} images packed, of {s['narrowest']}x{s['lowest']} to {s['widest']}x{s['highest']} pixels"
-    ]
+    least, most = f"{s['narrowest']}x{s['lowest']}", f"{s['widest']}x{s['highest']}"
+    said = [f"{found['packed']:,} images packed, of {least}{'' if least == most else f' to {most}'} pixels"]
     said.append(", ".join(f"{count:,} {mode}" for mode, count in found["modes"].items()))
     for key, words in (
         ("skipped", "skipped, as they cannot be read"),
