@@ -26,8 +26,9 @@ claims: .venv/.done ## measure what the papers claim; writes docs/claims.md
 fuzz: .venv/.test ## mutated images, containers and declarations: a right result or one sentence
 	python -m tests.fuzz --trials $(or $(TRIALS),2000)
 
-chaos: .venv/.test ## kill training and pipeline at random points; count equal results
+chaos: .venv/.test ## kills, torn states, full disks, two at once: are the final bytes the same?
 	python -m tests.chaos --trials $(or $(TRIALS),20)
+	python -m tests.faults --trials $(or $(TRIALS),16)
 
 serve: .venv/.done .venv-triton/.done ## a real Triton server on everything in exported/
 	python -m gan_core serve

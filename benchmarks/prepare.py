@@ -1,9 +1,9 @@
 """How fast and in how much memory a user's images are prepared, against a plain Pillow loop in the same run.
 
 ``python -m benchmarks.prepare`` writes ``benchmarks/results/prepare.md``. The loop opens, converts, crops and resizes
-each file as any script does, keeps the arrays in a list and saves them with one ``numpy.save``; it checks nothing, splits
-nothing and names nothing. Both read the same files from a warm cache, in processes of their own. Up to 4,096 images one
-process decodes, then one a core. Peaks are of private memory, sampled a hundred times a second.
+each file as any script does, keeps the arrays in a list and saves them with one ``numpy.save``; it checks nothing,
+splits nothing and names nothing. Both read the same files from a warm cache, in processes of their own. Up to 4,096
+images one process decodes, then one a core. Peaks are of private memory, sampled a hundred times a second.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def ours(folder: Path, out: Path) -> None:
     from gan_core.config import Images
     from gan_core.datasets.pack import prepare_images
 
-    spec = Images(str(folder), True, 0.1, SIZE, 3, "crop", 0, "error")
+    spec = Images(str(folder), True, 0.5, SIZE, 3, "crop", 0, "error")
     prepare_images(spec, out, len(os.sched_getaffinity(0)))
 
 

@@ -160,13 +160,20 @@ class DigitDomains:
     heldout: Share
 
 
+def share_or_official(value: Any) -> Any:
+    """What `heldout` of one's own images may be."""
+    if value != "official" and not (isinstance(value, float) and 0 < value < 1):
+        raise PydanticCustomError("heldout", "must be a share between 0 and 1, or 'official'")
+    return value
+
+
 @dataclass(frozen=True, config=STRICT)
 class Images:
     """Images of your own: a folder, an archive, IDX, NumPy or Parquet files, brought to one size."""
 
     path: Annotated[str, Field(min_length=1)]
     labels: bool
-    heldout: Share | Literal["official"]
+    heldout: Annotated[float | Literal["official"], pydantic.BeforeValidator(share_or_official)]
     size: Annotated[int, Field(ge=4, le=1024)]
     channels: Literal[1, 3]
     fit: Literal["crop", "pad", "exact"]
@@ -270,6 +277,7 @@ class Params:
 
 
 SECTIONS = tuple(f.name for f in fields(Params))
+TWO_WAYS = re.compile(r"[-+]?(0[0-9_]+|[0-9]+(_[0-9]*)+)")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 PAPERS = Path(__file__).parent / "variants"
 T = TypeVar("T")
@@ -335,6 +343,7 @@ class Checker:
         self.path = path
         self.mistakes: list[str] = []
         self.lines: dict[tuple[str, ...], int] = {}
+        self.nodes: set[int] = set()
 
     def mistake(self, where: tuple[str, ...], sentence: str) -> None:
         """Note a mistake at a key; the line is that of the nearest key that is in the file."""
@@ -353,18 +362,22 @@ class Checker:
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
             self._index(root, ())
+            if self.mistakes:
+                raise InputError("\n".join(self.mistakes))
             # OmegaConf, not PyYAML, decides values: 1e-4 is a number to it, and duplicates are errors.
             mapping = isinstance(root, yaml.MappingNode)
             tree = OmegaConf.to_container(OmegaConf.create(text), resolve=False) if mapping else None
         except (yaml.YAMLError, OmegaConfBaseException) as error:
-            raise InputError("\n".join(self.mistakes) or not_yaml(self.path, error)) from None
-        if self.mistakes:
-            raise InputError("\n".join(self.mistakes))
+            raise InputError(not_yaml(self.path, error)) from None
         if not isinstance(tree, dict):
             raise InputError(f"{self.path}:1: must hold {', '.join(SECTIONS)}")
         return tree  # type: ignore[return-value]
 
     def _index(self, node: yaml.Node | None, where: tuple[str, ...]) -> None:
+        if id(node) in self.nodes:
+            self.mistake(where, "is an alias (*...) or a merge (<<): write the values out, the pipeline compares text")
+            return
+        self.nodes.add(id(node))
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 here = (*where, str(key.value))
@@ -381,6 +394,8 @@ class Checker:
                 f"holds '{node.value}': no ${{...}} here; the pipeline would not notice when what it refers to "
                 "changes, so write the value",
             )
+        elif isinstance(node, yaml.ScalarNode) and not node.style and TWO_WAYS.fullmatch(node.value):
+            self.mistake(where, f"is {node.value}, which readers of YAML take for different numbers; write it plainly")
 
     def build(
         self, schema: type[T], tree: Any, where: tuple[str, ...], inherited: frozenset[str] = frozenset()
@@ -404,7 +419,7 @@ class Checker:
         elif error["type"] in ("missing", "missing_argument"):
             self.mistake(here, "is missing")
         else:
-            message = error["msg"].replace("Input should", "must")
+            message = error["msg"].replace("Input should", "must").replace("List should", "must")
             self.mistake(here, f"is {error['input']!r}: {message[0].lower()}{message[1:]}")
 
     def unknown(self, here: tuple[str, ...], known: list[str], what: str = "") -> None:

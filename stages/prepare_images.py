@@ -5,6 +5,7 @@ import os
 from gan_core import config, errors
 from gan_core.datasets.pack import in_words, prepare_images
 from gan_core.datasets.prepared import Prepared
+from gan_core.training import guard
 from gan_core.training.progress import Progress
 from gan_core.training.setup import set_up
 from stages import paths
@@ -16,10 +17,11 @@ def main(name: str) -> None:
     spec = config.find(params.images, name, "data set under images")
     set_up(params.threads)
     cores = len(os.sched_getaffinity(0))
-    prepare_images(spec, paths.prepared(name), cores, lambda total: Progress(name, total, unit="image"))
-    data = Prepared(paths.prepared(name))
-    print(f"{name}: {in_words(data.index['found'])}")
-    save_extractor(data, paths.extractor(name))
+    with guard.alone(paths.STATE / "prepare" / name, "data set", "prepared"):
+        prepare_images(spec, paths.prepared(name), cores, lambda total: Progress(name, total, unit="image"))
+        data = Prepared(paths.prepared(name))
+        print(f"{name}: {in_words(data.index['found'])}")
+        save_extractor(data, paths.extractor(name))
 
 
 if __name__ == "__main__":
