@@ -46,6 +46,14 @@ def one_sentence(code: int, said: str) -> str:
     )
 
 
+def ended(pid: int) -> bool:
+    """Whether a process is over, if only nobody has asked for its exit code yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def mounted(workspace: Workspace, mount: str, command: list[str], below: tuple[str, ...]) -> tuple[int, str, str]:
     """Run a command where a mount holds: exit code, what it said, and the digest of what was there afterwards."""
     look = f"from pathlib import Path; from tests.faults import digest; print(digest(Path('.'), *{below!r}))"
@@ -83,8 +91,11 @@ def trial(work: str, kind: str, workspace: Workspace, choose: random.Random, bef
     with suppress(ProcessLookupError):
         os.kill(victim, signal.SIGKILL)
     process.wait()
-    time.sleep(1)
-    alive = [pid for pid in workers if Path(f"/proc/{pid}/stat").exists() and pid in children(1)]
+    deadline = time.monotonic() + 20
+    while alive := [pid for pid in workers if pid in children(1) and not ended(pid)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
     return f"left running: {alive}" if alive else ""
 
 
