@@ -589,10 +589,17 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
         SPEC,
         r"\.parquet\[0\] is label None",
     ),
+    "one domain all bad": (
+        lambda p: as_folder(
+            p / "d", [*((f"photo/{n}", f) for n, f in members()), *((f"monet/{n}", b"x") for n, _ in members()[:200])]
+        ),
+        replace(DOMAINS, on_bad_image="skip"),
+        r"heldout 0\.4 in domain 'monet' of 0 samples leaves 0 to train on",
+    ),
     "all bad": (
         lambda p: as_folder(p / "d", [(n, b"x") for n, _ in members()]),
         replace(SPEC, on_bad_image="skip"),
-        r"none of 400 images can be read, the first is .*000\.png is no image",
+        r"400 of 400 images in .*/d cannot be read, the first is .*000\.png is no image",
     ),
 }
 
@@ -656,3 +663,17 @@ def test_a_mutated_container_is_read_or_refused(container: str, data: st.DataObj
 def test_bad_images_are_an_exception_of_their_own() -> None:
     with pytest.raises(BadImage, match="holds pixels of mode I beyond 16 bits"):
         one(saved(Image.fromarray(np.full((8, 8), 70_000, np.int32)), "TIFF"))
+
+
+MNIST = Path(os.environ.get("GAN_MNIST", "mnist"))
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason="no IDX files of MNIST in $GAN_MNIST or ./mnist")
+def test_mnist_from_its_original_files(tmp_path: Path) -> None:
+    """The counts that its authors give, the first labels that everyone knows, and ink on black."""
+    data = prepare(replace(OFFICIAL, size=28), MNIST, tmp_path / "out")
+    assert data.index["counts"] == {"train": 60_000, "heldout": 10_000}
+    assert data.index["class_counts"]["heldout"] == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert data.labels("train")[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert data.raw("train").float().mean() == pytest.approx(33.318, abs=0.001)
+    assert (data.index["found"]["duplicates"], data.index["found"]["on_both_sides"]) == (0, 0)

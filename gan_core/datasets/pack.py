@@ -80,9 +80,10 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
                     progress.step(found.images)
         if progress:
             progress.close()
-        if not len(found.digests):
+        if 2 * found.skipped > found.images:
             raise DataError(
-                f"{spec.path}: none of {found.images} images can be read, the first is {found.skipped_names[0]}"
+                f"{found.skipped} of {found.images} images in {spec.path} cannot be read, the first is "
+                f"{found.skipped_names[0]}; more than half is no accident, so look at what `path` holds"
             )
         labels, names = numbered(found.labels, listed.class_names) if spec.labels else (None, [])
         domains, heldout = np.frombuffer(found.domains, np.uint8), sides(found, labels, spec)
@@ -91,7 +92,7 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
             "kind": "image",
             "shape": [spec.channels, spec.size, spec.size],
             "classes": len(names),
-            **of_domains([counted(heldout, labels, domains == d, len(names)) for d in range(domains.max() + 1)]),
+            **of_domains([counted(heldout, labels, domains == d, len(names)) for d in range(count_of(spec))]),
             "class_names": names,
             "licence": "that of its owner",
             "found": summary(found, labels, heldout, len(names)) | {"other_files": listed.ignored},
@@ -99,6 +100,11 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
         copy_rows(scratch, new, spec, labels, heldout, domains)
         scratch.unlink()
         write_index(new, facts)
+
+
+def count_of(spec: Images) -> int:
+    """How many domains are declared."""
+    return len(spec.domains) if isinstance(spec, ImageDomains) else 1
 
 
 def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
@@ -148,7 +154,7 @@ def note(found: Found, items: list[Item], made: Chunk, spec: Images) -> None:
     """Remember a chunk.
 
     Raises:
-        DataError: an image is bad and none is to be skipped, or most are.
+        DataError: an image is bad and none is to be skipped.
     """
     for k, fault in made.bad.items():
         if spec.on_bad_image == "error":
@@ -187,7 +193,7 @@ def sides(found: Found, labels: NDArray[np.int64] | None, spec: Images) -> NDArr
     """
     heldout = np.frombuffer(found.heldout, np.bool_).copy()
     digests, domains = np.frombuffer(found.digests, f"V{DIGEST}"), np.frombuffer(found.domains, np.uint8)
-    for domain in range(domains.max() + 1):
+    for domain in range(count_of(spec)):
         rows = np.flatnonzero(domains == domain)
         if not isinstance(spec.heldout, str):
             _, first, which = np.unique(digests[rows], return_index=True, return_inverse=True)
@@ -274,7 +280,7 @@ def copy_rows(
             part: stack.enter_context(Packed(folder / f"{part}.x.npy", (int(rows.sum()), *shape), np.uint8))
             for part, rows in chosen.items()
         }
-        for domain in range(domains.max() + 1):
+        for domain in range(count_of(spec)):
             for start, block in blocks(scratch, shape):
                 here = slice(start, start + len(block))
                 for part in PARTS:
