@@ -312,14 +312,17 @@ def test_a_class_without_images_is_said(tmp_path: Path) -> None:
 
 def test_two_folders_are_two_domains(tmp_path: Path) -> None:
     files = [(f"{'cats' if k % 3 else 'dogs'}/{n}", f) for k, (n, f) in enumerate(members())]
-    spec = ImageDomains("?", True, 0.4, 8, 1, "exact", 0, "error", ["cats", "dogs"])
+    spec = ImageDomains("?", True, 0.4, 8, 1, "exact", 0, "error", ["dogs", "cats"])  # not in the order of names
     data = prepare(spec, as_folder(tmp_path / "d", [*files, ("birds/1/x.png", PNGS[0])]), tmp_path / "out")
     assert data.domains == 2
     ks = np.arange(400)
-    for domain, rows in ((data, ks % 3 > 0), (data.other, ks % 3 == 0)):
+    for domain, rows in ((data, ks % 3 == 0), (data.other, ks % 3 > 0)):
         assert sum(domain.index["counts"].values()) == rows.sum()
         seen = np.concatenate([domain.raw(part)[..., 0].numpy() for part in ("train", "heldout")])
-        assert sorted(x.tobytes() for x in seen) == sorted(x.tobytes() for x in X[rows])
+        labels = np.concatenate([domain.labels(part).numpy() for part in ("train", "heldout")])
+        assert sorted((x.tobytes(), y) for x, y in zip(seen, labels, strict=True)) == sorted(
+            (x.tobytes(), y) for x, y in zip(X[rows], Y[rows], strict=True)
+        )
     assert data.united.index["counts"]["train"] == sum(d.index["counts"]["train"] for d in (data, data.other))
     assert len(data.united.raw("train")) == len(data.united.labels("train")) == data.united.index["counts"]["train"]
 
