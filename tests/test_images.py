@@ -479,6 +479,16 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
         "lies neither in a folder train nor in a folder test",
     ),
     "link out of a folder": (linked, SPEC, r"leak\.png is a link to /etc/passwd; put the files themselves there"),
+    "pipe": (
+        lambda p: (os.mkfifo(as_folder(p / "d", members()) / "0" / "pipe.png"), p / "d")[1],
+        SPEC,
+        r"d/0/pipe\.png is no file; remove it",
+    ),
+    "broken link": (
+        lambda p: ((as_folder(p / "d", members()) / "0" / "x.png").symlink_to("nowhere.png"), p / "d")[1],
+        SPEC,
+        r"d/0/x\.png is no file; remove it",
+    ),
     "link in a tar": (member_linked, SPEC, r"d\.tar holds a link or a device, '0/leak\.png'"),
     "link in a zip": (zip_linked, SPEC, r"d\.zip holds a link, '0/leak\.png'"),
     "traversal in a zip": (

@@ -18,13 +18,13 @@ from gan_core.datasets.items import MOST_BYTES, PART_NAMES, Item, Listing, insid
 from gan_core.errors import DataError
 
 
-def place(name: PurePosixPath, spec: Images) -> tuple[int, str | None, str | None]:
+def place(name: str, spec: Images) -> tuple[int, str | None, str | None]:
     """What the folders above an image say: domain, part, class.
 
     Raises:
         DataError: they do not say what is declared.
     """
-    above = list(name.parts[:-1])
+    above = name.split("/")[:-1]
     domain, part, label = 0, None, None
     if isinstance(spec, ImageDomains):
         domain = spec.domains.index(above.pop(0))
@@ -39,17 +39,17 @@ def place(name: PurePosixPath, spec: Images) -> tuple[int, str | None, str | Non
     return domain, part, label
 
 
-def tree(spec: Images, path: Path, names: dict[PurePosixPath, Any], archived: bool) -> list[tuple[PurePosixPath, Any]]:
+def tree(spec: Images, path: Path, names: dict[str, Any], archived: bool) -> list[tuple[str, Any]]:
     """The images among names, in order; of an archive without the one folder that all lie in."""
-    wanted = {n: v for n, v in names.items() if n.suffix.lower() in SUFFIXES and not hidden(n)}
+    wanted = {n: v for n, v in names.items() if n.lower().endswith(SUFFIXES) and not hidden(n)}
     levels = isinstance(spec, ImageDomains) + (spec.heldout == "official") + spec.labels
-    tops = {n.parts[0] for n in wanted}
-    if archived and len(tops) == 1 and all(len(n.parts) > levels + 1 for n in wanted):
-        wanted = {PurePosixPath(*n.parts[1:]): v for n, v in wanted.items()}
+    tops = {n.split("/", 1)[0] for n in wanted}
+    if archived and len(tops) == 1 and all(n.count("/") > levels for n in wanted):
+        wanted = {n.split("/", 1)[1]: v for n, v in wanted.items()}
     if isinstance(spec, ImageDomains):
-        wanted = {n: v for n, v in wanted.items() if n.parts[0] in spec.domains and len(n.parts) > 1}
+        wanted = {n: v for n, v in wanted.items() if "/" in n and n.split("/", 1)[0] in spec.domains}
         for domain in spec.domains:
-            if not any(n.parts[0] == domain for n in wanted):
+            if not any(n.startswith(f"{domain}/") for n in wanted):
                 raise DataError(f"domain '{domain}' has 0 images: {path} needs a folder of that name with images in it")
     if spec.labels and spec.heldout != "official":
         classes = {str(place(n, spec)[2]).lower() for n in wanted}
@@ -58,33 +58,35 @@ def tree(spec: Images, path: Path, names: dict[PurePosixPath, Any], archived: bo
     return sorted(wanted.items())
 
 
-def hidden(name: PurePosixPath) -> bool:
+def hidden(name: str) -> bool:
     """What systems leave behind: names with a dot in front, and a folder that macOS adds to archives."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
+    return name.startswith((".", "__MACOSX/")) or "/." in name
 
 
 def folder(path: Path, spec: Images) -> Listing:
     """A folder, with all folders below."""
-    names: dict[PurePosixPath, Path] = {}
+    names: dict[str, None] = {}
     root = path.resolve()
     for here, folders, found in os.walk(path):
         for name in folders + found:
-            entry = Path(here, name)
-            if entry.is_symlink():
-                inside(entry, root)
-        for name in found:
-            names[PurePosixPath(Path(here, name).relative_to(path).as_posix())] = Path(here, name)
+            if os.path.islink(os.path.join(here, name)):  # noqa: PTH114, PTH118 (a Path a file would be most of it)
+                inside(Path(here, name), root)
+        above = Path(here).relative_to(path).as_posix()
+        names |= dict.fromkeys(name if above == "." else f"{above}/{name}" for name in found)
     wanted = tree(spec, path, names, archived=False)
 
     def items() -> Iterator[Item]:
-        for name, entry in wanted:
+        for name, _ in wanted:
+            entry = path / name
+            if not entry.is_file():
+                raise DataError(f"{entry} is no file; remove it")
             domain, part, label = place(name, spec)
             yield Item(str(entry), within_limit(entry.stat().st_size, entry, entry.read_bytes), label, part, domain)
 
     return Listing(len(wanted), items(), ignored=others(names, len(wanted)))
 
 
-def others(names: dict[PurePosixPath, Any], images: int) -> int:
+def others(names: dict[str, Any], images: int) -> int:
     """How many files are no images, hidden ones aside."""
     return sum(not hidden(n) for n in names) - images
 
@@ -100,7 +102,7 @@ def within_limit(size: int, name: object, read: Callable[[], bytes]) -> bytes:
     return read()
 
 
-def safe(name: str, archive: Path) -> PurePosixPath:
+def safe(name: str, archive: Path) -> str:
     """A member's name, if it stays inside.
 
     Raises:
@@ -109,7 +111,7 @@ def safe(name: str, archive: Path) -> PurePosixPath:
     pure = PurePosixPath(name.replace("\\", "/"))
     if pure.is_absolute() or ".." in pure.parts or re.match(r"[A-Za-z]:", name) or "\0" in name:
         raise DataError(f"{archive} holds a member '{name}' that points out of the archive; it is not read")
-    return pure
+    return pure.as_posix()
 
 
 def zipped(path: Path, spec: Images) -> Listing:
