@@ -13,7 +13,7 @@ def main(name: str) -> None:
     params = config.load()
     spec = config.find(params.datasets, name, "data set")
     set_up(params.threads)
-    with guard.alone(paths.STATE / "prepare" / name, "data set", "prepared"):
+    with guard.alone(paths.preparing(name), "data set", "prepared"):
         prepare(sources.read(spec), spec, paths.prepared(name))
         save_extractor(Prepared(paths.prepared(name)), paths.extractor(name))
 

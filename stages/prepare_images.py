@@ -17,7 +17,7 @@ def main(name: str) -> None:
     spec = config.find(params.images, name, "data set under images")
     set_up(params.threads)
     cores = len(os.sched_getaffinity(0))
-    with guard.alone(paths.STATE / "prepare" / name, "data set", "prepared"):
+    with guard.alone(paths.preparing(name), "data set", "prepared"):
         prepare_images(spec, paths.prepared(name), cores, lambda total: Progress(name, total, unit="image"))
         data = Prepared(paths.prepared(name))
         print(f"{name}: {in_words(data.index['found'])}")
