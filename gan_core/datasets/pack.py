@@ -94,7 +94,7 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
             "classes": len(names),
             **of_domains([counted(heldout, labels, domains == d, len(names)) for d in range(count_of(spec))]),
             "class_names": names,
-            "licence": "that of its owner",
+            "licence": "own images, licence not stated",
             "found": summary(found, labels, heldout, len(names)) | {"other_files": listed.ignored},
         }
         copy_rows(scratch, new, spec, labels, heldout, domains)
