@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean mutants verify storm honest bench
+.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean mutants verify storm honest bench fuzz
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	python -m gan_core check
@@ -28,7 +28,12 @@ bench: .venv/.done ## training against a plain loop and with each optimisation o
 	python -m benchmarks.growth
 
 chaos: .venv/.test ## kill training and pipeline at random points; count equal results
+fuzz: .venv/.test ## mutated images, containers and declarations: a right result or one sentence
+	python -m tests.fuzz --trials $(or $(TRIALS),2000)
+
+chaos: .venv/.test ## kills, torn states, full disks, two at once: are the final bytes the same?
 	python -m tests.chaos --trials $(or $(TRIALS),20)
+	python -m tests.faults --trials $(or $(TRIALS),16)
 
 bench-serve: .venv/.test .venv-triton/.done ## latency and throughput of every way to call; writes benchmarks/results
 	python -m benchmarks.serve

@@ -36,7 +36,7 @@ def prepared(spec: config.Dataset) -> Prepared:
     """A declared data set, prepared and read as the pipeline does."""
     with TemporaryDirectory() as folder:
         prepare(read(spec), spec, Path(folder))
-        return Prepared(Path(folder))
+        return Prepared(Path(folder)).read()
 
 
 def batches(data: Prepared, size: int, seed: int, noise: float = NOISE) -> Callable[[int], Batch]:

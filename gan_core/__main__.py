@@ -21,7 +21,8 @@ def check(arguments: argparse.Namespace) -> None:
     from gan_core import config
 
     params = config.load(arguments.params)
-    print(f"{arguments.params}: {len(params.runs)} runs, {len(params.datasets)} data sets, no mistakes")
+    datasets = len(params.datasets) + len(params.images)
+    print(f"{arguments.params}: {len(params.runs)} runs, {datasets} data sets, no mistakes")
 
 
 def summary(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,11 @@ def prepared(dataset: str) -> Path:
     return Path("data/prepared") / dataset
 
 
+def preparing(dataset: str) -> Path:
+    """The lock of a data set in the making; no run can have this name."""
+    return STATE / ".prepare" / dataset
+
+
 def extractor(dataset: str) -> Path:
     """The network whose features the metrics look at."""
     return Path("data/extractors") / f"{dataset}.safetensors"

@@ -364,7 +364,7 @@ def test_bad_input_ends_in_one_sentence(workspace: Workspace, command: list[str]
 
 def test_corrupt_data_is_named(built: Workspace, tmp_path: Path) -> None:
     made = copy_of(built, tmp_path)
-    path = tmp_path / "data/prepared/digits/data.safetensors"
+    path = tmp_path / "data/prepared/digits/train.x.npy"
     content = bytearray(path.read_bytes())
     content[5000] ^= 1
     path.chmod(0o644)
@@ -372,7 +372,7 @@ def test_corrupt_data_is_named(built: Workspace, tmp_path: Path) -> None:
     done = made.run("python", "-m", "stages.train", "gan")
     assert (done.returncode, done.stderr) == (
         3,
-        "error: data/prepared/digits/data.safetensors is corrupt: not what index.json describes; "
+        "error: data/prepared/digits/train.x.npy is corrupt: not what index.json describes; "
         "remove it and run `dvc repro`\n",
     )
 
@@ -399,6 +399,25 @@ def test_engines_for_this_machine_need_its_gpu_and_nothing_else_notices(built: W
     probed = (tmp_path / "data/hardware/gan.json").read_bytes()
     assert made.run("dvc", "repro", "hardware@gan").returncode == 0
     assert (tmp_path / "data/hardware/gan.json").read_bytes() == probed, "the same machine, the same bytes"
+
+
+def test_the_walk_through_of_your_own_images_runs_as_it_stands(tmp_path: Path) -> None:
+    """docs/your-data.md: from a folder of pictures to a clone elsewhere that has nothing to do."""
+    made = Workspace(tmp_path / "project")
+    made.git("config", "user.name", "t")
+    made.git("config", "user.email", "t@localhost")
+    made.declare({"datasets": {}, "runs": {}, "evaluate.samples": 600, "export.engines.flavour": "none"})
+    said = []
+    for program in re.findall(r"```sh\n(.*?)```", (ROOT / "docs/your-data.md").read_text(), re.S):
+        done = made.run("bash", "-ec", program.replace('"steps": 2000', '"steps": 20'))
+        assert done.returncode == 0, program + done.stdout + done.stderr
+        said.append(done.stdout)
+    assert "pictures: 1,797 images packed, of 20x16 pixels; 1,797 L" in said[2]
+    assert said[-1].endswith("Data and pipelines are up to date.\n")
+    exported = "exported/my_gan/generator.uint8.onnx"
+    assert (tmp_path / "elsewhere" / exported).read_bytes() == (made.folder / exported).read_bytes()
+    next((made.folder / "pictures/3").iterdir()).unlink()
+    assert "modified:           pictures" in made.run("dvc", "status", "prepare_images@pictures").stdout
 
 
 @pytest.mark.slow
