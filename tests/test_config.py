@@ -64,8 +64,8 @@ BAD = [
         ],
     ),
     (
-        "batch_size: 16, instance_noise: 0.0}",
-        "batch_size: 16}",
+        "batch_size: 16, instance_noise: 0.0, ",
+        "batch_size: 16, ",
         ["runs.cycle_gan.train.instance_noise is 0.05; variant 'cycle_gan' translates real samples"],
     ),
     ("family: mlp, width: 64, latent: 2", "family: dcgan, width: 64, latent: 2", ["draws images only; use mlp"]),
@@ -129,7 +129,7 @@ BAD = [
     ("    variant: gan\n", "", ["runs.gan.variant is missing"]),
     ("    variant: gan\n", "    variant: gan\n    varant: gan\n", ["runs.gan.varant is unknown"]),
     ("  shards: 1", "  shards: 3", ["train.shards is 3: must divide batch_size 64 into parts of 2 or more"]),
-    ("train: {steps: 1200}", "train: {steps: 1200, shards: 64}", ["runs.wgan_gp.train.shards is 64: must divide"]),
+    ("train: {steps: 1200, ", "train: {steps: 1200, shards: 64, ", ["runs.wgan_gp.train.shards is 64: must divide"]),
     ("  log_every: 50\n", "  log_every: 50\n  log_every: 60\n", ["train.log_every appears twice"]),
     (
         "  log_every: 50\n",
