@@ -6,9 +6,9 @@ half of them: 1 is linear. Writes results/growth.json and .svg.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, log
@@ -19,7 +19,7 @@ import torch
 import yaml
 
 from benchmarks.machine import described
-from benchmarks.train import RESULTS, Case, Noise, ours
+from benchmarks.train import RESULTS, Case, Noise, clock, ours
 from gan_core import config, files
 from gan_core.datasets.prepared import Batches, Prepared, prepare
 from gan_core.datasets.sources import Raw
@@ -125,9 +125,9 @@ def measured(growth: Growth) -> list[float]:
         go()
         seconds = []
         for _ in range(REPEATS):
-            begun = time.perf_counter()
+            begun = clock()
             go()
-            seconds.append(time.perf_counter() - begun)
+            seconds.append(clock() - begun)
         found.append(min(seconds))
     return found
 
@@ -180,7 +180,9 @@ def svg(rows: Sequence[dict[str, object]]) -> str:
 
 
 def main() -> None:
-    threads = config.load().threads
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--threads", type=int, default=config.load().threads, help="as params.yaml has it, or others")
+    threads = asked.parse_args().threads
     set_up(threads, "cpu")
     rows: list[dict[str, object]] = []
     for growth in GROWTHS:

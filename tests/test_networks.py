@@ -81,7 +81,13 @@ def test_what_a_translator_cannot_read_is_said(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("p", [1, 3])
 def test_reflection_is_torchs(p: int) -> None:
     x = torch.randn(2, 3, 8, 5)
-    assert torch.equal(Reflect(p)(x), torch.nn.functional.pad(x, (p, p, p, p), mode="reflect"))
+    x.requires_grad_()
+    theirs = torch.nn.functional.pad(x, (p, p, p, p), mode="reflect")
+    push = torch.randn_like(theirs)
+    for ours in (Reflect(p).train()(x), Reflect(p).eval()(x)):
+        assert torch.equal(ours, theirs)
+        gradients = [torch.autograd.grad(y, x, push, retain_graph=True)[0] for y in (ours, theirs)]
+        assert torch.allclose(*gradients, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", ["mlp", "dcgan"])

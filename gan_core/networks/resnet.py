@@ -31,7 +31,10 @@ def smaller_side(recipe: Recipe) -> int:
 
 
 class Reflect(nn.Module):
-    """Reflection padding as a choice of rows and columns, whose gradient is a deterministic sum on every device."""
+    """Reflection padding as a choice of rows and columns, whose gradient is a deterministic sum on every device.
+
+    Training on a CPU takes torch's own, which is deterministic there and three times as fast.
+    """
 
     def __init__(self, padding: int) -> None:
         super().__init__()
@@ -39,6 +42,8 @@ class Reflect(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H + 2p, W + 2p)."""
+        if self.training and x.device.type == "cpu":
+            return nn.functional.pad(x, (self.padding,) * 4, mode="reflect")
         for dim in (2, 3):
             size = x.shape[dim]
             last = size - 1
