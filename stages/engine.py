@@ -15,7 +15,7 @@ def main(run: str) -> None:
         )
     name = hardware.slug(machine)
     with files.replacing(paths.engines(run)) as new:
-        built = engine.build_here(paths.exported(run), new, wanted, name, paths.STATE / "timings" / f"{name}.cache")
+        built = engine.build_here(paths.exported(run), new, wanted, machine, paths.STATE / "timings" / f"{name}.cache")
         files.write_json(new / "manifest.json", {"format": 1, "run": run, "machine": machine, "engines": built})
 
 

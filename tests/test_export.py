@@ -546,12 +546,12 @@ def test_a_repository_is_what_the_servers_schema_allows(tmp_path) -> None:
     triton.write_seeded(tmp_path, "r_g", "r_g_uint8", recipe, True, 16, {"run": "r"})
     graph_config = tmp_path / "r_g_uint8/config.pbtxt"
     engines = {"9.0": b"engine of an H100", "8.9": b"engine of an L4"}
-    triton.write_engines(tmp_path, "r_g_uint8", graph_config.read_text(), engines, 16)
+    triton.write_engines(tmp_path, "r_g_uint8", "fp16", graph_config.read_text(), engines, 16)
     found = {path.parent.name: parsed(path) for path in tmp_path.glob("*/config.pbtxt")}
     assert {name: config.name for name, config in found.items()} == {name: name for name in found}
-    plan, onnx_ = found["r_g_uint8_tensorrt"], found["r_g_uint8"]
+    plan, onnx_ = found["r_g_uint8_tensorrt_fp16"], found["r_g_uint8"]
     for capability, file in plan.cc_model_filenames.items():
-        assert (tmp_path / "r_g_uint8_tensorrt/1" / file).read_bytes() == engines[capability]
+        assert (tmp_path / "r_g_uint8_tensorrt_fp16/1" / file).read_bytes() == engines[capability]
     assert (plan.backend, onnx_.backend) == ("tensorrt", "onnxruntime")
     assert (list(plan.input), list(plan.output)) == (list(onnx_.input), list(onnx_.output))
     assert list(plan.dynamic_batching.preferred_batch_size) == [4, 16]

@@ -59,8 +59,8 @@ def fetched(origin: Workspace, folder: Path) -> dict[str, bytes]:
     return content(folder)
 
 
-def test_every_declared_run_has_a_name_in_the_registry() -> None:
+def test_a_name_in_the_registry_is_that_of_a_declared_run() -> None:
     """DVC has no ``foreach`` for artifacts, so they are listed."""
     named = yaml.safe_load((ROOT / "dvc.yaml").read_text())["artifacts"]
-    assert set(named) == set(config.load(ROOT / "params.yaml").runs)
+    assert set(named) <= set(config.load(ROOT / "params.yaml").runs)
     assert {run: said["path"] for run, said in named.items()} == {run: f"exported/{run}" for run in named}

@@ -11,7 +11,8 @@ from typing import Any
 
 from gan_core import files
 from gan_core.errors import DataError, EnvironmentFailure
-from gan_core.export import onnx
+from gan_core.export import hardware, onnx, triton
+from gan_core.export.hardware import Machine
 from gan_core.signature import Recipe
 
 INSTALL = {
@@ -101,9 +102,11 @@ def build(trt: ModuleType, graph: bytes, wanted: Wanted, target: int | None, tim
 
 
 def build_here(
-    exported: Path, folder: Path, precisions: Sequence[str], machine: str, timings: Path
+    exported: Path, folder: Path, precisions: Sequence[str], machine: Machine, timings: Path
 ) -> list[dict[str, Any]]:
     """Engines by TensorRT for the GPU of this machine, of every shipped graph of the named precisions.
+
+    Each once by itself, and once as a model of ``folder/model_repository``, which Triton loads on such a GPU.
 
     Raises:
         EnvironmentFailure: TensorRT is not installed.
@@ -116,8 +119,13 @@ def build_here(
             wanted = Wanted(recipe, shipped["precision"], shipped["pixels"], about["max_batch_size"])
             if wanted.precision in precisions:
                 engine = build(trt, (exported / name).read_bytes(), wanted, None, timings)
-                file = f"{role}-{wanted.form}-{machine}-{wanted.precision}.engine"
+                file = f"{role}-{wanted.form}-{hardware.slug(machine)}-{wanted.precision}.engine"
                 files.write(folder / file, engine)
+                model = f"{manifest['run']}_{role}{'_uint8' if wanted.pixels else ''}"
+                config = (exported / "model_repository" / model / "config.pbtxt").read_text()
+                engines = {str(machine["compute_cap"]): engine}
+                repository, largest = folder / "model_repository", wanted.max_batch_size
+                triton.write_engines(repository, model, wanted.precision, config, engines, largest)
                 facts = {"file": file, "sha256": files.digest(engine), "precision": wanted.precision}
                 built.append(facts | {"graph": name, "graph_sha256": manifest["files"][name]["sha256"]})
     return built

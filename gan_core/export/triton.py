@@ -48,21 +48,24 @@ def write_seeded(
     files.write(root / f"{name}_seeded" / "1" / "ensemble", b"")  # a version is a folder, and nobody keeps empty ones
 
 
-def write_engines(root: Path, name: str, config: str, engines: Mapping[str, bytes], largest: int) -> None:
-    """The model of ``config`` once more, as TensorRT engines by compute capability ("9.0"), named ``<name>_tensorrt``.
+def write_engines(
+    root: Path, name: str, precision: str, config: str, engines: Mapping[str, bytes], largest: int
+) -> None:
+    """The model of ``config`` as TensorRT engines by compute capability ("9.0"): ``<name>_tensorrt_<precision>``.
 
     A server with another GPU cannot load it, so ``root`` is a repository of its own; the ONNX model runs everywhere.
     Engines of TensorRT-RTX do not belong here: no backend of Triton loads them.
     """
+    model = f"{name}_tensorrt_{precision}"
     files_of = {capability: f"sm{capability.replace('.', '')}.plan" for capability in sorted(engines)}
     for capability, file in files_of.items():
-        files.write(root / f"{name}_tensorrt" / "1" / file, engines[capability])
+        files.write(root / model / "1" / file, engines[capability])
     preferred = f"preferred_batch_size: [ {max(1, largest // 4)}, {largest} ]"  # what the engines were tuned for
-    text = config.replace(f'name: "{name}"', f'name: "{name}_tensorrt"', 1)
+    text = config.replace(f'name: "{name}"', f'name: "{model}"', 1)
     text = text.replace('backend: "onnxruntime"', 'backend: "tensorrt"')
     text = text.replace("dynamic_batching { ", f"dynamic_batching {{ {preferred} ")
     text += "".join(f'cc_model_filenames {{ key: "{k}" value: "{file}" }}\n' for k, file in files_of.items())
-    files.write(root / f"{name}_tensorrt" / "config.pbtxt", text.encode())
+    files.write(root / model / "config.pbtxt", text.encode())
 
 
 def asked(recipe: Recipe) -> Iterator[str]:
