@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from gan_core import config, files
-from gan_core.report import number
+from gan_core.report.words import number
 
 NOT_LOSSES = ("cast", "updates", "exports")
 

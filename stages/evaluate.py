@@ -1,9 +1,12 @@
-"""evaluate: trained networks -> figures of each role with their protocol, and a picture of pinned samples."""
+"""evaluate: trained networks -> figures of each role with their protocol, and pictures from pinned inputs."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 
-from gan_core import artifact, config, errors, files, pictures
+from gan_core import artifact, config, errors, files, gallery, pictures
 from gan_core.datasets.prepared import Prepared, to_model
 from gan_core.metrics import roles
 from gan_core.metrics.measure import in_batches, references
@@ -53,12 +56,23 @@ def main(name: str, dataset: str) -> None:
             shown = [seen.numpy()[:2500]]
     curves = {role: figures_of_curve(n) for role, n in trained.items() if n.recipe.gives == "curve"}
     files.write_json(paths.report(name) / "metrics.json", figures | curves)
+    files.write_json(paths.report(name) / "figures.json", numbers(figures))
     picture = (
-        pictures.grid(np.stack(shown))
+        pictures.grid(np.stack(shown), "Samples", "From pinned inputs, unchosen.")
         if data.is_image
-        else pictures.scatter(shown[0], data.samples("train").numpy()[:2500])
+        else pictures.scatter(shown[0], data.samples("train").numpy()[:2500], "Samples", "Over training data in grey.")
     )
     files.write(paths.report(name) / "samples.png", picture)
+    with files.replacing(paths.report(name) / "pictures") as folder:
+        for role, _ in drawn:
+            for what, made in gallery.pictures_of(role, trained, spaces, data.spaces, seed):
+                files.write(folder / f"{role}-{what}.png", made)
+
+
+def numbers(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Only the figures, as a table shows them: by role where there are several."""
+    found = {role: {k: v for k, v in of.items() if isinstance(v, int | float)} for role, of in figures.items()}
+    return found if len(found) > 1 else next(iter(found.values()), {})
 
 
 def figures_of_curve(curve: artifact.Artifact) -> dict[str, float]:
