@@ -45,9 +45,9 @@ def pictures_of(
         yield "translation", translation(role, trained, spaces, data, sources[0])
         return
     noise, *codes = latents_first(artefact.recipe.inputs)
-    if domain.is_image or len(truth[0]) > 1:
-        yield "interpolation", interpolation(artefact, noise, truth, seed)
-        for code in codes:
+    yield "interpolation", interpolation(artefact, noise, truth, seed)
+    for code in codes:
+        if domain.is_image or code.is_integer:
             yield f"traversal-{code.name}", traversal(artefact, code, truth, seed)
     if domain.is_image:
         yield "neighbours", neighbours(artefact, spaces[artefact.recipe.gives], domain, seed)
@@ -112,7 +112,13 @@ def interpolation(artefact: Artifact, noise: Input, truth: NDArray[np.float32], 
     title, says = "Walks between latents", f"from one {noise.name} (left) to another (right), {way}; all else held"
     if image:
         return pictures.sheet(pixels(x), STEPS, title=title, says=f"Each row goes {says}. Jumps are latents unused.")
-    return pictures.scatter(x.numpy(), truth, title, f"Eight walks go {says}. Training data in grey.")
+    points, says = x.numpy(), f"{WALKS} walks go {says}, over training data in grey."
+    if len(truth[0]) == 1:  # across: how far the walk has come
+        reach = float(np.abs(truth).max())
+        points = np.column_stack([np.tile(np.linspace(-reach, reach, steps, dtype=np.float32), WALKS), points])
+        truth = np.column_stack([np.linspace(-reach, reach, len(truth), dtype=np.float32), truth])
+        says += " What is drawn goes up, the way across."
+    return pictures.scatter(points, truth, title, says)
 
 
 def traversal(artefact: Artifact, code: Input, truth: NDArray[np.float32], seed: int) -> bytes:
@@ -126,7 +132,8 @@ def traversal(artefact: Artifact, code: Input, truth: NDArray[np.float32], seed:
         says = f"A row is a value of {code.name}, a column one latent: rows should differ in kind, columns in style."
         return pictures.sheet(pixels(x), COLUMNS, [str(v) for v in asked], title=title, says=says)
     x = drawn(artefact, crossed(artefact.recipe, code, asked, 500, seed))
-    clouds = np.stack([pictures.dots(cloud, truth, 170) for cloud in x.reshape(len(asked), 500, -1).numpy()])
+    draw = pictures.dots if len(truth[0]) > 1 else pictures.density
+    clouds = np.stack([draw(cloud, truth, 150) for cloud in x.reshape(len(asked), 500, -1).numpy()])
     says = f"500 samples for each value of {code.name}, over the training data in grey."
     return pictures.sheet(clouds[..., None], 4, under=[str(v) for v in asked], title=title, says=says)
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 PAPER, TRUTH, INK, LABEL = 255, 200, 40, 90
 BINS, LINE = 70, 2
-FONT = 13
+FONT = 15
 """The height of labels, in pixels."""
 
 Pixels = NDArray[np.uint8]
@@ -37,7 +37,7 @@ def sheet(
     under: Sequence[str] = (),
     title: str = "",
     says: str = "",
-    side: int = 720,
+    side: int = 640,
 ) -> bytes:
     """Images uint8 (N, H, W, C) in rows of ``columns``, enlarged without blur, as a PNG about ``side`` pixels wide.
 
@@ -47,7 +47,7 @@ def sheet(
     count = ceil(n / columns)
     scale = max(1, (side // max(columns, count) - 1) // max(h, w))
     font = ImageFont.load_default(FONT)
-    gap = max(1, scale // 2)
+    gap = 2 * scale if under else max(1, scale // 2)
     left = max((ceil(font.getlength(r)) + FONT // 2 for r in rows), default=0)
     top, foot = (FONT + 5 if labels else 0 for labels in (heads, under))
     step_x, step_y = w * scale + gap, h * scale + gap + foot

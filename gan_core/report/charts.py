@@ -9,8 +9,8 @@ from math import asinh, ceil, floor, isfinite, log10
 from markupsafe import Markup, escape
 
 Point = tuple[float, float]
-WIDTH, HEIGHT = 340, 170
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 22
+WIDTH, HEIGHT = 270, 140
+LEFT, RIGHT, TOP, BOTTOM = 40, 12, 8, 20
 MOST = 400
 """Points of a curve that are drawn."""
 WIDE = 30.0
@@ -33,15 +33,16 @@ class Scale:
         return (self.forth(value) - low) / ((high - low) or 1.0)
 
 
-def nice(low: float, high: float, about: int = 4) -> list[float]:
-    """Round values from low to high, in steps of 1, 2 or 5 times a power of ten."""
-    rough = (high - low) / about
-    if not rough > 0:
+def nice(low: float, high: float, least: int = 3) -> list[float]:
+    """Round values from low to high, in the widest steps of 1, 2 or 5 times a power of ten that give enough of them."""
+    if not high > low:
         return [low]
-    power = 10.0 ** floor(log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
-    digits = max(0, -floor(log10(step)))
-    return [round(k * step, digits) for k in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
+    power = floor(log10(high - low))
+    for step in (m * 10.0**p for p in range(power, power - 3, -1) for m in (5, 2, 1)):
+        first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)
+        if last - first + 1 >= least:
+            break
+    return [float(f"{k * step:.12g}") for k in range(first, last + 1)]
 
 
 def scale(values: Sequence[float]) -> Scale:
@@ -51,26 +52,25 @@ def scale(values: Sequence[float]) -> Scale:
     if low > 0 and high / low >= WIDE:
         powers = [10.0**k for k in range(floor(log10(low)), ceil(log10(high)) + 1)]
         ticks = [m * p for p in powers for m in ((1,) if len(powers) > 2 else (1, 2, 5))]
-        return Scale("log scale", log10, thinned([t for t in ticks if low <= t <= high]), low, high)
+        return Scale("log scale", log10, [t for t in ticks if low <= t <= high], low, high)
     usual = sizes[len(sizes) // 2]
     if usual > 0 and sizes[-1] / usual >= WIDE:
         powers = [10.0**k for k in range(floor(log10(usual)), ceil(log10(sizes[-1])) + 1)]
         ticks = [*(-p for p in reversed(powers)), 0.0, *powers]
-        return Scale(
-            "linear near 0, log beyond",
-            lambda v: asinh(v / usual),
-            thinned([t for t in ticks if low <= t <= high]),
-            low,
-            high,
-        )
+        shown = [t for t in ticks if low <= t <= high]
+        return Scale("linear near 0, log beyond", lambda v: asinh(v / usual), shown, low, high)
     margin = (high - low) * 0.04 or abs(high) * 0.05 or 1.0
     low, high = low - margin, high + margin
     return Scale("", float, nice(low, high), low, high)
 
 
-def thinned(ticks: Sequence[float], most: int = 5) -> Sequence[float]:
-    """Every so many ticks, so that they can be read."""
-    return ticks[:: ceil(len(ticks) / most)] if ticks else ticks
+def apart(ticks: Sequence[float], place: Callable[[float], float], least: float = 14) -> list[float]:
+    """The ticks that have room for their number, zero and the largest first."""
+    kept: list[float] = []
+    for tick in sorted(ticks, key=lambda t: (t != 0, -abs(t))):
+        if all(abs(place(tick) - place(other)) >= least for other in kept):
+            kept.append(tick)
+    return kept
 
 
 def short(value: float) -> str:
@@ -83,17 +83,26 @@ def short(value: float) -> str:
 
 
 def curve(
-    name: str, points: Sequence[Point], over: str = "steps", marked: Point | None = None, lines: Sequence[float] = ()
+    name: str,
+    points: Sequence[Point],
+    over: str = "steps",
+    marked: float | None = None,
+    known: Sequence[float] = (),
+    alarms: Sequence[float] = (),
 ) -> Markup:
-    """A chart of one curve, with its name; ``marked``: a point worth a word; ``lines``: values worth a line."""
+    """A chart of one curve, with its name.
+
+    ``marked``: the place of a point to mark; ``known``: values worth a line; ``alarms``: places worth one.
+    """
     points = [p for p in points if isfinite(p[1])]
     if not points:
         return Markup("")
     stride = ceil(len(points) / MOST)
     kept = [*points[:-1:stride], points[-1]]
-    y = scale([v for _, v in kept] + list(lines))
+    y = scale([v for _, v in kept] + list(known))
     first, last = kept[0][0], kept[-1][0]
-    x = Scale("", float, nice(min(first, 0) if first >= 0 else first, last), min(first, 0) if first >= 0 else first, last)
+    start = min(first, 0.0)
+    x = Scale("", float, nice(start, last), start, last)
 
     def across(value: float) -> float:
         return LEFT + x.share(value) * (WIDTH - LEFT - RIGHT)
@@ -101,20 +110,24 @@ def curve(
     def down(value: float) -> float:
         return TOP + (1 - y.share(value)) * (HEIGHT - TOP - BOTTOM)
 
-    parts = []
-    for tick in y.ticks:
+    parts = [f"<path class='axis' d='M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}'/>"]
+    for tick in apart(y.ticks, down):
         at = f"{down(tick):.1f}"
         parts.append(f"<line class='grid' x1='{LEFT}' x2='{WIDTH - RIGHT}' y1='{at}' y2='{at}'/>")
         parts.append(f"<text x='{LEFT - 5}' y='{at}' dy='.32em' text-anchor='end'>{short(tick)}</text>")
     for tick in x.ticks:
         parts.append(f"<text x='{across(tick):.1f}' y='{HEIGHT - 6}' text-anchor='middle'>{short(tick)}</text>")
-    for value in lines:
+    for value in known:
         at = f"{down(value):.1f}"
         parts.append(f"<line class='known' x1='{LEFT}' x2='{WIDTH - RIGHT}' y1='{at}' y2='{at}'/>")
+    for step in alarms:
+        at = f"{across(step):.1f}"
+        parts.append(f"<path class='alarm' d='M{at} {TOP}V{HEIGHT - BOTTOM}'/>")
     way = " ".join(f"{across(a):.1f},{down(b):.1f}" for a, b in kept)
     parts.append(f"<polyline class='curve' points='{way}'/>")
-    if marked:
-        parts.append(f"<circle class='mark' cx='{across(marked[0]):.1f}' cy='{down(marked[1]):.1f}' r='4'/>")
+    parts += [
+        f"<circle class='mark' cx='{across(a):.1f}' cy='{down(b):.1f}' r='4'/>" for a, b in points if a == marked
+    ]
     says = (
         f"{name} over {over} {short(first)} to {short(last)}: from {kept[0][1]:.3g} to {kept[-1][1]:.3g}, "
         f"between {min(b for _, b in kept):.3g} and {max(b for _, b in kept):.3g}"

@@ -55,8 +55,8 @@ def html(
 
 
 def number(value: Any) -> str:
-    """As a page shows it: always three digits, with a real minus."""
-    return f"{value:#.3g}".rstrip(".").replace("-", "−") if isinstance(value, float) else words.number(value)
+    """As a page shows it: with a real minus."""
+    return words.number(value).replace("-", "−") if isinstance(value, float) else words.number(value)
 
 
 def tiny(value: float) -> str:
@@ -69,45 +69,52 @@ def data(png: bytes) -> str:
     return f"data:image/png;base64,{b64encode(png).decode()}"
 
 
+Line = tuple[str, str]
+"""What a sentence is about, maybe nothing, and the sentence."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """One of the three first questions, and what the runs say to it."""
 
     question: str
     level: str
-    says: Sequence[str]
+    says: Sequence[Line]
 
 
 def answers(
     runs: Sequence[Facts], groups: Sequence[words.Group], claims: Sequence[Mapping[str, Any]]
 ) -> list[Answer]:
     """Which run is best, is anything wrong, can it be trusted."""
-    contests = [g for g in groups if len(g.entries) > 1]
-    alone = [g.entries[0].title for g in groups if len(g.entries) == 1]
-    best = [f"{g.title}: {g.verdict}." for g in contests]
-    best += [f"Alone on their data: {words.listed(alone)}."] if alone else []
+    best = [(g.title, g.verdict) for g in groups if len(g.entries) > 1]
+    best += [(e.title, f"alone on {g.title}, FID {number(e.found['fid'])}") for g in groups for e in single(g)]
     wrong = troubles(runs)
     checks = sum(len(run.checks) for run in runs)
-    fine = f"All {checks:,} checks of the gate passed: each artefact computes what was trained."
+    fine = [("", f"All {checks:,} checks of the gate passed: each artefact computes what was trained.")]
     watched = sum(run.health is not None for run in runs)
-    calm = [f"No alarm in {watched} watched runs."] if watched and not wrong else []
+    calm = [("", f"No alarm in {watched} watched runs.")] if watched and not wrong else []
     return [
-        Answer("Which run is best?", "none", best or ["Nothing was measured."]),
-        Answer("Is anything wrong?", "warn" if wrong else "good", [*wrong, *calm, fine]),
-        Answer("Can I trust it?", "none", [*grounds(groups), *held(claims)]),
+        Answer("Which run is best?", "none", best or [("", "Nothing was measured.")]),
+        Answer("Is anything wrong?", "warn" if wrong else "good", [*wrong, *calm, *fine]),
+        Answer("Can I trust it?", "none", [("", line) for line in [*grounds(groups), *held(claims)]]),
     ]
 
 
-def troubles(runs: Sequence[Facts]) -> list[str]:
+def single(group: words.Group) -> Sequence[words.Entry]:
+    """The entry of a group that has but one."""
+    return group.entries if len(group.entries) == 1 else ()
+
+
+def troubles(runs: Sequence[Facts]) -> list[Line]:
     """What a person should look at."""
     found = []
     for run in runs:
         level, verdict = words.health(run)
         if level in ("warn", "bad"):
-            found.append(f"{run.name}: {verdict}.")
+            found.append((run.name, verdict))
         for role, of in run.measured.items():
             if of.get("coverage", 1) < FORGETS:
-                found.append(f"{run.title(role)} comes near only {of['coverage']:.0%} of the real samples (coverage).")
+                found.append((run.title(role), f"comes near only {of['coverage']:.0%} of the real samples (coverage)"))
     return found
 
 
@@ -119,9 +126,7 @@ def grounds(groups: Sequence[words.Group]) -> list[str]:
     counts = [p["real_count"] for p in protocols]
     said = [f"Measured on real samples that training never saw: {min(counts):,} to {max(counts):,} a run."]
     if any(str(p.get("extractor", "")).startswith("classifier") for p in protocols):
-        said.append(
-            "FID looks through a small classifier of the same data: compare runs within a table, not with papers."
-        )
+        said.append("FID looks through a small classifier of the same data: compare runs here, not with papers.")
     if min(counts) < FEW:
         said.append("Few held-out samples push FID up, alike for all runs of a data set: see what real samples score.")
     return said
@@ -157,7 +162,8 @@ class Shown:
         self.run = run
         self.declared = yaml.safe_dump(declared, sort_keys=False).strip() if declared else ""
         self.pictures = [(name, png, *named(name, png)) for name, png in run.pictures.items()]
-        self.measures = list(dict.fromkeys(k for found in run.measured.values() for k in figures(found)))
+        there = {k for found in run.measured.values() for k in figures(found)}
+        self.measures = [k for k in words.MEASURES if k in there] + sorted(there - words.MEASURES.keys())
         self.protocol = list(dict.fromkeys(k for found in run.measured.values() for k in found["protocol"]))
 
     def span(self, role: str, name: str) -> tuple[float, float] | None:
@@ -165,53 +171,51 @@ class Shown:
         return interval(self.run.measured[role], name)
 
     @property
+    def shipped(self) -> float:
+        """The step whose weights ship; the last, where nothing else is said."""
+        notes = next(iter(self.run.roles.values()))["provenance"]["notes"]
+        return float(notes.get("step", notes["steps"]))
+
+    @property
     def losses(self) -> list[Markup]:
         """A chart for every term of every loss."""
-        return series(self.run.losses)
+        return self._series(self.run.losses)
 
     @property
     def progress(self) -> list[Markup]:
-        """What was measured on the way, with the best step marked."""
-        return series(self.run.progress, best=True)
+        """What was measured on the way, the shipped step marked."""
+        return self._series(self.run.progress, self.shipped)
 
     @property
     def seen(self) -> list[Markup]:
         """What the watch looked at."""
-        found = (self.run.health or {}).get("series", {})
-        return [charts.curve(words.named(name), [(float(a), float(b)) for a, b in of]) for name, of in found.items()]
+        series = (self.run.health or {}).get("series", {})
+        alarms = self._alarms
+        return [charts.curve(words.named(k), [(a, b) for a, b in of], alarms=alarms) for k, of in series.items()]
 
     @property
     def learned(self) -> list[Markup]:
         """The local order of a learned f."""
         return [
-            charts.curve(f"local order α of the learned {role}", points, "log-ratio v", lines=(0, 1))
+            charts.curve(f"local order α of the learned {role}", points, "log-ratio v", known=(0, 1))
             for role, points in self.run.curves.items()
         ]
 
     @property
-    def best(self) -> str:
-        """Which step ships, where that was chosen by progress."""
-        if not self.run.progress or "kid" not in self.run.progress[0]:
-            return ""
-        found = min((row for row in self.run.progress if "kid" in row), key=lambda row: row["kid"])
-        return f"Best KID {number(found['kid'])} at step {found['step']:,.0f} of {self.run.progress[-1]['step']:,.0f}."
+    def _alarms(self) -> list[float]:
+        return [float(event["step"]) for event in self.run.alarms if event["kind"] != "recovered"]
+
+    def _series(self, rows: Sequence[Mapping[str, float]], marked: float | None = None) -> list[Markup]:
+        """A chart for every column of a table whose rows are steps."""
+        names = dict.fromkeys(name for row in rows for name in row if name != "step")
+        columns = {name: [(row["step"], row[name]) for row in rows if name in row] for name in names}
+        return [charts.curve(words.named(k), of, marked=marked, alarms=self._alarms) for k, of in columns.items()]
 
 
 def named(name: str, png: bytes) -> tuple[str, str]:
     """The title and the description of a picture: its own, or what its file is called."""
     title, says = pictures.caption(png)
     return title or words.named(name.replace("-", " ")).capitalize(), says
-
-
-def series(rows: Sequence[Mapping[str, float]], best: bool = False) -> list[Markup]:
-    """A chart for every column of a table whose rows are steps."""
-    names = list(dict.fromkeys(name for row in rows for name in row if name != "step"))
-    made = []
-    for name in names:
-        points = [(row["step"], row[name]) for row in rows if name in row]
-        lowest = min(points, key=lambda p: p[1]) if best and name in ("kid", "fid") else None
-        made.append(charts.curve(words.named(name), points, marked=lowest))
-    return made
 
 
 def claimed(claim: Mapping[str, Any]) -> dict[str, Any]:

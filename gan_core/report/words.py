@@ -50,10 +50,10 @@ TELLING = (
 
 
 def number(value: Any) -> str:
-    """Three digits for a number, a dash for nothing."""
+    """Always three digits of a number, a dash for nothing."""
     if value is None:
         return "–"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:#.3g}".rstrip(".") if isinstance(value, float) else str(value)
 
 
 def named(key: str) -> str:
@@ -85,7 +85,7 @@ class Entry:
 
     @property
     def telling(self) -> str:
-        return named(telling(self.found, 2))
+        return named(telling(self.found, 1))
 
     @property
     def is_image(self) -> bool:
