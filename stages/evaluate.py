@@ -1,6 +1,7 @@
 """evaluate: trained networks -> figures of each role with their protocol, and pictures from pinned inputs."""
 
 from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -69,10 +70,10 @@ def main(name: str, dataset: str) -> None:
                 files.write(folder / f"{role}-{what}.png", made)
 
 
-def numbers(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Only the figures, as a table shows them: by role where there are several."""
-    found = {role: {k: v for k, v in of.items() if isinstance(v, int | float)} for role, of in figures.items()}
-    return found if len(found) > 1 else next(iter(found.values()), {})
+def numbers(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Only the numbers, the same columns for every run; of several roles their mean."""
+    names = dict.fromkeys(k for found in figures.values() for k, v in found.items() if isinstance(v, int | float))
+    return {name: fmean(found[name] for found in figures.values() if name in found) for name in names}
 
 
 def figures_of_curve(curve: artifact.Artifact) -> dict[str, float]:
