@@ -181,9 +181,9 @@ def neighbours(artefact: Artifact, reference: Reference, domain: Any, seed: int)
         6,
         under=[f"{d:.2f}" for d in fake_far[order]],
         title="Nearest in the training set",
-        says="Pairs of a sample and the training sample nearest to it in the extractor's features, with their distance, "
-        f"from the nearest of {len(x)} to the farthest. Median {np.median(fake_far):.2f}; held-out real samples have "
-        f"{np.median(real_far):.2f}. Far smaller distances than theirs mean that it copies.",
+        says="Pairs of a sample and the training sample nearest to it in the extractor's features, with their "
+        f"distance, from the nearest of {len(x)} to the farthest. Median {np.median(fake_far):.2f}; held-out real "
+        f"samples have {np.median(real_far):.2f}. Far smaller distances than theirs mean that it copies.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Samples as pictures: a sheet of images, a scatter of points, a density. Each PNG says what it shows in its own text."""
+"""Samples as pictures: a sheet of images, a scatter of points, a density. A PNG carries the words on what it shows."""
 
 from __future__ import annotations
 

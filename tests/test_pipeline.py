@@ -25,6 +25,7 @@ from gan_core.training.checkpoint import NAME
 from tests import closure
 from tests.chaos import children
 from tests.conftest import ROOT, SMALL, Workspace
+from tests.html import Page
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
@@ -96,9 +97,15 @@ def test_everything_was_built(built: Workspace) -> None:
         "samples.png",
     } <= exported
     assert not (built.folder / "exported/wgan_gp/generator.uint8.onnx").exists(), "points have no pixels"
-    page = (built.folder / "report.html").read_text()
-    assert "wgan_gp" in page
-    assert not re.findall(r"(?:src|href)=['\"](?!data:)", page), "one offline file"
+    page = Page.read((built.folder / "report.html").read_text())
+    assert page.faults() == []
+    assert {f"run-{run}" for run in SMALL["runs"]} <= page.ids  # type: ignore[attr-defined]
+    kinds = {run: {p.stem for p in (built.folder / f"reports/{run}/pictures").iterdir()} for run in SMALL["runs"]}  # type: ignore[attr-defined]
+    assert kinds["gan"] == {"generator-interpolation", "generator-neighbours"}
+    assert kinds["cgan"] == kinds["gan"] | {"generator-traversal-y"}
+    assert kinds["vae_gan"] == {"decoder-interpolation", "decoder-neighbours", "decoder-reconstruction"}
+    assert kinds["cycle_gan"] == {"a_to_b-translation", "b_to_a-translation"}
+    assert kinds["wgan_gp"] == kinds["learned_f"] == {"generator-interpolation"}, "points have no neighbours to look at"
 
 
 def test_a_second_repro_changes_nothing_and_git_sees_nothing_new(built: Workspace) -> None:
@@ -108,7 +115,7 @@ def test_a_second_repro_changes_nothing_and_git_sees_nothing_new(built: Workspac
     assert set(changed) - {"M", "??"} <= {
         "params.yaml",
         "dvc.lock",
-        *(f"reports/{run}/metrics.json" for run in SMALL["runs"]),  # type: ignore[attr-defined]
+        *(f"reports/{run}/{name}.json" for run in SMALL["runs"] for name in ("metrics", "figures")),  # type: ignore[attr-defined]
     }
 
 
@@ -135,7 +142,10 @@ def test_figures_carry_their_protocol(built: Workspace) -> None:
     assert there["fake_count"] == back["real_count"], "every held-out sample once"
     assert back["fake_count"] == there["real_count"]
     shown = built.run("dvc", "metrics", "show").stdout
-    assert "reports/gan/metrics.json" in shown.replace(os.sep, "/")
+    assert "reports/gan/figures.json" in shown.replace(os.sep, "/")
+    assert "protocol" not in shown, "numbers only"
+    numbers = files.read_json(built.folder / "reports/cycle_gan/figures.json")
+    assert numbers["fid"] == (both["a_to_b"]["fid"] + both["b_to_a"]["fid"]) / 2, "of several roles the mean"
 
 
 def test_the_manifest_is_true(built: Workspace) -> None:

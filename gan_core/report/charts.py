@@ -125,9 +125,7 @@ def curve(
         parts.append(f"<path class='alarm' d='M{at} {TOP}V{HEIGHT - BOTTOM}'/>")
     way = " ".join(f"{across(a):.1f},{down(b):.1f}" for a, b in kept)
     parts.append(f"<polyline class='curve' points='{way}'/>")
-    parts += [
-        f"<circle class='mark' cx='{across(a):.1f}' cy='{down(b):.1f}' r='4'/>" for a, b in points if a == marked
-    ]
+    parts += [f"<circle class='mark' cx='{across(a):.1f}' cy='{down(b):.1f}' r='4'/>" for a, b in points if a == marked]
     says = (
         f"{name} over {over} {short(first)} to {short(last)}: from {kept[0][1]:.3g} to {kept[-1][1]:.3g}, "
         f"between {min(b for _, b in kept):.3g} and {max(b for _, b in kept):.3g}"
@@ -139,7 +137,7 @@ def curve(
 
 
 def bar(value: float, span: tuple[float, float] | None, top: float, known: float | None = None) -> Markup:
-    """A figure as a bar from zero, its interval over it, and a mark where a known value lies; an arrow beyond the top."""
+    """A figure as a bar from zero, its interval over it, a mark at a known value; an arrow beyond the top."""
     width, height = 100, 12
 
     def at(v: float) -> str:

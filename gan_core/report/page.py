@@ -39,7 +39,13 @@ def html(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "named": words.named, "data": data, "tiny": tiny, "short": lambda v: v[:16]}
+    environment.filters |= {
+        "number": number,
+        "named": words.named,
+        "data": data,
+        "tiny": tiny,
+        "short": lambda v: v[:16],
+    }
     groups = words.groups(runs)
     return environment.get_template("page.html").render(
         style=Markup((FOLDER / "style.css").read_text()),
@@ -82,9 +88,7 @@ class Answer:
     says: Sequence[Line]
 
 
-def answers(
-    runs: Sequence[Facts], groups: Sequence[words.Group], claims: Sequence[Mapping[str, Any]]
-) -> list[Answer]:
+def answers(runs: Sequence[Facts], groups: Sequence[words.Group], claims: Sequence[Mapping[str, Any]]) -> list[Answer]:
     """Which run is best, is anything wrong, can it be trusted."""
     best = [(g.title, g.verdict) for g in groups if len(g.entries) > 1]
     best += [(e.title, f"alone on {g.title}, FID {number(e.found['fid'])}") for g in groups for e in single(g)]

@@ -13,7 +13,10 @@ LOWER, HIGHER, NEITHER = "lower", "higher", ""
 
 MEASURES: dict[str, tuple[str, str]] = {
     "fid": (LOWER, "Fréchet distance between real and drawn samples, as Gaussians of the extractor's features"),
-    "kid": (LOWER, "squared kernel distance of the same features; unbiased, so around 0 (even below) means no difference"),
+    "kid": (
+        LOWER,
+        "squared kernel distance of the same features; unbiased, so around 0 (even below) means no difference",
+    ),
     "precision": (HIGHER, "share of drawn samples that lie among real ones: quality"),
     "recall": (HIGHER, "share of real samples that lie among drawn ones: variety"),
     "density": (HIGHER, "how thickly drawn samples lie where real ones do; can exceed 1"),
