@@ -153,7 +153,7 @@ def test_every_scale_keeps_order_and_has_marks_to_read_it_by(values: list[float]
     assert shares == sorted(shares)
     assert shares[0] >= -1e-9
     assert shares[-1] <= 1 + 1e-9
-    assert all(scale.low <= tick <= scale.high for tick in scale.ticks)
+    assert all(-1e-6 <= scale.share(tick) <= 1 + 1e-6 for tick in scale.ticks)
     assert len(scale.ticks) >= 1
 
 
