@@ -111,7 +111,9 @@ def interpolation(artefact: Artifact, noise: Input, truth: NDArray[np.float32], 
     way = "along the great circle" if noise.prior == "normal" else "straight"
     title, says = "Walks between latents", f"from one {noise.name} (left) to another (right), {way}; all else held"
     if image:
-        return pictures.sheet(pixels(x), STEPS, title=title, says=f"Each row goes {says}. Jumps are latents unused.")
+        return pictures.sheet(
+            pixels(x), STEPS, title=title, says=f"Each row goes {says}. A jump is a gap between modes."
+        )
     points, says = x.numpy(), f"{WALKS} walks go {says}, over training data in grey."
     if len(truth[0]) == 1:  # across: how far the walk has come
         reach = float(np.abs(truth).max())

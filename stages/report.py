@@ -1,4 +1,4 @@
-"""report: figures, pictures and manifests of all declared runs, and the table of claims -> one offline page."""
+"""report: figures, pictures and manifests of all declared runs, claims and timings -> one offline page."""
 
 from dataclasses import asdict
 
@@ -12,8 +12,9 @@ def main() -> None:
     declared = config.load().runs
     runs = [Facts.read(name, paths.report(name), paths.exported(name)) for name in declared]
     claims = files.read_json(paths.CLAIMS) if paths.CLAIMS.is_file() else {}
+    timings = [files.read_json(path) for path in sorted(paths.TIMINGS.glob("serve-*.json"))]
     said = {name: asdict(run) for name, run in declared.items()}
-    files.write(paths.REPORT, page.html(runs, list(claims.values()), said).encode())
+    files.write(paths.REPORT, page.html(runs, list(claims.values()), said, timings).encode())
 
 
 if __name__ == "__main__":

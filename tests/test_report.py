@@ -18,6 +18,11 @@ from tests.html import Page
 HOSTILE = "<b onclick='x()'>\"&run"
 PROTOCOL = {"extractor": "classifier.conv", "real_count": 359, "fake_count": 600, "fid_of_training_data": 0.2}
 CLAIM = {"id": "Z9", "says": "it <holds>", "bar": ">= 1", "figures": [{"x": 1.0}, {"x": 3.0}], "holds": False}
+ROW = {"way": HOSTILE, "scope": "draw", "batch": 4, "p50_ms": 1.0, "p99_ms": 2.0, "images_per_s": 12345.0}
+TIMED = {
+    "machine": {"cpu": "TPU", "cores": 2, "device": "cpu"},
+    "subjects": {HOSTILE: {"rows": [ROW | {"of_eager": 1.5}]}},
+}
 NUMBERS = st.floats(-1e12, 1e12)
 
 
@@ -30,6 +35,7 @@ def role(gives: str = "sample") -> dict[str, Any]:
             "data_sha256": "d" * 64,
         },
         "versions": {"torch": "2"},
+        "refused": {"g.fp16.onnx": ["PSNR at batch 1 is <30>, allowed 80"]},
         "gate": {"g.onnx": {"checks": {"max abs error at batch 1": {"measured": 1e-6, "allowed": 1e-4}}}},
     }
 
@@ -48,7 +54,8 @@ def watched(*kinds: str) -> dict[str, Any]:
 def full(name: str) -> Facts:
     """A run with everything that may be there, some of it out of hand."""
     fine = facts(name)
-    fine.metrics["generator"] |= {"unheard_of": 1e-9, "intervals": {"fid": [0.9, 1.2]}}
+    fine.metrics["generator"] |= {"unheard_of": 1e-9, "intervals": {"fid": [0.9, 1.2]}, "fid_of_class": {HOSTILE: 2.0}}
+    fine.metrics["generator"]["last"] = {"step": 100, "fid": 7.25, "kid": 0.1}
     return Facts(
         name,
         fine.metrics | {"f": {"at +0.0": 0.5, "at -1.0": 0.7, "at +1.0": 0.2}},
@@ -66,7 +73,7 @@ def full(name: str) -> Facts:
 def test_the_page_is_whole_and_needs_no_other() -> None:
     """Well-formed, nothing loaded, every picture decodes, nothing drawn or said that is no number; markup escaped."""
     runs = [facts("bare"), full(HOSTILE), full("plain")]
-    made = page.html(runs, [CLAIM], {HOSTILE: {"settings": {HOSTILE: HOSTILE}}})
+    made = page.html(runs, [CLAIM], {HOSTILE: {"settings": {HOSTILE: HOSTILE}}}, [TIMED])
     read = Page.read(made)
     assert read.faults() == []
     assert {f"run-{run.name}" for run in runs} <= read.ids
@@ -74,7 +81,9 @@ def test_the_page_is_whole_and_needs_no_other() -> None:
     assert "<mode_collapse> was seen" in read.text
     assert "onclick" not in re.sub("&lt;.*?&gt;", "", made)
     assert len(read.pictures) == 2 * 3, "two pictures of two runs, and their thumbnails"
-    assert page.html(runs, [CLAIM], {HOSTILE: {"settings": {HOSTILE: HOSTILE}}}) == made
+    assert page.html(runs, [CLAIM], {HOSTILE: {"settings": {HOSTILE: HOSTILE}}}, [TIMED]) == made
+    for said in ("not shipped PSNR at batch 1 is <30>", "the last step, 100, has FID 7.25", "TPU", "12,345"):
+        assert said in read.text
 
 
 def test_no_runs_and_no_claims_make_a_page() -> None:

@@ -10,8 +10,6 @@ from typing import Any
 
 from gan_core import files
 
-NO_FIGURES = ("protocol", "intervals")
-"""What stands beside the figures of a role."""
 Row = Mapping[str, float]
 
 
@@ -23,6 +21,23 @@ class Check:
     check: str
     measured: Any
     allowed: Any
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One shipped graph: of which role, what it computes in, what its samples score, and its checks."""
+
+    role: str
+    file: str
+    precision: str
+    fid: float | None
+    checks: Sequence[Check]
+
+    @property
+    def error(self) -> float | None:
+        """The largest difference from the trained network, of a graph with a float output."""
+        found = [float(c.measured) for c in self.checks if c.check.startswith("max abs error")]
+        return max(found, default=None)
 
 
 @dataclass(frozen=True)
@@ -84,19 +99,34 @@ class Facts:
         return dict(self.manifest["roles"])
 
     @property
-    def checks(self) -> list[Check]:
-        """Every check of the gate."""
+    def graphs(self) -> list[Graph]:
+        """Every shipped graph."""
         return [
-            Check(file, check, found["measured"], found["allowed"])
-            for role in self.roles.values()
-            for file, gate in role["gate"].items()
-            for check, found in gate["checks"].items()
+            Graph(
+                role,
+                file,
+                str(gate.get("precision", "fp32")),
+                gate.get("fid"),
+                [Check(file, check, found["measured"], found["allowed"]) for check, found in gate["checks"].items()],
+            )
+            for role, shipped in self.roles.items()
+            for file, gate in shipped["gate"].items()
         ]
 
     @property
+    def refused(self) -> dict[str, Sequence[str]]:
+        """File -> why the gate left it out, of precisions that did not pass."""
+        return {file: why for shipped in self.roles.values() for file, why in shipped.get("refused", {}).items()}
+
+    @property
+    def checks(self) -> list[Check]:
+        """Every check of the gate."""
+        return [check for graph in self.graphs for check in graph.checks]
+
+    @property
     def worst_error(self) -> float:
-        """The largest difference from the trained network that the gate saw in a float output."""
-        return max(float(c.measured) for c in self.checks if c.check.startswith("max abs error"))
+        """The largest difference from the trained network that the gate saw in the output of a float32 graph."""
+        return max(g.error for g in self.graphs if g.precision == "fp32" and g.error is not None)
 
     @property
     def artefacts(self) -> str:
@@ -114,8 +144,8 @@ class Facts:
 
 
 def figures(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of a role, without what stands beside them."""
-    return {name: value for name, value in found.items() if name not in NO_FIGURES}
+    """The figures of a role, without what stands beside them: protocol, intervals, and what is told class by class."""
+    return {name: value for name, value in found.items() if not isinstance(value, Mapping)}
 
 
 def interval(found: Mapping[str, Any], name: str) -> tuple[float, float] | None:

@@ -28,9 +28,15 @@ FOLDER = Path(__file__).parent
 
 
 def html(
-    runs: Sequence[Facts], claims: Sequence[Mapping[str, Any]] = (), declared: Mapping[str, Any] | None = None
+    runs: Sequence[Facts],
+    claims: Sequence[Mapping[str, Any]] = (),
+    declared: Mapping[str, Any] | None = None,
+    timings: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The page, as one file that needs no other. ``declared``: what params.yaml says of every run."""
+    """The page, as one file that needs no other.
+
+    ``declared``: what params.yaml says of every run; ``timings``: results of the serving benchmark.
+    """
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -55,6 +61,7 @@ def html(
         columns=[c for c in HEADLINE if any(c in e.found for g in groups for e in g.entries)],
         whiskers=any(e.span("fid") for g in groups for e in g.entries),
         claims=[claimed(claim) for claim in claims],
+        timings=timings,
         measures=words.MEASURES,
         health=words.health,
     )
@@ -179,6 +186,16 @@ class Shown:
         """The step whose weights ship; the last, where nothing else is said."""
         notes = next(iter(self.run.roles.values()))["provenance"]["notes"]
         return float(notes.get("step", notes["steps"]))
+
+    @property
+    def last(self) -> str:
+        """What the weights of the last step would have scored, where others ship."""
+        said = [
+            f"{self.run.title(role)}: the last step, {found['last']['step']:,.0f}, has FID {number(found['last']['fid'])}"
+            for role, found in self.run.measured.items()
+            if "last" in found
+        ]
+        return f"{words.listed(said)}." if said else ""
 
     @property
     def losses(self) -> list[Markup]:

@@ -21,6 +21,13 @@ MEASURES: dict[str, tuple[str, str]] = {
     "recall": (HIGHER, "share of real samples that lie among drawn ones: variety"),
     "density": (HIGHER, "how thickly drawn samples lie where real ones do; can exceed 1"),
     "coverage": (HIGHER, "share of real samples with a drawn one in their neighbourhood: modes not forgotten"),
+    "fid_within_class": (LOWER, "mean of the FID of each class on its own: within-class quality and variety"),
+    "inception_fid": (LOWER, "FID through Inception v3, as papers give it"),
+    "classifier_score": (HIGHER, "how surely samples are of a class, and how evenly of all classes (Inception score)"),
+    "train_distance_ratio": (NEITHER, "distance to the nearest training sample; 1 as held-out samples, near 0 copies"),
+    "nearer_to_train": (NEITHER, "share nearer to a training sample than to a held-out one; 0.5 is fair, more copies"),
+    "ms_ssim": (NEITHER, "likeness of pairs of samples; about that of real pairs is right, more means less variety"),
+    "parzen_nats": (HIGHER, "log-likelihood of real samples under windows over drawn ones; given as papers give it"),
     "recognised": (HIGHER, "share of samples that the extractor takes for some class with at least 90 % certainty"),
     "classes_seen": (HIGHER, "classes that samples are taken for"),
     "class_evenness": (HIGHER, "entropy of these classes; 1 when all are as frequent"),
@@ -61,7 +68,7 @@ def number(value: Any) -> str:
 
 def named(key: str) -> str:
     """The name of a measure, a term or a picture, for a person."""
-    return {"fid": "FID", "kid": "KID"}.get(key, key.replace("_", " "))
+    return {"fid": "FID", "kid": "KID", "ms_ssim": "MS-SSIM", "js": "JS"}.get(key, key.replace("_", " "))
 
 
 def telling(found: Mapping[str, Any], most: int) -> str:
