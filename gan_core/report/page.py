@@ -191,9 +191,9 @@ class Shown:
     def last(self) -> str:
         """What the weights of the last step would have scored, where others ship."""
         said = [
-            f"{self.run.title(role)}: the last step, {found['last']['step']:,.0f}, has FID {number(found['last']['fid'])}"
+            f"{self.run.title(role)}: the last step, {last['step']:,.0f}, has FID {number(last['fid'])}"
             for role, found in self.run.measured.items()
-            if "last" in found
+            if (last := found.get("last"))
         ]
         return f"{words.listed(said)}." if said else ""
 
