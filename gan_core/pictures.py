@@ -122,3 +122,11 @@ def caption(content: bytes) -> tuple[str, str]:
     with Image.open(io.BytesIO(content)) as picture:
         text = dict(picture.info)
     return str(text.get("Title", "")), str(text.get("Description", ""))
+
+
+def webp(content: bytes, quality: int = 90) -> bytes:
+    """A smaller copy of a PNG, with loss."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(content)) as picture:
+        picture.convert("RGB").save(buffer, "WEBP", quality=quality, method=4)
+    return buffer.getvalue()

@@ -1,5 +1,6 @@
 """The report says what was measured, to any reader, whatever is missing and whatever things are called."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from gan_core.pictures import grid
 from gan_core.report import charts, page, words
@@ -84,6 +86,21 @@ def test_the_page_is_whole_and_needs_no_other() -> None:
     assert page.html(runs, [CLAIM], {HOSTILE: {"settings": {HOSTILE: HOSTILE}}}, [TIMED]) == made
     for said in ("not shipped PSNR at batch 1 is <30>", "the last step, 100, has FID 7.25", "TPU", "12,345"):
         assert said in read.text
+
+
+def test_large_pictures_do_not_make_a_large_page(rng: np.random.Generator) -> None:
+    """As 64 photographs of 64 x 64 pixels would: smooth, and of more colours than a palette holds."""
+    coarse = rng.integers(0, 256, (64, 8, 8, 3), dtype=np.uint8)
+    photographs = np.stack([np.asarray(Image.fromarray(x).resize((64, 64))) for x in coarse])
+    samples = grid(photographs)
+    assert len(samples) > page.LARGE
+    made = page.html([facts("photographs", pictures={"samples": samples})])
+    assert len(made) < 2 * len(samples), "it is there twice, and as text"
+    read = Page.read(made)
+    assert read.faults() == []
+    grey = np.asarray(Image.open(io.BytesIO(samples)).convert("L"), float)
+    for picture in read.pictures:
+        assert np.abs(np.asarray(picture.convert("L"), float) - grey).mean() < 4, "of 255"
 
 
 def test_no_runs_and_no_claims_make_a_page() -> None:

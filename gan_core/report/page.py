@@ -24,6 +24,8 @@ FEW = 1_000
 """Held-out samples below which FID is markedly biased."""
 FORGETS = 0.5
 """A coverage below this is worth a word."""
+LARGE = 100_000
+"""Bytes of a picture above which the page holds a copy that takes less."""
 FOLDER = Path(__file__).parent
 
 
@@ -78,8 +80,9 @@ def tiny(value: float) -> str:
 
 
 def data(png: bytes) -> str:
-    """A picture inside the page."""
-    return f"data:image/png;base64,{b64encode(png).decode()}"
+    """A picture inside the page; of a large one, a copy that a person cannot tell from it."""
+    kind, content = ("png", png) if len(png) <= LARGE else ("webp", pictures.webp(png))
+    return f"data:image/{kind};base64,{b64encode(content).decode()}"
 
 
 Line = tuple[str, str]
