@@ -1,4 +1,4 @@
-"""``python -m gan_core``: check the declaration, sum up what was built, write its pages, serve what was exported."""
+"""``python -m gan_core``: check the declaration, sum up, compare and serve what was built, write its pages."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ def pages(arguments: argparse.Namespace) -> None:
     print(f"wrote {len(written)} pages: {', '.join(map(str, written))}")
 
 
+def compare(arguments: argparse.Namespace) -> None:
+    """Mean and deviation over runs that differ in their seed alone, as a table."""
+    from gan_core import compare
+
+    found = list(compare.groups(config.load(arguments.params).runs, Path("reports")))
+    if not found:
+        raise errors.DataError("reports/ holds no figures of a declared run; run `dvc repro` first")
+    print(compare.table(found, arguments.figures))
+
+
 def serve(arguments: argparse.Namespace) -> None:
     """Run a real Triton server on exported folders until interrupted."""
     from gan_core.serving import server
@@ -62,9 +72,11 @@ def main() -> None:
         "--params", type=Path, default=Path("params.yaml"), help="the declaration (default: params.yaml)"
     )
     commands = parser.add_subparsers(required=True)
-    for function in (check, summary, pages, serve):
+    for function in (check, summary, compare, pages, serve):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
+        if function is compare:
+            command.add_argument("figures", nargs="*", help="names from metrics.json (default: the usual ones)")
         if function is serve:
             command.add_argument("folder", type=Path, nargs="*", help="exported folders (default: all of exported/)")
             command.add_argument("--triton", type=Path, default=Path(".venv-triton"), help="the server's environment")

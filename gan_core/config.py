@@ -185,6 +185,7 @@ class Train:
     instance_noise: NonNegativeFloat
     ema_decay: Fraction
     log_every: PositiveInt
+    watch_every: PositiveInt
     checkpoint_every: PositiveInt
     device: Literal["auto", "cpu", "cuda"]
 
@@ -195,6 +196,8 @@ class Evaluate:
 
     seed: Seed
     samples: Annotated[int, Field(ge=500)]
+    resamples: Annotated[int, Field(ge=20)]
+    inception: str | None
 
 
 @dataclass(frozen=True, config=STRICT)

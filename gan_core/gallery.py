@@ -5,7 +5,7 @@ Which pictures a role has follows from its recipe's inputs alone, and every pict
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ Values = Mapping[str, NDArray[Any]]
 WALKS, STEPS = 8, 13
 COLUMNS = 14
 MOST_VALUES = 20
+IMAGES = 4
+"""How many axes a batch of images has."""
 SEARCHED, PAIRS, CHUNK = 1_000, 24, 100
 REACH: Mapping[Prior, float] = {"uniform": 1.0, "normal": 2.0}
 """How far a continuous code is swept to both sides."""
@@ -166,6 +168,20 @@ def swept(artefact: Artifact, code: Input, seed: int) -> bytes:
         says=f"A row is one latent while one number of {code.name} goes from {-reach:g} to {reach:g}: "
         "along a row one thing should change, and only that.",
     )
+
+
+def timeline(moments: Mapping[int, Sequence[Sample]], truth: NDArray[np.float32]) -> bytes:
+    """Samples of every role from the same inputs, a row (of points: a panel) for each step of training."""
+    steps, roles = [f"{step:,}" for step in moments], len(next(iter(moments.values())))
+    title, says = "From the same inputs over time", "The number is the step of training; what is averaged is shown."
+    if truth.ndim == IMAGES:
+        each = COLUMNS // roles
+        shown = np.concatenate([pixels(x[:each]) for drawn in moments.values() for x in drawn])
+        return pictures.sheet(shown, each * roles, steps, title=title, says=says)
+    draw = pictures.dots if len(truth[0]) > 1 else pictures.density
+    clouds = np.stack([draw(x.numpy(), truth, 150) for drawn in moments.values() for x in drawn])
+    under = [step for step in steps for _ in range(roles)]
+    return pictures.sheet(clouds[..., None], 4, under=under, title=title, says=says)
 
 
 def neighbours(artefact: Artifact, reference: Reference, domain: Any, seed: int) -> bytes:

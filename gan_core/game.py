@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, TypeAlias
 
-from torch import nn
+from torch import Tensor, nn
 
 from gan_core.signature import Body, Input, Recipe
-from gan_core.types import Batch, Player, Terms
+from gan_core.types import Batch, Player, Sample, Score, Terms
 
 Cast: TypeAlias = Mapping[str, Recipe | Input | tuple[Input, ...] | nn.Module]
 """Field of a game -> the recipe it is built from, or its value."""
+
+Judge: TypeAlias = Callable[[Sample, Tensor | None], Score]
+"""From samples and, where there are any, their labels to scores: the higher, the more like the data."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,12 @@ class Game(Protocol):
     def exports(self) -> Mapping[str, Player]:
         """What is kept, and shipped unless it is a curve: role -> player."""
         ...
+
+
+def judges(game: Game) -> Mapping[str, Judge]:
+    """Who scores what a role draws: role -> judge. A paper that has one says so in a method ``judges``; it need not."""
+    said: Mapping[str, Judge] = getattr(game, "judges", dict)()
+    return said
 
 
 def players(game: Any) -> dict[str, nn.Module]:

@@ -14,7 +14,7 @@ from gan_core.pictures import caption
 from gan_core.report.facts import figures, interval
 from gan_core.report.words import named, number
 
-NOT_LOSSES = ("cast", "updates", "exports")
+NOT_LOSSES = ("cast", "updates", "exports", "judges")
 
 
 def write(params: config.Params, docs: Path, reports: Path) -> list[Path]:

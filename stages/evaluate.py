@@ -1,17 +1,23 @@
 """evaluate: trained networks -> figures of each role with their protocol, and pictures from pinned inputs."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
+from torch import Tensor
 
 from gan_core import artifact, config, errors, files, gallery, pictures
 from gan_core.datasets.prepared import Prepared, to_model
 from gan_core.metrics import roles
-from gan_core.metrics.measure import in_batches, references
+from gan_core.metrics.distances import frechet, kernel
+from gan_core.metrics.inception import Inception
+from gan_core.metrics.measure import Reference, features, in_batches, references, with_intervals
 from gan_core.training.setup import set_up
+from gan_core.types import Sample
 from stages import paths
 
 SHOWN = 64
@@ -19,34 +25,42 @@ SHOWN = 64
 
 def main(name: str, dataset: str) -> None:
     params = config.load()
-    seed, count = params.evaluate.seed, params.evaluate.samples
+    asked = params.evaluate
     set_up(params.threads)
     data, trained = Prepared(paths.prepared(dataset)), artifact.load_roles(paths.model(name))
     extractor = artifact.load(paths.extractor(dataset))
     spaces = references(extractor.network, data.spaces)
-    real = {space: domain.samples("heldout") for space, domain in data.spaces.items()}
-    heldout = {space: x.numpy() for space, x in real.items()}
+    inception = Inception.read(Path(asked.inception)) if asked.inception else None
     drawn = [(role, network) for role, network in trained.items() if network.recipe.gives in spaces]
     figures, shown = {}, []
     for role, network in drawn:
         recipe = network.recipe
-        sources = [i.prior for i in recipe.inputs if i.is_data]
-        n = min([count, *(len(real[s]) for s in sources)])
-        inputs = {k: torch.from_numpy(v) for k, v in recipe.pinned(n, seed, heldout).items()}
-        fake = in_batches(network.network, *inputs.values())
+        inputs, fake = draw(network, data, asked)
         pixels = pictures.to_uint8(fake.numpy()) if data.is_image else None
-        seen = fake if pixels is None else to_model(torch.from_numpy(pixels))  # what a user sees: 8 bits
+        seen = as_seen(fake, data)
+        reference, domain = spaces[recipe.gives], data.spaces[recipe.gives]
+        found = roles.figures(role, trained, spaces, inputs, seen)
+        found.figures |= dict(roles.reconstruction(role, trained, spaces["sample"], data.samples("heldout")))
+        if inception and data.is_image:
+            found.figures["inception_fid"] = inception.fid(domain.samples("heldout"), seen)
+            found.facts |= inception.facts
         figures[role] = {
-            **dict(roles.figures(role, trained, spaces, inputs, seen)),
-            **dict(roles.reconstruction(role, trained, spaces["sample"], real["sample"])),
-            "protocol": spaces[recipe.gives].protocol(len(fake))
+            **with_intervals(reference, seen, found, asked.resamples, asked.seed),
+            **last_step(name, role, data, reference, asked),
+            "protocol": reference.protocol(len(fake))
+            | found.facts
             | {
                 "extractor": extractor.recipe.network,
                 "extractor_sha256": extractor.sha256,
+                "resize": "none",
                 "fake_bits": 32 if pixels is None else 8,
-                "fid_of_training_data": spaces[recipe.gives].fid(data.spaces[recipe.gives].samples("train")),
-                "seed": seed,
+                "fid_of_training_data": reference.fid(domain.samples("train")),
+                "seed": asked.seed,
+                "resamples": asked.resamples,
+                "interval": "95 %, of other samples of the same data and weights",
                 "weights": f"EMA {network.notes['ema_decay']}",
+                "step": network.notes["step"],
+                "chosen_by": "the training data",
             },
         }
         if pixels is not None:
@@ -66,14 +80,56 @@ def main(name: str, dataset: str) -> None:
     files.write(paths.report(name) / "samples.png", picture)
     with files.replacing(paths.report(name) / "pictures") as folder:
         for role, _ in drawn:
-            for what, made in gallery.pictures_of(role, trained, spaces, data.spaces, seed):
+            for what, made in gallery.pictures_of(role, trained, spaces, data.spaces, asked.seed):
                 files.write(folder / f"{role}-{what}.png", made)
+    files.write(paths.report(name) / "timeline.png", timeline(name, data))
 
 
 def numbers(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """Only the numbers, the same columns for every run; of several roles their mean."""
     names = dict.fromkeys(k for found in figures.values() for k, v in found.items() if isinstance(v, int | float))
     return {name: fmean(found[name] for found in figures.values() if name in found) for name in names}
+
+
+def draw(network: artifact.Artifact, data: Prepared, asked: config.Evaluate) -> tuple[dict[str, Tensor], Sample]:
+    """The pinned inputs of a network and what it makes of them; of a translator no more than there are real samples."""
+    real = {space: domain.samples("heldout") for space, domain in data.spaces.items()}
+    n = min([asked.samples, *(len(real[i.prior]) for i in network.recipe.inputs if i.is_data)])
+    pinned = network.recipe.pinned(n, asked.seed, {space: x.numpy() for space, x in real.items()})
+    inputs = {name: torch.from_numpy(value) for name, value in pinned.items()}
+    return inputs, in_batches(network.network, *inputs.values())
+
+
+def as_seen(fake: Sample, data: Prepared) -> Sample:
+    """Samples as a user sees them: images in 8 bits."""
+    return to_model(torch.from_numpy(pictures.to_uint8(fake.numpy()))) if data.is_image else fake
+
+
+def last_step(
+    name: str, role: str, data: Prepared, reference: Reference, asked: config.Evaluate
+) -> dict[str, dict[str, float]]:
+    """The same figures of the weights at the last step, where those of an earlier one are shipped."""
+    path = paths.last(name) / f"{role}.safetensors"
+    if not path.is_file():
+        return {}
+    network = artifact.load(path)
+    _, fake = draw(network, data, asked)
+    seen = features(reference.extractor, as_seen(fake, data))
+    return {
+        "last": {
+            "step": network.notes["step"],
+            "fid": frechet(reference.real, seen),
+            "kid": kernel(reference.real, seen),
+        }
+    }
+
+
+def timeline(name: str, data: Prepared) -> bytes:
+    """Samples from the same inputs at several steps of training."""
+    moments: dict[int, list[Sample]] = {}
+    for key, x in sorted(safetensors.torch.load(paths.strips(name).read_bytes()).items()):
+        moments.setdefault(int(key.partition(".")[0]), []).append(x)
+    return gallery.timeline(moments, data.samples("train").numpy()[:1000])
 
 
 def figures_of_curve(curve: artifact.Artifact) -> dict[str, float]:

@@ -23,6 +23,16 @@ def model(run: str) -> Path:
     return Path("models") / run
 
 
+def last(run: str) -> Path:
+    """The networks as they were at the last step, where an earlier step was better and is what ships."""
+    return model(run) / "last"
+
+
+def strips(run: str) -> Path:
+    """Samples from the same inputs at several steps."""
+    return model(run) / "watched" / "strips.safetensors"
+
+
 def report(run: str) -> Path:
     """Figures and pictures of a run."""
     return Path("reports") / run

@@ -54,7 +54,8 @@ def children(pid: int) -> list[int]:
 
 def final_bytes(folder: Path) -> str:
     """One digest of everything that training made, and of what DVC wrote down about it."""
-    made = sorted([*folder.glob("models/**/*.safetensors"), *folder.glob("reports/*/loss.csv")])
+    reports = [p for name in ("loss.csv", "progress.csv", "health.json") for p in folder.glob(f"reports/*/{name}")]
+    made = sorted([*folder.glob("models/**/*.safetensors"), *reports])
     lock = json.dumps(yaml.safe_load((folder / "dvc.lock").read_text()), sort_keys=True)  # the order of runs is free
     return sha256(lock.encode() + b"".join(p.name.encode() + p.read_bytes() for p in made)).hexdigest()
 

@@ -241,7 +241,9 @@ SMALL: dict[str, object] = {
     },
     "train.checkpoint_every": 10,
     "train.log_every": 5,
+    "train.watch_every": 10,
     "evaluate.samples": 600,
+    "evaluate.resamples": 40,
     "export.engines.targets": [86],
 }
 

@@ -12,7 +12,7 @@ from gan_core.game import Game, Optimizer, players
 from gan_core.seeds import fold
 from gan_core.signature import Body
 from gan_core.training.checkpoint import State
-from gan_core.training.log import write_losses
+from gan_core.training.log import write_table
 from gan_core.training.loop import Plan, Stopped, descend, make_optimizer, play, play_step, set_rates, start
 from gan_core.types import Batch
 
@@ -436,7 +436,7 @@ def test_an_update_that_rests_leaves_no_figure(digits: Prepared, tmp_path: Path)
     assert run.history[0].keys() == {"step", "prior", "likelihood", "real", "fake"}
     assert 0.5 < run.history[0]["real"] < 0.9, "not halved by a count of steps"
     run.history[1] |= {"style": 1.0}
-    write_losses(tmp_path / "loss.csv", run.history)
+    write_table(tmp_path / "loss.csv", run.history)
     lines = (tmp_path / "loss.csv").read_text().splitlines()
     assert lines[0].endswith(",style")
     assert lines[1].endswith(",")

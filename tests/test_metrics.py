@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from gan_core.artifact import Artifact
 from gan_core.metrics import roles
-from gan_core.metrics.distances import frechet, kernel, prdc
+from gan_core.metrics.distances import energy, frechet, kernel, prdc
 from gan_core.metrics.measure import Reference, references
 from gan_core.metrics.modes import mode_coverage
+from gan_core.metrics.quick import Quick
 from gan_core.metrics.recognition import label_accuracy, matched_accuracy, recognition
 from gan_core.signature import Input, Recipe
 
@@ -70,13 +71,17 @@ def test_kernel_does_not_depend_on_how_it_is_cut(rng) -> None:
     assert kernel(a, b) == pytest.approx(expected, rel=1e-9)
 
 
+def means(values: dict[str, NDArray[np.float64]]) -> dict[str, float]:
+    return {name: float(v.mean()) for name, v in values.items()}
+
+
 def test_prdc_on_sets_made_for_it(rng) -> None:
     real = rng.normal(size=(400, 2))
-    same = prdc(real, rng.normal(size=(400, 2)), 5)
+    same = means(prdc(real, rng.normal(size=(400, 2)), 5))
     assert all(0.85 < same[k] <= 1.15 for k in same)
-    far = prdc(real, rng.normal(size=(400, 2)) + 100, 5)
+    far = means(prdc(real, rng.normal(size=(400, 2)) + 100, 5))
     assert far == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
-    collapsed = prdc(real, real[:1] + rng.normal(size=(400, 2)) * 1e-3, 5)
+    collapsed = means(prdc(real, real[:1] + rng.normal(size=(400, 2)) * 1e-3, 5))
     assert collapsed["precision"] > 0.99
     assert collapsed["recall"] < 0.02
     assert collapsed["coverage"] < 0.05
@@ -109,10 +114,13 @@ def test_label_accuracy() -> None:
 def test_recognition() -> None:
     sure = np.full((100, 10), -20.0)
     sure[np.arange(100), np.arange(100) % 10] = 20
-    assert recognition(sure) == pytest.approx({"recognised": 1, "classes_seen": 10, "class_evenness": 1})
-    one = recognition(np.tile([20.0] + [0.0] * 9, (100, 1)))
+    expected = {"recognised": 1, "classes_seen": 10, "class_evenness": 1, "class_kl": 0, "extractor_score": 10}
+    assert recognition(sure, np.full(10, 7)) == pytest.approx(expected, abs=1e-6)
+    one = recognition(np.tile([20.0] + [0.0] * 9, (100, 1)), np.full(10, 7))
     assert (one["recognised"], one["classes_seen"], one["class_evenness"]) == (1, 1, 0)
-    assert recognition(np.zeros((100, 10)))["recognised"] == 0
+    assert one["extractor_score"] == pytest.approx(1)
+    assert one["class_kl"] == pytest.approx(np.log(10)), "KL of one class from ten even ones"
+    assert recognition(np.zeros((100, 10)), np.full(10, 7))["recognised"] == 0
 
 
 def test_matched_accuracy_knows_no_names() -> None:
@@ -153,10 +161,10 @@ def test_both_directions_of_a_translation_are_measured(domains) -> None:
     assert torch.allclose(back(there(x)), x, atol=1e-5)
     trained = {"a_to_b": artifact("other", "sample", there), "b_to_a": artifact("sample", "other", back)}
     for role, given in (("a_to_b", x), ("b_to_a", domains.other.samples("heldout"))):
-        found = dict(roles.figures(role, trained, spaces, {"x": given}, trained[role].network(given)))
+        found = roles.figures(role, trained, spaces, {"x": given}, trained[role].network(given)).figures
         assert found["translation_r2"] == pytest.approx(1, abs=1e-4)
         assert found["cycle_l1"] == pytest.approx(0, abs=1e-5)
-        wrong = dict(roles.figures(role, trained, spaces, {"x": given}, -trained[role].network(given)))
+        wrong = roles.figures(role, trained, spaces, {"x": given}, -trained[role].network(given)).figures
         assert wrong["translation_r2"] < 0
         assert wrong["fid"] > found["fid"]
 
@@ -171,3 +179,22 @@ def test_an_encoder_and_a_decoder_are_measured_together() -> None:
     reference = Reference.of(Pixels(), x, {})
     assert dict(roles.reconstruction("decoder", pair, reference, x))["reconstruction_mse"] == pytest.approx(1)
     assert dict(roles.reconstruction("decoder", {"decoder": pair["decoder"]}, reference, x)) == {}
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_what_is_measured_in_training_is_the_measure(rng, raw: bool) -> None:
+    """Computed in parts, it is KID, or for points the energy distance, of the same samples."""
+    x, fake = (torch.from_numpy(rng.normal(size=(n, 6))).float() for n in (400, 300))
+    extractor = Pixels()
+    if not raw:
+        extractor.head = torch.nn.Identity()
+    quick = Quick(extractor, x)
+    found = quick(fake)
+    a, b = (v.double().numpy() for v in (x, fake))
+    assert found[quick.distance] == pytest.approx((energy if raw else kernel)(a, b), rel=1e-6)
+    assert found["fid"] == pytest.approx(frechet(a, b), rel=1e-6)
+    assert found["coverage"] == pytest.approx(prdc(quick.real[:400], b, 5)["coverage"].mean(), abs=1e-9)
+    differences = torch.cdist(x.double(), fake.double()).mean().item()
+    if raw:
+        inner = [torch.cdist(v.double(), v.double()).sum().item() / (len(v) * (len(v) - 1)) for v in (x, fake)]
+        assert found["energy_distance"] == pytest.approx(2 * differences - sum(inner), rel=1e-4)

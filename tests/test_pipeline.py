@@ -21,6 +21,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from gan_core import config, files
+from gan_core.pictures import caption
 from gan_core.training.checkpoint import NAME
 from tests import closure
 from tests.chaos import children
@@ -75,7 +76,8 @@ def test_a_stage_that_builds_a_network_lists_its_family(stage: str) -> None:
 
 def test_training_does_not_depend_on_what_comes_after() -> None:
     named, wider = code_deps("train")
-    assert not [d for d in named | wider if re.search(r"export|metrics|serving|report|sources", d)]
+    seen = {"gan_core/metrics/distances.py", "gan_core/metrics/quick.py"}  # what is measured while it trains
+    assert not [d for d in (named | wider) - seen if re.search(r"export|metrics|serving|report|sources", d)]
 
 
 def test_everything_was_built(built: Workspace) -> None:
@@ -128,6 +130,12 @@ def test_figures_carry_their_protocol(built: Workspace) -> None:
     assert metrics["protocol"]["fake_count"] == 600
     extractor = built.folder / "data/extractors/digits.safetensors"
     assert metrics["protocol"]["extractor_sha256"] == files.file_digest(extractor)
+    assert metrics["protocol"]["step"] in {s for s, *_ in rows(built, "gan")} == {10, 20, 30, 40, 50, 60}
+    for name, (low, high) in metrics["intervals"].items():
+        assert low <= metrics[name] <= high, name
+    assert {"fid", "kid", "coverage", "recognised"} <= metrics["intervals"].keys()
+    assert ("last" in metrics) == (metrics["protocol"]["step"] != 60)
+    assert figures("cgan")["generator"]["protocol"]["class_of_fake"] == "asked for"
     assert 0 <= figures("cgan")["generator"]["label_accuracy"] <= 1
     assert "label_accuracy" not in metrics
     assert figures("wgan_gp")["generator"]["modes_of"] == 8
@@ -146,6 +154,29 @@ def test_figures_carry_their_protocol(built: Workspace) -> None:
     assert "protocol" not in shown, "numbers only"
     numbers = files.read_json(built.folder / "reports/cycle_gan/figures.json")
     assert numbers["fid"] == (both["a_to_b"]["fid"] + both["b_to_a"]["fid"]) / 2, "of several roles the mean"
+
+
+def rows(built: Workspace, run: str) -> list[list[float]]:
+    """The table of progress, its head checked."""
+    head, *lines = (built.folder / f"reports/{run}/progress.csv").read_text().splitlines()
+    assert head.startswith("step,")
+    return [[float(cell) for cell in line.split(",")] for line in lines]
+
+
+@pytest.mark.parametrize("run", SMALL["runs"])  # type: ignore[arg-type]
+def test_every_run_was_watched(built: Workspace, run: str) -> None:
+    """Its health, its progress and samples over time are there; what ships is the look that was best."""
+    folder = built.folder / "reports" / run
+    health, steps = files.read_json(folder / "health.json"), [row[0] for row in rows(built, run)]
+    assert health.keys() == {"events", "series"}
+    assert all([s for s, _ in series] == steps for series in health["series"].values())
+    assert any(name.endswith(("kid", "energy_distance")) for name in health["series"])
+    assert steps[-1] == SMALL["runs"][run]["train"]["steps"]  # type: ignore[index]
+    assert caption((folder / "timeline.png").read_bytes())[0] == "From the same inputs over time"
+    last = built.folder / "models" / run / "last"
+    shipped = {m["protocol"]["step"] for m in files.read_json(folder / "metrics.json").values() if "protocol" in m}
+    assert len(shipped) == 1
+    assert last.is_dir() == (shipped != {steps[-1]})
 
 
 def test_the_manifest_is_true(built: Workspace) -> None:
@@ -241,7 +272,10 @@ def test_killed_in_the_middle_it_ends_in_the_same_bytes(
     done = made.run("dvc", "repro", "train@gan")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"gan: step [1-9]\d* of 60", done.stderr), "it went on, it did not start again"
-    for name in ("models/gan/generator.safetensors", "reports/gan/loss.csv"):
+    made_by_it = [p.relative_to(built.folder) for p in (built.folder / "models/gan").rglob("*.safetensors")]
+    reports = [Path("reports/gan") / name for name in ("loss.csv", "progress.csv", "health.json")]
+    assert len(made_by_it) >= 2, "what ships, and samples over time"
+    for name in (*made_by_it, *reports):
         assert (tmp_path / name).read_bytes() == (built.folder / name).read_bytes()
     assert steps_saved(tmp_path, "gan") == 0, "the state of a finished run is gone"
 

@@ -118,7 +118,7 @@ def figures(metrics: Mapping[str, Any] | None) -> str:
     if metrics is None:
         return ""
     return FIGURES.format(
-        rows="\n".join(f"| {k} | {v:.4g} |" for k, v in metrics.items() if k != "protocol"),
+        rows="\n".join(f"| {k} | {v:.4g} |" for k, v in metrics.items() if not isinstance(v, dict)),
         protocol=", ".join(
             f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics["protocol"].items()
         ),

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gan_core.metrics.copying import copying
 from gan_core.metrics.distances import Features, frechet, kernel, prdc
-from gan_core.metrics.modes import mode_coverage
-from gan_core.metrics.recognition import label_accuracy, matched_accuracy, recognition
+from gan_core.metrics.intervals import intervals
+from gan_core.metrics.likelihood import parzen
+from gan_core.metrics.modes import class_coverage, mode_coverage
+from gan_core.metrics.quick import chosen
+from gan_core.metrics.quick import features as features
+from gan_core.metrics.quick import in_batches as in_batches
+from gan_core.metrics.recognition import SURE, chances, label_hits, matched_accuracy, recognition
+from gan_core.metrics.similarity import likeness
 from gan_core.types import Sample
 
-BATCH = 256
 PRDC_LIMIT, NEIGHBOURS = 5_000, 5
+PAIRS, WINDOWS, COPIES = 2_000, 10_000, 2_000
+"""At most so many pairs are compared, Parzen windows laid, and neighbours of samples looked for."""
+VALIDATION = 1_000
+"""So many training samples choose the width of the Parzen windows."""
+FEWEST = 20
+"""A class with fewer held-out samples gets no FID of its own."""
+MANY = 100
+"""From so many classes on, the classes are what modes are counted by."""
 
-Figure = tuple[str, float]
-"""A measure and its value."""
 
+@dataclass
+class Found:
+    """Figures by name; of those that are means over samples, the values too; and facts about how they were taken."""
 
-def in_batches(function: Any, *columns: Tensor) -> Tensor:
-    """A function of rows over many rows, a few at a time."""
-    with torch.no_grad():
-        return torch.cat([function(*(c[k : k + BATCH] for c in columns)) for k in range(0, len(columns[0]), BATCH)])
+    figures: dict[str, Any] = field(default_factory=dict)
+    means: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def mean(self, name: str, values: NDArray[Any]) -> None:
+        """A figure that is a mean over samples."""
+        self.means[name] = np.asarray(values, np.float64)
+        self.figures[name] = float(self.means[name].mean())
 
 
 class Domain(Protocol):
@@ -34,7 +53,12 @@ class Domain(Protocol):
 
     index: dict[str, Any]
 
+    @property
+    def is_image(self) -> bool: ...
+
     def samples(self, part: str) -> Sample: ...
+
+    def labels(self, part: str) -> Tensor | None: ...
 
 
 @dataclass(frozen=True)
@@ -44,11 +68,12 @@ class Reference:
     extractor: nn.Module
     real: Features
     index: Mapping[str, Any]
+    domain: Domain | None = None
 
     @staticmethod
-    def of(extractor: nn.Module, real: Sample, index: Mapping[str, Any]) -> Reference:
+    def of(extractor: nn.Module, real: Sample, index: Mapping[str, Any], domain: Domain | None = None) -> Reference:
         """The reference for real samples."""
-        return Reference(extractor, features(extractor, real), index)
+        return Reference(extractor, features(extractor, real), index, domain)
 
     def fid(self, fake: Sample) -> float:
         """FID of samples against the reference."""
@@ -64,6 +89,12 @@ class Reference:
         out: NDArray[np.float64] = in_batches(self.extractor, x).double().numpy()
         return out
 
+    @cached_property
+    def train(self) -> Features:
+        """The features of the training samples."""
+        assert self.domain is not None
+        return features(self.extractor, self.domain.samples("train"))
+
     def protocol(self, fakes: int) -> dict[str, Any]:
         """How samples are compared with it."""
         return {
@@ -77,13 +108,7 @@ class Reference:
 
 def references(extractor: nn.Module, spaces: Mapping[str, Domain]) -> dict[str, Reference]:
     """The reference of every domain: its held-out samples."""
-    return {name: Reference.of(extractor, data.samples("heldout"), data.index) for name, data in spaces.items()}
-
-
-def features(extractor: nn.Module, x: Sample) -> Features:
-    """(N, D) float64."""
-    out: NDArray[np.float64] = in_batches(extractor.features, x).double().numpy()
-    return out
+    return {n: Reference.of(extractor, data.samples("heldout"), data.index, data) for n, data in spaces.items()}
 
 
 def prdc_count(real: int, fake: int) -> int:
@@ -91,23 +116,68 @@ def prdc_count(real: int, fake: int) -> int:
     return min(real, fake, PRDC_LIMIT)
 
 
-def measure(reference: Reference, fake: Sample, inputs: Mapping[str, Tensor] | None = None) -> Iterator[Figure]:
-    """Every measure that applies to samples; ``inputs``: label and category that they were drawn for, by prior.
-
-    FID, KID and PRDC always; recognition with classes; modes with a known mixture.
-    """
-    found, asked = features(reference.extractor, fake), inputs or {}
-    yield "fid", frechet(reference.real, found)
-    yield "kid", kernel(reference.real, found)
-    n = prdc_count(len(reference.real), len(found))
-    yield from prdc(reference.real[:n], found[:n], NEIGHBOURS).items()
+def measure(reference: Reference, fake: Sample, inputs: Mapping[str, Tensor] | None = None) -> Found:
+    """Every measure that applies to samples; ``inputs``: label and category that they were drawn for, by prior."""
+    found, seen, asked = Found(), features(reference.extractor, fake), inputs or {}
+    found.figures |= {"fid": frechet(reference.real, seen), "kid": kernel(reference.real, seen)}
+    n = prdc_count(len(reference.real), len(seen))
+    for name, values in prdc(reference.real[:n], seen[:n], NEIGHBOURS).items():
+        found.mean(name, values)
     if reference.classifies:
-        logits = reference.logits(fake)
-        yield from recognition(logits).items()
-        if "label" in asked:
-            yield "label_accuracy", label_accuracy(logits, asked["label"].numpy())
-        if "category" in asked:
-            yield "category_accuracy", matched_accuracy(logits.argmax(1), asked["category"].numpy())
+        of_classes(found, reference, fake, seen, asked)
+    if reference.domain is not None:
+        found.figures |= copying(seen[:COPIES], reference.train, reference.real[:COPIES])
+        if reference.domain.is_image:
+            of_images(found, reference.domain, fake, asked.get("label"))
     if truth := reference.index.get("mixture"):
         points = fake.double().numpy()
-        yield from mode_coverage(points, np.array(truth["centres"]), truth["std"]).items()
+        found.figures |= mode_coverage(points, np.array(truth["centres"]), truth["std"])
+    return found
+
+
+def of_classes(found: Found, reference: Reference, fake: Sample, seen: Features, asked: Mapping[str, Tensor]) -> None:
+    """What a classifier makes of them: of all, of those of a label or category, and FID class by class."""
+    logits, domain = reference.logits(fake), reference.domain
+    classes = logits.shape[1]
+    labels, real = (domain.labels(part) if domain is not None else None for part in ("train", "heldout"))
+    counts = np.bincount(labels.numpy(), minlength=classes) if labels is not None else np.ones(classes, np.int64)
+    found.figures |= recognition(logits, counts)
+    found.mean("recognised", chances(logits).max(1) >= SURE)
+    if "label" in asked:
+        found.mean("label_accuracy", label_hits(logits, asked["label"].numpy()))
+    if "category" in asked:
+        found.figures["category_accuracy"] = matched_accuracy(logits.argmax(1), asked["category"].numpy())
+    if classes >= MANY:
+        found.figures |= class_coverage(logits.argmax(1), classes)
+    if real is not None:
+        of = asked["label"].numpy() if "label" in asked else logits.argmax(1)
+        own = of_each_class(reference.real, real.numpy(), seen, of)
+        if own:
+            found.figures |= {"fid_within_class": float(np.mean(list(own.values()))), "fid_of_class": own}
+            found.facts["class_of_fake"] = "asked for" if "label" in asked else "as the extractor takes it"
+
+
+def of_each_class(real: Features, labels: NDArray[np.int64], fake: Features, of: NDArray[np.int64]) -> dict[str, float]:
+    """FID of the samples of each class against the real ones of it, where there are enough of both."""
+    pairs = {int(c): (real[labels == c], fake[of == c]) for c in np.unique(labels)}
+    return {str(c): frechet(a, b) for c, (a, b) in pairs.items() if min(len(a), len(b)) >= FEWEST}
+
+
+def of_images(found: Found, domain: Domain, fake: Sample, labels: Tensor | None) -> None:
+    """How alike drawn images are to each other, and how likely real ones under windows laid over them."""
+    real, train = domain.samples("heldout"), domain.samples("train")
+    if min(fake.shape[2:]) >= 6:
+        of_real = domain.labels("heldout") if labels is not None else None
+        found.mean("ms_ssim", likeness(fake[:PAIRS], labels[:PAIRS] if labels is not None else None).numpy())
+        few = of_real[:PAIRS] if of_real is not None else None
+        found.facts["ms_ssim_of_heldout"] = float(likeness(real[:PAIRS], few).mean())
+    flat = [((x.double().flatten(1) + 1) / 2).numpy() for x in (fake[:WINDOWS], train, real[:WINDOWS])]
+    values, width = parzen(flat[0], flat[1][chosen(len(train), VALIDATION, "parzen").numpy()], flat[2])
+    found.mean("parzen_nats", values)
+    found.facts |= {"parzen_width": width, "parzen_windows": len(flat[0]), "parzen_validation": "training samples"}
+
+
+def with_intervals(reference: Reference, fake: Sample, found: Found, times: int, seed: int) -> dict[str, Any]:
+    """The figures, and under ``intervals`` how far those would move that could be told."""
+    seen = features(reference.extractor, fake)
+    return found.figures | {"intervals": intervals(reference.real, seen, found.figures, found.means, times, seed)}

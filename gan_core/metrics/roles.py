@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from gan_core.artifact import Artifact
-from gan_core.metrics.measure import Figure, Reference, in_batches, measure
+from gan_core.metrics.measure import Found, Reference, in_batches, measure
 from gan_core.metrics.recognition import class_kept
 from gan_core.types import Sample
+
+Figure = tuple[str, float]
+"""A measure and its value."""
 
 
 def figures(
@@ -21,15 +24,16 @@ def figures(
     spaces: Mapping[str, Reference],
     inputs: Mapping[str, Tensor],
     fake: Sample,
-) -> Iterator[Figure]:
+) -> Found:
     """Every measure of a role that draws samples; ``fake`` is what it made of ``inputs``, ``trained`` all roles."""
     recipe = trained[role].recipe
     given: dict[str, Tensor] = {i.prior: inputs[i.name] for i in recipe.inputs}
-    yield from measure(spaces[recipe.gives], fake, given)
+    found = measure(spaces[recipe.gives], fake, given)
     for source in given.keys() & spaces.keys():
-        yield from translation(source, given[source], recipe.gives, fake, spaces)
+        found.figures |= dict(translation(source, given[source], recipe.gives, fake, spaces))
         if back := counterpart(trained, takes=recipe.gives, gives=source):
-            yield "cycle_l1", float((in_batches(back.network, fake) - given[source]).abs().mean())
+            found.figures["cycle_l1"] = float((in_batches(back.network, fake) - given[source]).abs().mean())
+    return found
 
 
 def reconstruction(role: str, trained: Mapping[str, Artifact], real: Reference, x: Sample) -> Iterator[Figure]:

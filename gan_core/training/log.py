@@ -1,4 +1,4 @@
-"""The table of losses as a file."""
+"""A table of a run as a file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from gan_core import files
 
 
-def write_losses(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """One row a logged step, one column a term; an empty cell where the term was not played."""
+def write_table(path: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """One row a step, one column a figure; an empty cell where there was none."""
     buffer = io.StringIO()
     names = list(dict.fromkeys(name for row in history for name in row))
     table = csv.DictWriter(buffer, names, lineterminator="\n")

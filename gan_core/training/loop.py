@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,12 @@ class Stopped(Exception):
     """The run was asked to stop; its state is saved."""
 
 
-COUNTED = ("step", "drawn", "history", "window", "times")
+COUNTED = ("step", "drawn", "history", "window", "times", "setbacks")
 """What a run's state holds beside its networks and optimizers."""
+
+
+MOST_SETBACKS = 3
+"""So often a run may go back to a good state when its numbers are none; then it has failed."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,13 @@ class Run:
     """Sums of the terms since the last logged row."""
     times: dict[str, int] = field(default_factory=dict)
     """How often each of them was played since then; an update may rest."""
+    setbacks: list[dict[str, Any]] = field(default_factory=list)
+    """Where the numbers became none and the run went back, each as step and sentence."""
+
+    @property
+    def pace(self) -> float:
+        """What every learning rate is multiplied by: half for each setback."""
+        return 0.5 ** len(self.setbacks)
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         return {
@@ -113,7 +125,7 @@ def set_rates(run: Run, progress: float) -> None:
     """Every optimizer's learning rate when ``progress`` (0 to 1) of the run is done."""
     for update, optimizer in zip(run.game.updates(), run.optimizers, strict=True):
         for group in optimizer.param_groups:
-            group["lr"] = update.optimizer.rate(progress)
+            group["lr"] = update.optimizer.rate(progress) * run.pace
 
 
 def descend(update: Update, optimizer: torch.optim.Optimizer, batch: Batch) -> Terms:
@@ -144,23 +156,88 @@ def play_step(run: Run, batch_at: Callable[[int], Batch], seed: int) -> Terms:
     return terms
 
 
+class Witness(Protocol):
+    """Looks at a run while it is played. What it remembers is part of the run's saved state, so it is resumed too.
+
+    It may look at everything and moves nothing: a run ends in the same weights whoever looks on.
+    """
+
+    def look(self, run: Run) -> None:
+        """After each step."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What it remembers: tensors and plain values."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of ``state``."""
+        ...
+
+
+class Nobody:
+    """Looks at nothing."""
+
+    def look(self, run: Run) -> None:
+        pass
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        pass
+
+
+def save(run: Run, witness: Witness, state: State) -> None:
+    """Write a state that is good: checked, and with what the witness remembers."""
+    run.check()
+    state.save(run.step, run.state() | {"witness": witness.state()})
+
+
+def restore(run: Run, witness: Witness, saved: dict[str, Any]) -> None:
+    """The inverse of ``save``."""
+    run.restore(saved)
+    witness.restore(saved["witness"])
+
+
+def set_back(run: Run, witness: Witness, state: State, failure: NumericsError) -> None:
+    """Go back to the newest good state, optimizers and all, and on from there at half the learning rates.
+
+    Raises:
+        NumericsError: there is no such state, or the run has been set back too often already.
+    """
+    step, past, saved = run.step, run.setbacks, state.newest()
+    if saved is None or len(past) == MOST_SETBACKS:
+        raise NumericsError(f"{failure} (set back {len(past)} times, each time to half the learning rates)")
+    restore(run, witness, saved)
+    times = "once" if not past else f"{len(past) + 1} times"
+    says = f"{failure}; back to step {run.step}, its optimizers included, at half the learning rates ({times} now)"
+    run.setbacks = [*past, {"step": step, "kind": "not_a_number", "says": says}]
+    print(says, file=sys.stderr, flush=True)
+
+
 def play(
     run: Run,
     batch_at: Callable[[int], Batch],
     plan: Plan,
     state: State,
     stop: Callable[[], object] = lambda: False,
+    witness: Witness | None = None,
 ) -> Run:
     """Play until ``plan.steps``, from the newest saved state if there is one.
 
     ``batch_at(i)`` is the i-th batch of the run, a function of i alone. ``stop()`` is asked after each step.
+    Where a number is none, the run is set back to the newest saved state, a few times.
 
     Raises:
         Stopped: ``stop()`` said so; the state is saved.
-        NumericsError: a term or a weight is NaN or infinite; the last good state stays.
+        NumericsError: a term or a weight is NaN or infinite, again and again; the last good state stays.
     """
+    watching = witness or Nobody()
     if saved := state.newest():
-        run.restore(saved)
+        restore(run, watching, saved)
+    else:
+        save(run, watching, state)
     progress = Progress(plan.name, plan.steps, run.step)
     for network in players(run.game).values():
         network.train()
@@ -174,15 +251,19 @@ def play(
                 run.window[name] = run.window[name] + value if name in run.window else value
                 run.times[name] = run.times.get(name, 0) + 1
             run.step += 1
-            if run.step % plan.log_every == 0 or run.step == plan.steps:
-                run.check()
-                run.history.append(row(run))
-                progress.show({name: value for name, value in run.history[-1].items() if name != "step"})
-                run.window, run.times = {}, {}
-            halt = run.step < plan.steps and stop()
-            if halt or run.step % plan.checkpoint_every == 0 or run.step == plan.steps:
-                run.check()
-                state.save(run.step, run.state())
+            try:
+                if run.step % plan.log_every == 0 or run.step == plan.steps:
+                    run.check()
+                    run.history.append(row(run))
+                    progress.show({name: value for name, value in run.history[-1].items() if name != "step"})
+                    run.window, run.times = {}, {}
+                watching.look(run)
+                halt = run.step < plan.steps and stop()
+                if halt or run.step % plan.checkpoint_every == 0 or run.step == plan.steps:
+                    save(run, watching, state)
+            except NumericsError as failure:
+                set_back(run, watching, state, failure)
+                continue
             if halt:
                 raise Stopped(f"stopped at step {run.step}, all of it saved")
             progress.step(run.step)

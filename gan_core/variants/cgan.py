@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gan_core.bounds import Fraction
-from gan_core.game import Cast, Optimizer, Update
+from gan_core.game import Cast, Judge, Optimizer, Update
 from gan_core.objectives import adversarial
 from gan_core.signature import Body, Input
 from gan_core.types import Batch, Discriminator, Generator, Player, Sample, Terms
@@ -65,6 +65,9 @@ class CGan:
     def generator_loss(self, batch: Batch) -> Terms:
         """Eq. 2 in its non-saturating form."""
         return adversarial.generator_non_saturating(self.discriminator(self.fake(batch), self.labels(batch)))
+
+    def judges(self) -> Mapping[str, Judge]:
+        return {"generator": lambda x, y: self.discriminator(x, y)}
 
     def updates(self) -> Sequence[Update]:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from gan_core.bounds import Fraction
-from gan_core.game import Cast, Optimizer, Update
+from gan_core.game import Cast, Judge, Optimizer, Update
 from gan_core.networks.memory import Pool
 from gan_core.objectives.adversarial import discriminator_least_squares, generator_least_squares
 from gan_core.signature import Body
@@ -74,6 +74,9 @@ class CycleGan:
             for side, (judge, real, fake) in sides.items()
             for name, term in discriminator_least_squares(judge(real), judge(fake)).items()
         }
+
+    def judges(self) -> Mapping[str, Judge]:
+        return {"a_to_b": lambda x, _: self.judge_b(x), "b_to_a": lambda x, _: self.judge_a(x)}
 
     def updates(self) -> Sequence[Update]:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2, self.decay_from)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from gan_core.bounds import Fraction, Share
-from gan_core.game import Cast, Optimizer, Update
+from gan_core.game import Cast, Judge, Optimizer, Update
 from gan_core.objectives import f_divergence as fd
 from gan_core.objectives import penalties
 from gan_core.signature import Body, Input
@@ -63,6 +63,9 @@ class FGan:
         """Eq. 6 in theta, or the alternative of section 3.2."""
         objective = fd.generator_exact if self.objective == "exact" else fd.generator_non_saturating
         return objective(self.f, self.fake_score(batch))
+
+    def judges(self) -> Mapping[str, Judge]:
+        return {"generator": lambda x, _: self.discriminator(x)}
 
     def updates(self) -> Sequence[Update]:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

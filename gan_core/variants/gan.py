@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from gan_core.bounds import Fraction
-from gan_core.game import Cast, Optimizer, Update
+from gan_core.game import Cast, Judge, Optimizer, Update
 from gan_core.objectives import penalties, views
 from gan_core.objectives.adversarial import OBJECTIVES
 from gan_core.signature import Body, Input
@@ -65,6 +65,9 @@ class Gan:
         objective = OBJECTIVES[self.objective]
         fake = self.judge(self.generator(self.z.sample(len(batch), batch.x.device)))
         return objective.generator(fake, self.judge(batch.x)) if objective.paired else objective.generator(fake)
+
+    def judges(self) -> Mapping[str, Judge]:
+        return {"generator": lambda x, _: self.judge(x)}
 
     def updates(self) -> Sequence[Update]:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gan_core.bounds import Fraction
-from gan_core.game import Cast, Optimizer, Update
+from gan_core.game import Cast, Judge, Optimizer, Update
 from gan_core.objectives import adversarial, variational
 from gan_core.signature import Body, Input
 from gan_core.types import Batch, Discriminator, Generator, Player, Sample, Terms
@@ -74,6 +74,9 @@ class InfoGan:
         fake, latents = self.drawn(batch)
         information = {f"generator_{name}": term for name, term in self.information(fake, latents).items()}
         return adversarial.generator_non_saturating(self.discriminator(fake)) | information
+
+    def judges(self) -> Mapping[str, Judge]:
+        return {"generator": lambda x, _: self.discriminator(x)}
 
     def updates(self) -> Sequence[Update]:
         fast = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

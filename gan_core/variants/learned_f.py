@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from gan_core.bounds import Fraction
-from gan_core.game import Cast, Optimizer, Update
+from gan_core.game import Cast, Judge, Optimizer, Update
 from gan_core.networks import curvature
 from gan_core.objectives import adversarial, penalties
 from gan_core.objectives.f_divergence import soft_clip
@@ -77,6 +77,9 @@ class LearnedF:
     def generator_loss(self, batch: Batch) -> Terms:
         """-E f*(T(v)): the gradient of D_f at the optimal discriminator (the envelope theorem)."""
         return {"generator": self.generator_objective(dict(self.generator.named_parameters()), batch)}
+
+    def judges(self) -> Mapping[str, Judge]:
+        return {"generator": lambda x, _: self.discriminator(x)}
 
     def updates(self) -> Sequence[Update]:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

@@ -10,7 +10,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from gan_core.bounds import Fraction
-from gan_core.game import Cast, Optimizer, Update
+from gan_core.game import Cast, Judge, Optimizer, Update
 from gan_core.networks.memory import Costs
 from gan_core.objectives import adversarial, variational
 from gan_core.signature import Body, Input
@@ -75,6 +75,9 @@ class VaeGan:
         real = self.discriminator(batch.x)
         decoded, sampled = (adversarial.discriminator(real, self.discriminator(x)) for x in self.fakes(batch))
         return {"real": decoded["real"], "fake": (decoded["fake"] + sampled["fake"]) / 2}
+
+    def judges(self) -> Mapping[str, Judge]:
+        return {"decoder": lambda x, _: self.discriminator(x)}
 
     def updates(self) -> Sequence[Update]:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

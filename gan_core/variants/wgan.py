@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from gan_core.game import Cast, Optimizer, Update
+from gan_core.game import Cast, Judge, Optimizer, Update
 from gan_core.objectives import adversarial
 from gan_core.signature import Body, Input
 from gan_core.types import Batch, Discriminator, Generator, Player, Terms
@@ -54,6 +54,9 @@ class Wgan:
         """n_critic, or more while the critic must catch up."""
         long = step < self.warm_up or (self.warm_up and step % self.refresh_every == 0)
         return self.warm_up_critic_steps if long else self.critic_steps
+
+    def judges(self) -> Mapping[str, Judge]:
+        return {"generator": lambda x, _: self.critic(x)}
 
     def updates(self) -> Sequence[Update]:
         rmsprop = Optimizer("rmsprop", self.learning_rate)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from gan_core.bounds import Fraction
-from gan_core.game import Cast, Optimizer, Update
+from gan_core.game import Cast, Judge, Optimizer, Update
 from gan_core.objectives import adversarial, penalties
 from gan_core.signature import Body, Input
 from gan_core.types import Batch, Discriminator, Generator, Player, Terms
@@ -44,6 +44,9 @@ class WganGp:
     def generator_loss(self, batch: Batch) -> Terms:
         """Lines 11-12: -E v(G(z)) on fresh noise."""
         return adversarial.generator_wasserstein(self.critic(self.generator(self.z.sample(len(batch), batch.x.device))))
+
+    def judges(self) -> Mapping[str, Judge]:
+        return {"generator": lambda x, _: self.critic(x)}
 
     def updates(self) -> Sequence[Update]:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)

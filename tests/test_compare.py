@@ -1,0 +1,30 @@
+"""Several seeds of one declaration, as a line with mean and deviation."""
+
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from gan_core import compare, config, files
+from tests.conftest import ROOT
+
+
+def test_runs_that_differ_in_their_seed_alone_are_one_line(tmp_path: Path) -> None:
+    params = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"), resolve=False)
+    gan = params["runs"]["gan"]
+    params["runs"] = {
+        **{f"gan-{seed}": {**gan, "train": {**gan["train"], "seed": seed}} for seed in (1, 2, 3)},
+        "other": {**gan, "settings": {"r1": 0.2}},
+        "unmeasured": {**gan, "settings": {"r1": 0.3}},
+    }
+    OmegaConf.save(OmegaConf.create(params), tmp_path / "params.yaml")
+    for name, fid in (("gan-1", 1.0), ("gan-2", 2.0), ("gan-3", 3.0), ("other", 5.0)):
+        figures = {"generator": {"fid": fid, "kid": 0.5, "protocol": {}}, "f": {"at +0.0": 1.0}}
+        files.write_json(tmp_path / name / "metrics.json", figures)
+    found = list(compare.groups(config.load(tmp_path / "params.yaml").runs, tmp_path))
+    assert [(g.name, g.role, len(g.found)) for g in found] == [("gan", "generator", 3), ("other", "generator", 1)]
+    assert compare.table(found, ["fid", "kid", "modes"]).splitlines() == [
+        "| run | role | seeds | fid | kid | modes |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| gan | generator | 3 | 2 ± 1 | 0.5 ± 0 | – |",
+        "| other | generator | 1 | 5 | 0.5 | – |",
+    ]
