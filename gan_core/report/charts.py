@@ -13,6 +13,8 @@ WIDTH, HEIGHT = 270, 140
 LEFT, RIGHT, TOP, BOTTOM = 40, 12, 8, 20
 MOST = 400
 """Points of a curve that are drawn."""
+DEEP = 1e-9
+"""What is smaller than this share of the largest is as good as zero."""
 WIDE = 30.0
 """From this ratio of the largest to the smallest on, a scale is logarithmic."""
 
@@ -49,12 +51,13 @@ def scale(values: Sequence[float]) -> Scale:
     """The scale on which values can be read: linear, logarithmic, or linear around zero and logarithmic beyond."""
     low, high = min(values), max(values)
     sizes = sorted(abs(v) for v in values)
-    if low > 0 and high / low >= WIDE:
+    if low > 0 and high > WIDE * low:
         powers = [10.0**k for k in range(floor(log10(low)), ceil(log10(high)) + 1)]
         ticks = [m * p for p in powers for m in ((1,) if len(powers) > 2 else (1, 2, 5))]
         return Scale("log scale", log10, [t for t in ticks if low <= t <= high], low, high)
     usual = sizes[len(sizes) // 2]
-    if usual > 0 and sizes[-1] / usual >= WIDE:
+    if usual > 0 and sizes[-1] > WIDE * usual:
+        usual = max(usual, sizes[-1] * DEEP)
         powers = [10.0**k for k in range(floor(log10(usual)), ceil(log10(sizes[-1])) + 1)]
         ticks = [*(-p for p in reversed(powers)), 0.0, *powers]
         shown = [t for t in ticks if low <= t <= high]

@@ -141,6 +141,8 @@ def grounds(groups: Sequence[words.Group]) -> list[str]:
     said = [f"Measured on real samples that training never saw: {min(counts):,} to {max(counts):,} a run."]
     if any(str(p.get("extractor", "")).startswith("classifier") for p in protocols):
         said.append("FID looks through a small classifier of the same data: compare runs here, not with papers.")
+    spans = list(dict.fromkeys(p["interval"] for p in protocols if "interval" in p))
+    said += [f"Intervals: {span}." for span in spans]
     if min(counts) < FEW:
         said.append("Few held-out samples push FID up, alike for all runs of a data set: see what real samples score.")
     return said

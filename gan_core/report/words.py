@@ -23,7 +23,7 @@ MEASURES: dict[str, tuple[str, str]] = {
     "coverage": (HIGHER, "share of real samples with a drawn one in their neighbourhood: modes not forgotten"),
     "fid_within_class": (LOWER, "mean of the FID of each class on its own: within-class quality and variety"),
     "inception_fid": (LOWER, "FID through Inception v3, as papers give it"),
-    "classifier_score": (HIGHER, "how surely samples are of a class, and how evenly of all classes (Inception score)"),
+    "extractor_score": (HIGHER, "how surely samples are of a class, and how evenly of all classes (Inception score)"),
     "train_distance_ratio": (NEITHER, "distance to the nearest training sample; 1 as held-out samples, near 0 copies"),
     "nearer_to_train": (NEITHER, "share nearer to a training sample than to a held-out one; 0.5 is fair, more copies"),
     "ms_ssim": (NEITHER, "likeness of pairs of samples; about that of real pairs is right, more means less variety"),
@@ -31,6 +31,7 @@ MEASURES: dict[str, tuple[str, str]] = {
     "recognised": (HIGHER, "share of samples that the extractor takes for some class with at least 90 % certainty"),
     "classes_seen": (HIGHER, "classes that samples are taken for"),
     "class_evenness": (HIGHER, "entropy of these classes; 1 when all are as frequent"),
+    "class_kl": (LOWER, "divergence of the classes drawn from those of the real samples"),
     "label_accuracy": (HIGHER, "share of samples recognised as the label they were asked for"),
     "category_accuracy": (HIGHER, "share of samples whose code tells their class, codes matched to classes one to one"),
     "modes": (HIGHER, "modes of the true mixture with at least one sample near"),
@@ -38,7 +39,6 @@ MEASURES: dict[str, tuple[str, str]] = {
     "modes_strong": (HIGHER, "modes that get a fair share of the samples"),
     "high_quality": (HIGHER, "share of samples within three standard deviations of a mode"),
     "reverse_kl": (LOWER, "divergence of the share of each mode from the true one"),
-    "kl": (LOWER, "divergence of the classes drawn from the true ones"),
     "translation_r2": (HIGHER, "how much of the true map between the domains was found; 1 is all, 0 the mean picture"),
     "class_kept": (HIGHER, "share of samples that are still of their class after translation"),
     "cycle_l1": (LOWER, "mean difference after there and back, in [-1, 1]"),
@@ -68,7 +68,14 @@ def number(value: Any) -> str:
 
 def named(key: str) -> str:
     """The name of a measure, a term or a picture, for a person."""
-    return {"fid": "FID", "kid": "KID", "ms_ssim": "MS-SSIM", "js": "JS"}.get(key, key.replace("_", " "))
+    return {
+        "fid": "FID",
+        "kid": "KID",
+        "ms_ssim": "MS-SSIM",
+        "js": "JS",
+        "cycle_l1": "cycle L1",
+        "translation_r2": "translation R²",
+    }.get(key, key.replace("_", " "))
 
 
 def telling(found: Mapping[str, Any], most: int) -> str:
