@@ -108,7 +108,7 @@ BAD = [
     ("family: mlp, width: 256", "family: mlp, wdth: 256", ["network.wdth is unknown", "network.width is missing"]),
     ("source: ring", "source: rings", ["'rings' is not one of digits, ring, grid"]),
     ("source: ring, ", "", ["datasets.ring.source is missing"]),
-    ("train: {steps: 1200}", "train: {stps: 1500}", ["runs.wgan_gp.train.stps is unknown"]),
+    ("train: {steps: 1200, watch_every: 150}", "train: {stps: 1500}", ["runs.wgan_gp.train.stps is unknown"]),
     ("  wgan_gp:\n", "  WGAN GP:\n", ["is no name"]),
     ("    variant: gan\n", "", ["runs.gan.variant is missing"]),
     ("    variant: gan\n", "    variant: gan\n    varant: gan\n", ["runs.gan.varant is unknown"]),

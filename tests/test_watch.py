@@ -129,7 +129,7 @@ def test_one_lucky_look_is_not_shipped() -> None:
 
     assert shipped(5, 4, 3, 2, 1) == 5
     assert shipped(9, 8, 0, 8, 7, 3, 4, 3, 9) == 7, "the lucky third is not the best"
-    assert shipped(5, 2, 2.1, 2, 6, 9) == 4
+    assert shipped(5, 2, 2.1, 2, 6, 9) == 3
     assert shipped(1) == 1
     assert shipped(3, 1) == 2
 
@@ -206,15 +206,12 @@ def test_a_generator_without_a_gradient_is_named(digits: Prepared, tmp_path: Pat
     class Unfair(Gan):
         def updates(self) -> Sequence[Update]:
             judge, generator = super().updates()
-            return replace(judge, repeats=5), replace(
-                generator, optimizer=replace(generator.optimizer, learning_rate=1e-7)
-            )
+            return judge, replace(generator, optimizer=replace(generator.optimizer, learning_rate=1e-7))
 
-    fair = game_of("gan", digits, width=128, objective="saturating", learning_rate=1e-3)
+    fair = game_of("gan", digits, width=64, objective="saturating", learning_rate=1e-3)
     game = Unfair(**{f.name: getattr(fair, f.name) for f in fields(fair)})  # type: ignore[arg-type]
-    watch, run = watched(game, digits, tmp_path, 240, 24)
-    assert kinds(watch, run) >= {"vanishing_gradient", "js_pinned"}
-    assert not kinds(watch, run) & {"sample_solved", "not_a_number"}
+    watch, run = watched(game, digits, tmp_path, 400, 20)
+    assert kinds(watch, run) == {"vanishing_gradient", "js_pinned"}
 
 
 def test_a_collapsed_generator_is_named(tmp_path: Path) -> None:
@@ -244,7 +241,7 @@ def look(step: int, **figures: float) -> dict[str, float]:
     [
         ("sample_solved", {"train_over_heldout": 0.95, "real_over_drawn": 1.0}),
         ("js_pinned", {"js": 0.999 * log(2), "distance": 2.0}),
-        ("vanishing_gradient", {"gradient": 1e-5, "distance": 2.0}),
+        ("vanishing_gradient", {"gradient": 1e-5, "distance": 2.0, "real_over_drawn": 1.0}),
         ("mode_collapse", {"coverage": 0.02, "spread": 0.1}),
         ("mode_collapse", {"coverage": 0.12, "spread": 0.9, "precision": 0.99}),
     ],

@@ -23,9 +23,11 @@ SOLVED, APART = 0.9, 0.95
 """The chance that a real sample is scored higher: trained on against held out; real against drawn."""
 PINNED = 0.99
 """The share of log 2 at which the Jensen-Shannon estimate says nothing more."""
-VANISHED = 1e-3
+VANISHED = 1e-2
 """The gradient's norm as a share of the largest seen."""
-CRAMPED, NARROW = 0.5, 0.2
+GAIN = 0.02
+"""A figure that has changed by a smaller share of itself is no better."""
+CRAMPED, NARROW = 0.3, 0.2
 """Spread and coverage of a collapse, as shares of the data's."""
 
 
@@ -65,9 +67,10 @@ def pinned(looks: Sequence[Row]) -> bool:
 
 
 def vanished(looks: Sequence[Row]) -> bool:
-    """The gradient has fallen by orders of magnitude, and the samples have got no better for it."""
+    """The gradient has fallen by orders of magnitude, all is told from all, and the samples get no better."""
     largest = max(x["gradient"] for x in looks)
-    return throughout(looks, lambda x: x["gradient"] <= VANISHED * largest) and stuck(looks, "distance")
+    lost = throughout(looks, lambda x: x["gradient"] <= VANISHED * largest and x["real_over_drawn"] >= APART)
+    return lost and stuck(looks, "distance")
 
 
 def collapsed(looks: Sequence[Row]) -> bool:
@@ -97,8 +100,8 @@ ILLNESSES = (
     Illness(
         "vanishing_gradient",
         vanished,
-        "the gradient that reaches the generator has fallen to {gradient:.1e}, a thousandth of what it was, and "
-        "the samples get no better; use a non-saturating objective, r1 or instance noise, or wgan_gp",
+        "the gradient that reaches the generator has fallen to {gradient:.1e}, a hundredth of what it was or less, "
+        "and the samples get no better; use a non-saturating objective, r1 or instance noise, or wgan_gp",
     ),
     Illness(
         "mode_collapse",
@@ -118,7 +121,10 @@ def throughout(looks: Sequence[Row], holds: Callable[[Row], bool]) -> bool:
 def stuck(looks: Sequence[Row], figure: str, sign: int = -1) -> bool:
     """Whether a figure is no better at the last look than before the last few; with ``sign`` 1 more is better."""
     values = [sign * x[figure] for x in looks]
-    return len(values) > IN_A_ROW and values[-1] <= max(values[:-IN_A_ROW])
+    if len(values) <= IN_A_ROW:
+        return False
+    before = max(values[:-IN_A_ROW])
+    return values[-1] <= before + GAIN * abs(before)
 
 
 def events(looks: Sequence[Row], role: str = "") -> list[dict[str, Any]]:
