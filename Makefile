@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test check claims chaos serve freeze clean
+.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean mutants verify storm honest bench fuzz
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	python -m gan_core check
@@ -23,11 +23,43 @@ check: .venv/.test ## style, types, import borders
 claims: .venv/.done ## measure what the papers claim; writes docs/claims.md
 	python -m claims
 
+bench: .venv/.done ## training against a plain loop and with each optimisation off; how costs grow
+	python -m benchmarks.train
+	python -m benchmarks.growth
+
 chaos: .venv/.test ## kill training and pipeline at random points; count equal results
+fuzz: .venv/.test ## mutated images, containers and declarations: a right result or one sentence
+	python -m tests.fuzz --trials $(or $(TRIALS),2000)
+
+chaos: .venv/.test ## kills, torn states, full disks, two at once: are the final bytes the same?
 	python -m tests.chaos --trials $(or $(TRIALS),20)
+	python -m tests.faults --trials $(or $(TRIALS),16)
+
+bench-serve: .venv/.test .venv-triton/.done ## latency and throughput of every way to call; writes benchmarks/results
+	python -m benchmarks.serve
+
+test-remote: .venv/.test .venv-moto/.done ## push to and pull from a real S3 server on this machine
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[s3]'
+	python -m tests.remote
+
+test-kserve: .venv/.test .venv-kserve/.done ## hold what `deploy` writes against KServe's own models
+	python -m gan_core deploy --out deploy
+	.venv-kserve/bin/python tests/kserve_models.py deploy/kserve/*.yaml
+
+mutants: .venv/.test ## plant known defects of public code, one at a time; count the tests that see them
+	python -m tests.mutants
+
+honest: .venv/.test ## does the gate let honest exports of every paper pass?
+	python -m tests.honest --exports $(or $(EXPORTS),20)
 
 serve: .venv/.done .venv-triton/.done ## a real Triton server on everything in exported/
 	python -m gan_core serve
+
+verify: .venv/.done .venv-triton/.done ## check exported/ against itself, and a real server on it
+	python -m gan_core verify
+
+storm: .venv/.test .venv-triton/.done ## a real server under 1,000 mixed and 500 malformed requests
+	python -m tests.storm
 
 .venv/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -44,9 +76,19 @@ serve: .venv/.done .venv-triton/.done ## a real Triton server on everything in e
 	.venv-triton/bin/pip install --quiet --no-deps --requirement constraints-triton.txt
 	touch $@
 
+.venv-moto/.done: constraints-moto.txt
+	$(PYTHON) -m venv .venv-moto
+	.venv-moto/bin/pip install --quiet --no-deps --requirement constraints-moto.txt
+	touch $@
+
+.venv-kserve/.done:
+	$(PYTHON) -m venv .venv-kserve
+	.venv-kserve/bin/pip install --quiet kserve==0.21.0
+	touch $@
+
 freeze: .venv/.test ## write constraints.txt from what is installed
 	(echo '# The versions that were tested together. `make` installs from here; regenerate with `make freeze`.'; \
 	 .venv/bin/pip freeze --exclude-editable | sed 's/+cpu//' | sort -f) > constraints.txt
 
 clean: ## remove the environments (models and data stay)
-	rm -rf .venv .venv-triton
+	rm -rf .venv .venv-triton .venv-moto .venv-kserve

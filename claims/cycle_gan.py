@@ -27,7 +27,7 @@ def translated(
     """Play on two unpaired domains of the digits, and compare with the true map on held-out ones."""
     data = prepared(config.DigitDomains("digit_domains", domains, 0, 0.2))  # type: ignore[arg-type]
     game = game_of("cycle_gan", Body(family, width, 0, data.shape), seed, **(FAST | settings))
-    run = finish(play(game, batches(data, 16 if family == "resnet" else 64, seed), steps, seed))
+    run = finish(play(game, batches(data, 16 if family == "resnet" else 64, seed, noise=0.0), steps, seed))
     there, back = (shipped(run, role, seed, 16) for role in ("a_to_b", "b_to_a"))
     x = data.samples("heldout")
     y = in_batches(there, x)
@@ -79,8 +79,9 @@ def two_of_three(seeds: Sequence[Figures]) -> bool:
 
 
 DOMAINS = (
-    "Half of the digits in one domain, the rest in the other, a fifth of each held out; resnet of 32 channels, batch "
-    "16, 1,000 steps, Adam 1e-3 and 5e-4 falling to zero in the second half; against the true map on held-out digits"
+    "Half of the digits in one domain, the rest in the other, a fifth of each held out, no instance noise; resnet of "
+    "32 channels, batch 16, 1,000 steps, Adam 1e-3 and 5e-4 falling to zero in the second half; against the true map "
+    "on held-out digits"
 )
 
 CLAIMS = (
@@ -94,8 +95,6 @@ CLAIMS = (
         each(faithful),
         seeds=(0, 1, 2),
         cost=70,
-        known="open: one seed of three misses it. Without the cycle colours saturate their tanh within 100 steps, so"
-        " the game is rough; lower rates, the identity loss, the authors' initial weights did not mend it",
     ),
     Claim(
         "C2",

@@ -36,12 +36,12 @@ def prepared(spec: config.Dataset) -> Prepared:
     """A declared data set, prepared and read as the pipeline does."""
     with TemporaryDirectory() as folder:
         prepare(read(spec), spec, Path(folder))
-        return Prepared(Path(folder))
+        return Prepared(Path(folder)).read()
 
 
-def batches(data: Prepared, size: int, seed: int) -> Callable[[int], Batch]:
+def batches(data: Prepared, size: int, seed: int, noise: float = NOISE) -> Callable[[int], Batch]:
     """The batches of a run; images get instance noise."""
-    return Batches(data, size, seed, NOISE if data.is_image else 0.0).at
+    return Batches(data, size, seed, noise if data.is_image else 0.0).at
 
 
 def game_of(variant: str, body: Body, seed: int, **settings: Any) -> Any:

@@ -1,24 +1,33 @@
-"""``python -m gan_core``: check the declaration, sum up, compare and serve what was built, write its pages."""
+"""``python -m gan_core``: check the declaration, sum up and compare runs; serve, draw from, verify and deploy exports.
+
+Each command imports what it needs: to draw takes NumPy, ONNX Runtime and Pillow, and nothing that trains.
+"""
 
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from gan_core import config, errors
+from gan_core import errors
 
 
 def check(arguments: argparse.Namespace) -> None:
     """Say everything that is wrong with params.yaml."""
+    from gan_core import config
+
     params = config.load(arguments.params)
-    print(f"{arguments.params}: {len(params.runs)} runs, {len(params.datasets)} data sets, no mistakes")
+    datasets = len(params.datasets) + len(params.images)
+    print(f"{arguments.params}: {len(params.runs)} runs, {datasets} data sets, no mistakes")
 
 
 def summary(arguments: argparse.Namespace) -> None:
     """A short table of every declared run."""
+    from gan_core import config
     from gan_core.report import facts, words
 
     runs = [facts.Facts.read(n, Path("reports") / n, Path("exported") / n) for n in config.load(arguments.params).runs]
@@ -27,7 +36,7 @@ def summary(arguments: argparse.Namespace) -> None:
 
 def pages(arguments: argparse.Namespace) -> None:
     """Write docs/variants: a page on every paper, from its file and the figures of its runs."""
-    from gan_core import pages
+    from gan_core import config, pages
 
     written = pages.write(config.load(arguments.params), Path("docs"), Path("reports"))
     print(f"wrote {len(written)} pages: {', '.join(map(str, written))}")
@@ -35,7 +44,7 @@ def pages(arguments: argparse.Namespace) -> None:
 
 def compare(arguments: argparse.Namespace) -> None:
     """Mean and deviation over runs that differ in their seed alone, as a table."""
-    from gan_core import compare
+    from gan_core import compare, config
 
     found = list(compare.groups(config.load(arguments.params).runs, Path("reports")))
     if not found:
@@ -48,9 +57,7 @@ def serve(arguments: argparse.Namespace) -> None:
     from gan_core.serving import server
 
     ports = server.Ports(arguments.http_port, arguments.grpc_port, arguments.metrics_port)
-    folders = arguments.folder or sorted(p.parent for p in Path("exported").glob("[!.]*/manifest.json"))
-    if not folders:
-        raise errors.DataError("exported/ holds no finished export; run `make repro` first")
+    folders = arguments.folder or exported()
     repositories = [folder / "model_repository" for folder in folders]
     installation = server.Installation.find(arguments.triton)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -65,6 +72,77 @@ def serve(arguments: argparse.Namespace) -> None:
     raise errors.EnvironmentFailure("the server ended by itself; start it again")
 
 
+def deploy(arguments: argparse.Namespace) -> None:
+    """Write a compose file and KServe InferenceServices for exported folders."""
+    from gan_core import deploy
+
+    folders = arguments.folder or exported()
+    written = deploy.write(folders, arguments.out, arguments.triton_version, arguments.store)
+    print(f"wrote {', '.join(map(str, written))}")
+
+
+def exported() -> list[Path]:
+    """The finished exports of this project.
+
+    Raises:
+        DataError: there is none.
+    """
+    folders = sorted(p.parent for p in Path("exported").glob("[!.]*/manifest.json"))
+    if not folders:
+        raise errors.DataError("exported/ holds no finished export; run `make repro` first")
+    return folders
+
+
+def sample(arguments: argparse.Namespace) -> None:
+    """Draw from an exported folder: image k is that of seed + k, here, on a server, in any batch."""
+    import numpy as np
+
+    from gan_core import client, files, pictures
+
+    folder, out = arguments.folder, arguments.out
+    if out.suffix not in (".png", ".npy"):
+        raise errors.InputError(f"--out {out} ends in neither .png (a picture) nor .npy (the numbers)")
+    generator = (
+        client.Generator.connect(arguments.server, folder, arguments.role)
+        if arguments.server
+        else client.Generator.open(folder, arguments.role, arguments.file)
+    )
+    seeds = range(arguments.seed, arguments.seed + arguments.n)
+    given = {"truncation": arguments.truncation, **dict(map(assignment, arguments.given))}
+    drawn = generator.draw(seeds, **generator.labels(len(seeds), given))
+    if out.suffix == ".npy":
+        np.save(buffer := io.BytesIO(), drawn)
+        files.write(out, buffer.getvalue())
+    else:
+        files.write(out, pictures.picture(drawn))
+    print(f"wrote {out}: {len(drawn)} samples of {folder}, seeds {seeds[0]} to {seeds[-1]}")
+
+
+def assignment(text: str) -> tuple[str, Any]:
+    """A ``name=1`` or ``name=0.5,-1`` of the command line.
+
+    Raises:
+        InputError: it is none.
+    """
+    name, _, values = text.partition("=")
+    for number in (int, float):
+        try:
+            return name, [number(value) for value in values.split(",")]
+        except ValueError:
+            continue
+    raise errors.InputError(f"--given {text} is not of the form NAME=NUMBER or NAME=NUMBER,NUMBER,...")
+
+
+def verify(arguments: argparse.Namespace) -> None:
+    """Check exported folders against themselves, and a real server on them; says what fails, and why."""
+    from gan_core import verify
+
+    rows = verify.verify(arguments.folder or exported(), arguments.triton)
+    print(verify.table(rows))
+    if failed := [row for row in rows if row.passed is False]:
+        raise errors.DataError(f"{len(failed)} of {len(rows)} checks failed; the table above says which")
+
+
 def main() -> None:
     """Parse the command line and run the command."""
     parser = argparse.ArgumentParser(prog="python -m gan_core", description=__doc__)
@@ -72,18 +150,56 @@ def main() -> None:
         "--params", type=Path, default=Path("params.yaml"), help="the declaration (default: params.yaml)"
     )
     commands = parser.add_subparsers(required=True)
-    for function in (check, summary, compare, pages, serve):
+    for function in (check, summary, compare, pages, serve, sample, verify, deploy):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
         if function is compare:
             command.add_argument("figures", nargs="*", help="names from metrics.json (default: the usual ones)")
-        if function is serve:
+        if function in (serve, verify, deploy):
             command.add_argument("folder", type=Path, nargs="*", help="exported folders (default: all of exported/)")
+        if function is deploy:
+            command.add_argument("--out", type=Path, default=Path("deploy"), help="default: deploy/")
+            command.add_argument(
+                "--triton-version", default="25.07-py3", help="of NVIDIA's image (default: %(default)s)"
+            )
+            command.add_argument(
+                "--store", default="s3://models/exported", help="where a cluster finds exported/ (default: %(default)s)"
+            )
+        if function in (serve, verify):
             command.add_argument("--triton", type=Path, default=Path(".venv-triton"), help="the server's environment")
+        if function is serve:
             for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
                 command.add_argument(f"--{name}-port", type=int, default=port, help=f"default {port}")
+        if function is sample:
+            sampling(command)
     arguments = parser.parse_args()
     arguments.function(arguments)
+
+
+def sampling(command: argparse.ArgumentParser) -> None:
+    """What ``sample`` takes."""
+    command.add_argument("folder", type=Path, help="an exported folder")
+    command.add_argument("--seed", type=int, default=0, help="of the first sample (default 0); the next has the next")
+    command.add_argument("--n", type=natural, default=64, help="how many (default 64)")
+    command.add_argument("--out", type=Path, default=Path("samples.png"), help=".png, or .npy for the numbers")
+    command.add_argument("--truncation", type=float, help="central share of the normal to draw from, above 0, up to 1")
+    command.add_argument(
+        "--given",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="a label or code that is not drawn: y=3, y=0,1,2 (in turn), code=0.5,-1 (labels not given: all in turn)",
+    )
+    command.add_argument("--role", help="which, if several draw")
+    command.add_argument("--file", help="another graph than the one with pixels out")
+    command.add_argument("--server", metavar="URL", help="ask this server: http://localhost:8000")
+
+
+def natural(text: str) -> int:
+    """A number of samples."""
+    if (value := int(text)) < 1:
+        raise ValueError
+    return value
 
 
 if __name__ == "__main__":

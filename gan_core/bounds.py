@@ -1,8 +1,10 @@
-"""Numbers with a range, as types: what a declaration may hold. The rest (PositiveFloat, ...) are pydantic's own."""
+"""Numbers with a range, as types: what a declaration may hold. Some of them are pydantic's own."""
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+__all__ = ["Fraction", "NonNegativeFloat", "NonNegativeInt", "PositiveFloat", "PositiveInt", "Seed", "Share"]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 """0 <= x < 1, as the betas of Adam."""

@@ -160,10 +160,38 @@ class DigitDomains:
     heldout: Share
 
 
+def share_or_official(value: Any) -> Any:
+    """What `heldout` of one's own images may be."""
+    if value != "official" and not (isinstance(value, float) and 0 < value < 1):
+        raise PydanticCustomError("heldout", "must be a share between 0 and 1, or 'official'")
+    return value
+
+
+@dataclass(frozen=True, config=STRICT)
+class Images:
+    """Images of your own: a folder, an archive, IDX, NumPy or Parquet files, brought to one size."""
+
+    path: Annotated[str, Field(min_length=1)]
+    labels: bool
+    heldout: Annotated[float | Literal["official"], pydantic.BeforeValidator(share_or_official)]
+    size: Annotated[int, Field(ge=4, le=1024)]
+    channels: Literal[1, 3]
+    fit: Literal["crop", "pad", "exact"]
+    background: Annotated[int, Field(ge=0, le=255)]
+    on_bad_image: Literal["error", "skip"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class ImageDomains(Images):
+    """Two unpaired domains of images of your own: two folders below ``path``."""
+
+    domains: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2, max_length=2)]
+
+
 Dataset = Digits | Ring | Grid | Mixture | Line | Shapes | StackedDigits | DigitDomains
 
 
-Family = Literal["mlp", "dcgan", "resnet"]
+Family = Literal["mlp", "dcgan", "resnet", "resnet_gan"]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -182,12 +210,23 @@ class Train:
     seed: Seed
     steps: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
+    shards: PositiveInt
     instance_noise: NonNegativeFloat
     ema_decay: Fraction
     log_every: PositiveInt
     watch_every: PositiveInt
     checkpoint_every: PositiveInt
     device: Literal["auto", "cpu", "cuda"]
+    channels_last: bool
+    precision: Literal["float32", "bfloat16"]
+    graph: bool
+
+    @field_validator("shards")
+    @classmethod
+    def _even(cls, shards: int, info: ValidationInfo) -> int:
+        if (size := info.data.get("batch_size", 0)) % shards or size == shards:
+            raise PydanticCustomError("uneven", "must divide batch_size {size} into parts of 2 or more", {"size": size})
+        return shards
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -200,21 +239,31 @@ class Evaluate:
     inception: str | None
 
 
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+
+
 @dataclass(frozen=True, config=STRICT)
 class Tolerance:
     """What an artefact may differ by and still be shipped."""
 
     max_abs: PositiveFloat
+    psnr: PositiveFloat
     pixels_off: NonNegativeFloat
+    pixels_far: NonNegativeFloat
     fid_share: PositiveFloat
 
 
 @dataclass(frozen=True, config=STRICT)
 class Engines:
-    """Which engine library builds, and for which compute capabilities (86 is SM 8.6)."""
+    """Which engine library builds, for which compute capabilities (86 is SM 8.6), from graphs of which precisions.
 
-    flavour: Literal["tensorrt_rtx", "tensorrt", "none"]
+    ``here``: the runs for which TensorRT builds on this machine, for its GPU.
+    """
+
+    flavour: Literal["tensorrt_rtx", "none"]
     targets: list[Annotated[int, Field(ge=75)]]
+    precisions: list[Precision]
+    here: list[str]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -223,8 +272,24 @@ class Export:
 
     opset: Annotated[int, Field(ge=18, le=23)]
     max_batch_size: Annotated[int, Field(ge=8)]
-    tolerance: Tolerance
+    precisions: dict[Precision, Tolerance]
     engines: Engines
+
+    @field_validator("precisions")
+    @classmethod
+    def _the_first(cls, precisions: dict[str, Tolerance]) -> dict[str, Tolerance]:
+        if "fp32" not in precisions:
+            raise PydanticCustomError("fp32", "must declare fp32, which all others come from")
+        return precisions
+
+    @field_validator("engines")
+    @classmethod
+    def _of_what_is_exported(cls, engines: Engines, info: ValidationInfo) -> Engines:
+        if missing := [p for p in engines.precisions if p not in info.data.get("precisions", engines.precisions)]:
+            raise PydanticCustomError(
+                "precisions", "asks for {missing}, which export.precisions does not declare", {"missing": missing[0]}
+            )
+        return engines
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -244,6 +309,7 @@ class Params:
 
     threads: int
     datasets: dict[str, Dataset]
+    images: dict[str, Images]
     runs: dict[str, Run]
     train: Train
     evaluate: Evaluate
@@ -251,6 +317,7 @@ class Params:
 
 
 SECTIONS = tuple(f.name for f in fields(Params))
+TWO_WAYS = re.compile(r"[-+]?(0[0-9_]+|[0-9]+(_[0-9]*)+)")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 PAPERS = Path(__file__).parent / "variants"
 T = TypeVar("T")
@@ -316,6 +383,7 @@ class Checker:
         self.path = path
         self.mistakes: list[str] = []
         self.lines: dict[tuple[str, ...], int] = {}
+        self.nodes: set[int] = set()
 
     def mistake(self, where: tuple[str, ...], sentence: str) -> None:
         """Note a mistake at a key; the line is that of the nearest key that is in the file."""
@@ -334,18 +402,22 @@ class Checker:
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
             self._index(root, ())
+            if self.mistakes:
+                raise InputError("\n".join(self.mistakes))
             # OmegaConf, not PyYAML, decides values: 1e-4 is a number to it, and duplicates are errors.
             mapping = isinstance(root, yaml.MappingNode)
             tree = OmegaConf.to_container(OmegaConf.create(text), resolve=False) if mapping else None
         except (yaml.YAMLError, OmegaConfBaseException) as error:
-            raise InputError("\n".join(self.mistakes) or f"{self.path} is not plain YAML: {error}") from None
-        if self.mistakes:
-            raise InputError("\n".join(self.mistakes))
+            raise InputError(not_yaml(self.path, error)) from None
         if not isinstance(tree, dict):
             raise InputError(f"{self.path}:1: must hold {', '.join(SECTIONS)}")
         return tree  # type: ignore[return-value]
 
     def _index(self, node: yaml.Node | None, where: tuple[str, ...]) -> None:
+        if id(node) in self.nodes:
+            self.mistake(where, "is an alias (*...) or a merge (<<): write the values out, the pipeline compares text")
+            return
+        self.nodes.add(id(node))
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 here = (*where, str(key.value))
@@ -362,6 +434,8 @@ class Checker:
                 f"holds '{node.value}': no ${{...}} here; the pipeline would not notice when what it refers to "
                 "changes, so write the value",
             )
+        elif isinstance(node, yaml.ScalarNode) and not node.style and TWO_WAYS.fullmatch(node.value):
+            self.mistake(where, f"is {node.value}, which readers of YAML take for different numbers; write it plainly")
 
     def build(
         self, schema: type[T], tree: Any, where: tuple[str, ...], inherited: frozenset[str] = frozenset()
@@ -385,7 +459,7 @@ class Checker:
         elif error["type"] in ("missing", "missing_argument"):
             self.mistake(here, "is missing")
         else:
-            message = error["msg"].replace("Input should", "must")
+            message = error["msg"].replace("Input should", "must").replace("List should", "must")
             self.mistake(here, f"is {error['input']!r}: {message[0].lower()}{message[1:]}")
 
     def unknown(self, here: tuple[str, ...], known: list[str], what: str = "") -> None:
@@ -394,6 +468,13 @@ class Checker:
         meant = f"; did you mean {close[0]}?" if close else ""
         subject = f"'{what}' is not one of" if what else "is unknown, known are"
         self.mistake(here, f"{subject} {', '.join(known) or '(none)'}{meant}")
+
+
+def not_yaml(path: Path, error: Exception) -> str:
+    """What a parser said, as one sentence with the line."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = f"{path}:{mark.line + 1}:" if mark else path
+    return f"{where} is not plain YAML: {problem or ' '.join(str(error).split())}"
 
 
 def known_keys(schema: Any, path: tuple[Any, ...]) -> list[str]:
@@ -426,13 +507,22 @@ def load(path: Path = Path("params.yaml")) -> Params:
     evaluate = checker.build(Evaluate, tree["evaluate"], ("evaluate",)) if "evaluate" in tree else None
     export = checker.build(Export, tree["export"], ("export",)) if "export" in tree else None
     datasets = dict(check_datasets(checker, tree.get("datasets", {})))
+    images = dict(check_images(checker, tree.get("images", {})))
     defaults = train_tree if isinstance(train_tree, dict) else {}
-    declared = tree.get("datasets")
-    runs = dict(check_runs(checker, tree.get("runs", {}), defaults, declared if isinstance(declared, dict) else {}))
+    declared: Tree = {}
+    for section in ("datasets", "images"):
+        named_here = tree[section] if isinstance(tree.get(section), dict) else {}
+        for name in declared.keys() & named_here.keys():
+            checker.mistake((section, str(name)), "is the name of a data set above as well; give it another")
+        declared |= named_here
+    runs = dict(check_runs(checker, tree.get("runs", {}), defaults, declared))
+    for name in export.engines.here if export else ():
+        if name not in tree.get("runs", {}):
+            checker.unknown(("export", "engines", "here"), list(map(str, tree.get("runs", {}))), name)
     if checker.mistakes:
         raise InputError("\n".join(checker.mistakes))
     assert threads and train and evaluate and export
-    return Params(threads, datasets, runs, train, evaluate, export)
+    return Params(threads, datasets, images, runs, train, evaluate, export)
 
 
 def named(checker: Checker, tree: Any, section: str) -> Iterator[tuple[str, Tree]]:
@@ -460,6 +550,14 @@ def check_datasets(checker: Checker, tree: Any) -> Iterator[tuple[str, Dataset]]
             checker.unknown((*here, "source"), list(schemas), str(entry["source"]))
         elif dataset := checker.build(schemas[entry["source"]], entry, here):
             yield name, dataset
+
+
+def check_images(checker: Checker, tree: Any) -> Iterator[tuple[str, Images]]:
+    """Each data set of a user's own images; ``domains`` makes it one of two."""
+    for name, entry in named(checker, tree, "images"):
+        schema = ImageDomains if "domains" in entry else Images
+        if images := checker.build(schema, entry, ("images", name)):
+            yield name, images
 
 
 def source_name(schema: Any) -> str:
@@ -491,7 +589,7 @@ def check_runs(checker: Checker, tree: Any, defaults: Mapping[str, Any], dataset
             checker.unknown((*here, "variant"), variants(), str(entry["variant"]))
         elif "variant" in entry:
             settings = checker.build(settings_of(entry["variant"]), entry.get("settings", {}), (*here, "settings"))
-            check_fit(checker, here, entry, network, datasets.get(str(entry.get("dataset"))))
+            check_fit(checker, here, entry, network, train, datasets.get(str(entry.get("dataset"))))
         if settings and train:
             for key, sentence in at_odds(settings.model_dump(), train, datasets.get(str(entry.get("dataset")))):
                 checker.mistake((*here, "settings", key), sentence)
@@ -499,8 +597,10 @@ def check_runs(checker: Checker, tree: Any, defaults: Mapping[str, Any], dataset
             yield name, Run(entry["variant"], entry["dataset"], network, train, settings.model_dump())
 
 
-def check_fit(checker: Checker, here: tuple[str, ...], entry: Tree, network: Network | None, dataset: Any) -> None:
-    """Whether the family has the networks a paper asks for, and the data set what it asks of a batch."""
+def check_fit(
+    checker: Checker, here: tuple[str, ...], entry: Tree, network: Network | None, train: Train | None, dataset: Any
+) -> None:
+    """Whether the family has the networks a paper asks for, and the data set and its batches what it asks of them."""
     variant, asked = entry["variant"], asks(entry["variant"])
     source = dataset.get("source") if isinstance(dataset, dict) else None
     if network:
@@ -516,28 +616,30 @@ def check_fit(checker: Checker, here: tuple[str, ...], entry: Tree, network: Net
             checker.mistake((*here, "network", "latent"), f"is 0; variant '{variant}' draws from a latent of 1 or more")
         if network.family in IMAGES_ONLY and source in POINTS:
             checker.mistake(family, f"is '{network.family}', which draws images only; use mlp")
-    if source and "pair" in asked and source not in PAIRS:
-        needs = f"variant '{variant}' needs two, as source {' or '.join(PAIRS)} has"
+    if isinstance(dataset, dict) and "pair" in asked and source not in PAIRS and "domains" not in dataset:
+        needs = f"variant '{variant}' needs two, as source {' or '.join(PAIRS)} has, and images with `domains`"
         checker.mistake((*here, "dataset"), f"is '{entry['dataset']}', which has one domain; {needs}")
-    if source in UNLABELLED and "label" in asked:
+    if train and train.instance_noise and "pair" in asked:
+        checker.mistake(
+            (*here, "train", "instance_noise"),
+            f"is {train.instance_noise}; variant '{variant}' translates real samples, and its fakes would lack the "
+            "noise, by which any discriminator tells them; set it to 0 for this run",
+        )
+    if isinstance(dataset, dict) and "label" in asked and (source in UNLABELLED or dataset.get("labels") is False):
         checker.mistake(
             (*here, "dataset"), f"is '{entry['dataset']}', which has no labels, and variant '{variant}' needs them"
         )
 
 
-IMAGES_ONLY = ("dcgan", "resnet")
+IMAGES_ONLY = ("dcgan", "resnet", "resnet_gan")
 
 
 def at_odds(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterator[tuple[str, str]]:
     """Settings that are right one by one, and wrong together, or with this batch or data: key and sentence."""
     declared = dataset if isinstance(dataset, dict) else {}
     points, said = declared.get("source") in POINTS, settings.get
-    if said("pack", 1) > 1:
-        if train.batch_size % settings["pack"]:
-            yield "pack", f"is {settings['pack']}, which does not divide train.batch_size {train.batch_size}"
-        for key in ("r1", "r2", "dragan"):
-            if settings[key]:
-                yield key, "looks at single samples, and a discriminator of packs does not; set it to 0, or pack to 1"
+    if train.batch_size % said("pack", 1):
+        yield "pack", f"is {settings['pack']}, which does not divide train.batch_size {train.batch_size}"
     if said("augment") and points:
         yield "augment", "changes images, and this data set holds points; leave it empty"
     if said("likelihood") == "bernoulli" and points:

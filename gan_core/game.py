@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from gan_core.signature import Body, Input, Recipe
 from gan_core.types import Batch, Player, Sample, Score, Terms
 
+Settings: TypeAlias = Mapping[str, Any]
+"""Symbol of a paper -> its value."""
+
 Cast: TypeAlias = Mapping[str, Recipe | Input | tuple[Input, ...] | nn.Module]
 """Field of a game -> the recipe it is built from, or its value."""
 
@@ -51,26 +54,41 @@ class Update:
         return self.repeats if isinstance(self.repeats, int) else self.repeats(step)
 
 
+Updates: TypeAlias = Sequence[Update]
+"""An algorithm box, in order."""
+
+Exports: TypeAlias = Mapping[str, Player]
+"""Role -> the player that is kept under it."""
+
+Judges: TypeAlias = Mapping[str, Judge]
+"""Role -> who scores what it draws."""
+
+
 class Game(Protocol):
     """One paper. A frozen dataclass of its players and symbols; nothing to inherit."""
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
+    def cast(body: Body, settings: Settings) -> Cast:
         """The fields that are built, not declared: recipes of the players, and inputs. ``settings``: every symbol."""
         ...
 
-    def updates(self) -> Sequence[Update]:
+    def updates(self) -> Updates:
         """The algorithm box, in order."""
         ...
 
-    def exports(self) -> Mapping[str, Player]:
+    def exports(self) -> Exports:
         """What is kept, and shipped unless it is a curve: role -> player."""
         ...
 
 
-def judges(game: Game) -> Mapping[str, Judge]:
+def prefixed(prefix: str, terms: Terms) -> Terms:
+    """Terms under longer names, where two losses of a game have the same ones."""
+    return {f"{prefix}_{name}": term for name, term in terms.items()}
+
+
+def judges(game: Game) -> Judges:
     """Who scores what a role draws: role -> judge. A paper that has one says so in a method ``judges``; it need not."""
-    said: Mapping[str, Judge] = getattr(game, "judges", dict)()
+    said: Judges = getattr(game, "judges", dict)()
     return said
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,18 @@ Pixels = NDArray[np.uint8]
 def to_uint8(x: NDArray[np.float32]) -> Pixels:
     """Images float (N, C, H, W) in [-1, 1] to uint8 (N, H, W, C), rounded half to even. The only unscaling."""
     return np.rint((x.transpose(0, 2, 3, 1).clip(-1, 1) + 1) * 127.5).astype(np.uint8)
+
+
+def taken(rows: Mapping[str, NDArray[Any]], pixels: bool) -> dict[str, NDArray[Any]]:
+    """Inputs as a graph takes them: images as pixels, if it is one of pixels."""
+    return {name: to_uint8(v) if pixels and v.ndim == 4 and v.dtype != np.uint8 else v for name, v in rows.items()}
+
+
+def picture(samples: NDArray[Any]) -> bytes:
+    """Samples as they are shipped, as a PNG: pixels, images in [-1, 1], or points."""
+    if samples.ndim == 2:
+        return scatter(samples, samples)
+    return grid(samples if samples.dtype == np.uint8 else to_uint8(samples))
 
 
 def grid(images: Pixels, title: str = "", says: str = "", side: int = 560) -> bytes:

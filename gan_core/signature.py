@@ -59,6 +59,10 @@ class Input:
         assert not self.is_data, f"{self.name} is data"
         return torch.rand(n, self.size, device=device) * 2 - 1
 
+    def like(self, x: Tensor) -> Tensor:
+        """Draw as many rows as ``x`` has, on its device."""
+        return self.sample(len(x), x.device)
+
     def pinned(self, n: int, seed: int) -> NDArray[Any]:
         """``n`` rows that depend only on ``seed`` and the name, the same on every machine (Philox, NumPy).
 

@@ -36,6 +36,12 @@ class Batch:
         return len(self.x)
 
     @property
+    def labels(self) -> Tensor:
+        """The labels, for games that need them: drawn from the data's own marginal, as the samples are."""
+        assert self.y is not None, "a conditional game needs labelled data"
+        return self.y
+
+    @property
     def pair(self) -> Sample:
         """The second domain's samples, for games that need two domains."""
         assert self.other is not None, "a game of two domains needs data of two domains"

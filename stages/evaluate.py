@@ -51,6 +51,7 @@ def main(name: str, dataset: str) -> None:
             | found.facts
             | {
                 "extractor": extractor.recipe.network,
+                "extractor_classes": extractor.notes["classes"],
                 "extractor_sha256": extractor.sha256,
                 "resize": "none",
                 "fake_bits": 32 if pixels is None else 8,

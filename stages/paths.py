@@ -13,6 +13,11 @@ def prepared(dataset: str) -> Path:
     return Path("data/prepared") / dataset
 
 
+def preparing(dataset: str) -> Path:
+    """The lock of a data set in the making; no run can have this name."""
+    return STATE / ".prepare" / dataset
+
+
 def extractor(dataset: str) -> Path:
     """The network whose features the metrics look at."""
     return Path("data/extractors") / f"{dataset}.safetensors"
@@ -41,3 +46,13 @@ def report(run: str) -> Path:
 def exported(run: str) -> Path:
     """What a user deploys."""
     return Path("exported") / run
+
+
+def hardware(run: str) -> Path:
+    """What this machine is, for the engines of a run."""
+    return Path("data/hardware") / f"{run}.json"
+
+
+def engines(run: str) -> Path:
+    """Engines for the GPU of this machine only."""
+    return Path("engines") / run

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from gan_core.datasets.prepared import Batches, Prepared
 from gan_core.metrics.quick import Quick, chosen
 from gan_core.seeds import fold
 from gan_core.signature import Body, Recipe
-from gan_core.training import fingerprint, guard
+from gan_core.training import fingerprint, guard, processes
 from gan_core.training.checkpoint import State
 from gan_core.training.ema import recalibrate
 from gan_core.training.log import write_table
-from gan_core.training.loop import Plan, Run, Stopped, play, start
+from gan_core.training.loop import Means, Plan, Run, Stopped, play, start
 from gan_core.training.setup import set_up
 from gan_core.training.watch import DRAWN, Sight, Watch
 from stages import paths
@@ -30,10 +31,12 @@ def main(name: str) -> None:
     params, stop = config.load(), guard.Stop()
     declared = config.find(params.runs, name, "run")
     train = declared.train
-    with guard.alone(paths.STATE / name):
-        device = set_up(params.threads, train.device)
+    device = set_up(params.threads, train.device)
+    processes.meet(train.shards, device, "stages.train", name)
+    first = processes.rank() == 0
+    with guard.alone(paths.STATE / name) if first else nullcontext():
         data, extractor = Prepared(paths.prepared(declared.dataset)), artifact.load(paths.extractor(declared.dataset))
-        batches = Batches(data, train.batch_size, train.seed, train.instance_noise, device)
+        batches = Batches(data, train.batch_size, train.seed, train.instance_noise, device, train.channels_last)
         facts = fingerprint.facts(
             asdict(declared) | {"threads": params.threads, "extractor": extractor.sha256},
             data.index["sha256"],
@@ -41,7 +44,8 @@ def main(name: str) -> None:
             (declared.variant, declared.network.family),
         )
         state = State(paths.STATE / name, fingerprint.key(facts))
-        fingerprint.announce(state.folder, facts)
+        if first:
+            fingerprint.announce(state.folder, facts)
         torch.manual_seed(fold(train.seed, "weights"))
         network = declared.network
         game = assemble(
@@ -50,13 +54,16 @@ def main(name: str) -> None:
             declared.settings,
         )
         plan = Plan(name, train.steps, train.seed, train.log_every, train.checkpoint_every)
+        means = Means(train.channels_last, train.precision, train.shards, train.graph)
         sights = {space: sight(domain, extractor.network.to(device), device) for space, domain in data.spaces.items()}
         watch = Watch(train.watch_every, train.steps, train.seed, train.batch_size, sights)
         try:
-            run = play(start(game, train.ema_decay, device), batches.at, plan, state, stop, watch)
+            run = play(start(game, train.ema_decay, device, means), batches.at, plan, state, stop, watch)
         except Stopped as stopped:
             print(f"{name}: {stopped}; the same command goes on from there", file=sys.stderr)
             raise SystemExit(stop.exit_code) from None
+        if not first:
+            return
         notes = {"run": name, "variant": declared.variant, "steps": train.steps, "ema_decay": train.ema_decay}
         keep(name, run, watch.best.best, train, notes | {"data": data.index["sha256"]})
         files.write(paths.strips(name), safetensors.torch.save(watch.strips))
@@ -92,6 +99,7 @@ def keep(name: str, run: Run, best: dict[str, Any], train: config.Train, notes: 
 def save(path: Path, network: nn.Module, recipe: Recipe, train: config.Train, notes: dict[str, Any]) -> None:
     """Measure the network's statistics afresh and write it."""
     recalibrate(network, recipe.inputs, train.seed, train.batch_size)
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     artifact.save(path, network, recipe, notes)
 
 

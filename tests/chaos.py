@@ -1,7 +1,8 @@
 """Kills training at random points, again and again, and counts how often the final bytes are the same all the same.
 
 ``make chaos`` runs 20 trials: each starts ``dvc repro`` on a small project, kills the trainer or dvc itself with
-SIGKILL or SIGTERM once or twice at random moments, then lets it finish.
+SIGKILL or SIGTERM once or twice at random moments, then lets it finish. In between the newest saved state may be torn,
+the clock may jump (every file is of another year), and what follows may have one core instead of all.
 """
 
 from __future__ import annotations
@@ -60,8 +61,35 @@ def final_bytes(folder: Path) -> str:
     return sha256(lock.encode() + b"".join(p.name.encode() + p.read_bytes() for p in made)).hexdigest()
 
 
-def finish(workspace: Workspace) -> None:
-    done = workspace.run("dvc", "repro", *(f"train@{run}" for run in RUNS))
+def on(cores: str | None) -> list[str]:
+    """The words before a command that lend it only these cores."""
+    return ["taskset", "-c", cores] if cores else []
+
+
+def meddle(folder: Path, choose: random.Random) -> list[str]:
+    """What else goes wrong while nothing runs; each thing in words."""
+    said = []
+    states = sorted(folder.glob(".state/*/*/step-*.state"))
+    if states and choose.random() < 0.4:
+        newest = max(states, key=lambda p: (p.parts[-3] == choose.choice(list(RUNS)), p.name))
+        content = bytearray(newest.read_bytes())
+        if choose.random() < 0.5:
+            del content[choose.randrange(len(content)) :]
+        else:
+            content[choose.randrange(len(content))] ^= 1 << choose.randrange(8)
+        newest.write_bytes(bytes(content))
+        said.append(f"{newest.name} torn")
+    if choose.random() < 0.3:
+        year = choose.choice([1990, 2050])
+        for path in folder.rglob("*"):
+            if path.is_file() and ".dvc" not in path.parts and ".git" not in path.parts:
+                os.utime(path, ((year - 1970) * 31_557_600,) * 2)
+        said.append(f"the clock jumped to {year}")
+    return said
+
+
+def finish(workspace: Workspace, cores: str | None = None) -> None:
+    done = workspace.run(*on(cores), "dvc", "repro", *(f"train@{run}" for run in RUNS))
     if done.returncode:
         raise SystemExit(f"dvc repro failed after a kill:\n{done.stdout}{done.stderr}")
 
@@ -70,9 +98,10 @@ def trial(template: Path, folder: Path, choose: random.Random, length: float) ->
     """One trial: the digest at the end, and what was killed when."""
     shutil.copytree(template, folder, symlinks=True)
     workspace = Workspace.at(folder)
-    kills = []
+    kills: list[str] = []
+    cores = choose.choice([None, "0"])
     for _ in range(choose.choice([1, 1, 2])):
-        process = workspace.start("dvc", "repro", *(f"train@{run}" for run in RUNS))
+        process = workspace.start(*on(cores), "dvc", "repro", *(f"train@{run}" for run in RUNS))
         wait = choose.uniform(0.05, length)
         try:
             process.wait(wait)
@@ -85,7 +114,9 @@ def trial(template: Path, folder: Path, choose: random.Random, length: float) ->
         os.kill(trainers[0] if who == "trainer" else process.pid, how)
         kills.append(f"{who} {how.name} after {wait:.1f} s")
         process.wait()
-    finish(workspace)
+        kills += meddle(folder, choose)
+        cores = choose.choice([None, "0"])
+    finish(workspace, cores)
     left = [p for p in folder.rglob(".state/**/*") if p.suffix in (".state", ".tmp")]
     if left:
         raise SystemExit(f"left behind: {left}")
@@ -110,18 +141,19 @@ def main() -> None:
         length = time.monotonic() - begun
         expected = final_bytes(whole.folder)
         print(f"seed {arguments.seed}; undisturbed: {length:.1f} s, {expected[:16]}", flush=True)
-        equal = killed = 0
+        equal = killed = torn = 0
         for k in range(1, arguments.trials + 1):
             folder = Path(scratch) / f"trial-{k}"
             got, kills = trial(template.folder, folder, choose, length)
             equal += got == expected
-            killed += len(kills)
+            killed += sum(" after " in what for what in kills)
+            torn += sum("torn" in what for what in kills)
             print(
                 f"{k:3} {got[:16]} {'equal' if got == expected else 'DIFFERENT'}: {', '.join(kills) or 'ran through'}",
                 flush=True,
             )
             shutil.rmtree(folder)
-    print(f"{equal} of {arguments.trials} trials ended in the same bytes, after {killed} kills")
+    print(f"{equal} of {arguments.trials} trials ended in the same bytes, after {killed} kills and {torn} torn states")
     sys.exit(equal != arguments.trials)
 
 

@@ -74,7 +74,7 @@ OPTIONS: list[tuple[str, dict[str, object]]] = [
     ("cgan", {"conditioning": "projection"}),
     ("cgan", {"matching_aware": True}),
     ("gan", {"dragan": 10.0, "spectral_norm": True}),
-    ("gan", {"pack": 2, "augment": ("color", "translation", "cutout")}),
+    ("gan", {"pack": 2, "r1": 0.1, "dragan": 1.0, "augment": ("color", "translation", "cutout")}),
     ("vae", {"likelihood": "bernoulli", "beta": 2.0}),
     ("vae_gan", {"margin": 0.35}),
     ("info_gan", {"continuous": 0}),
@@ -224,7 +224,7 @@ SMALL: dict[str, object] = {
             "variant": "cycle_gan",
             "dataset": "recolour",
             "network": {"family": "resnet", "width": 4, "latent": 0},
-            "train": {"steps": 10, "batch_size": 4},
+            "train": {"steps": 10, "batch_size": 4, "instance_noise": 0.0},
         },
         "vae_gan": {
             "variant": "vae_gan",

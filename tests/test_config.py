@@ -35,6 +35,10 @@ def test_what_ships_is_right() -> None:
     assert params.runs["gan"].train.batch_size == params.train.batch_size
 
 
+OWN = (
+    "images:\n  d: {path: x, labels: false, heldout: 0.2, size: 16, channels: 1, fit: crop, background: 0, "
+    "on_bad_image: skip}"
+)
 BAD = [
     (
         "  seed: 0\n  steps",
@@ -59,10 +63,14 @@ BAD = [
             "mlp or resnet",
         ],
     ),
+    (
+        "batch_size: 16, instance_noise: 0.0, ",
+        "batch_size: 16, ",
+        ["runs.cycle_gan.train.instance_noise is 0.05; variant 'cycle_gan' translates real samples"],
+    ),
     ("family: mlp, width: 64, latent: 2", "family: dcgan, width: 64, latent: 2", ["draws images only; use mlp"]),
     ("family: mlp, width: 64, latent: 2", "family: mlp, width: 64, latent: 0", ["latent is 0", "1 or more"]),
     ("settings: {r1: 0.1}", "settings: {pack: 3}", ["runs.gan.settings.pack is 3, which does not divide"]),
-    ("settings: {r1: 0.1}", "settings: {pack: 2, r1: 0.1}", ["runs.gan.settings.r1 looks at single samples"]),
     (
         "dataset: digits\n    network: {family: mlp, width: 256, latent: 32}\n    train: {steps: 4000}\n"
         "    settings: {r1",
@@ -101,6 +109,14 @@ BAD = [
     ("threads: 2", "threads: 0", ["threads is 0"]),
     ("device: auto", "device: gpu", ["train.device is 'gpu'", "'auto', 'cpu' or 'cuda'"]),
     ("opset: 20", "opset: 99", ["export.opset is 99", "less than or equal to 23"]),
+    ("    fp32: {max_abs", "    fp23: {max_abs", ["export.precisions.fp23", "'fp32', 'fp16', 'bf16' or 'int8'"]),
+    (
+        "    fp32: {max_abs",
+        "    bf16: {max_abs",
+        ["export.precisions", "must declare fp32, which all others come from"],
+    ),
+    ("precisions: [fp32, fp16]", "precisions: [bf16]", ["asks for bf16, which export.precisions does not declare"]),
+    ("here: []", "here: [gna]", ["export.engines.here 'gna' is not one of gan,", "did you mean gan?"]),
     ("flavour: tensorrt_rtx", "flavour: openvino", ["export.engines.flavour is 'openvino'"]),
     ("settings: {r1: 0.1}", "settings: {beta1: 1.5}", ["settings.beta1 is 1.5", "less than 1"]),
     ("dataset: digits\n    network: {family: mlp", "dataset: ring\n    network: {family: dcgan", ["draws images only"]),
@@ -112,6 +128,8 @@ BAD = [
     ("  wgan_gp:\n", "  WGAN GP:\n", ["is no name"]),
     ("    variant: gan\n", "", ["runs.gan.variant is missing"]),
     ("    variant: gan\n", "    variant: gan\n    varant: gan\n", ["runs.gan.varant is unknown"]),
+    ("  shards: 1", "  shards: 3", ["train.shards is 3: must divide batch_size 64 into parts of 2 or more"]),
+    ("train: {steps: 1200, ", "train: {steps: 1200, shards: 64, ", ["runs.wgan_gp.train.shards is 64: must divide"]),
     ("  log_every: 50\n", "  log_every: 50\n  log_every: 60\n", ["train.log_every appears twice"]),
     (
         "  log_every: 50\n",
@@ -121,6 +139,49 @@ BAD = [
     ("  log_every: 50\n", "  log_every: ${oc.env:HOME}\n", ["holds '${oc.env:HOME}'"]),
     ("  log_every: 50\n", "  log_every: !!python/object/apply:os.system [touch /tmp/gan-canary]\n", ["plain YAML"]),
     ("runs:\n", "runs:\n\tgan: 1\n", ["plain YAML"]),
+    ("settings: {r1: 0.1}", "settings: {learning_rate: -1}", ["learning_rate is -1", "greater than 0"]),
+    ("settings: {r1: 0.1}", "settings: {learning_rate: .inf}", ["learning_rate", "finite"]),
+    ("settings: {r1: 0.1}", "settings: {beta1: 1.0}", ["settings.beta1 is 1.0", "less than 1"]),
+    ("  steps: 2500", "  steps: no", ["train.steps is False", "integer"]),
+    ("  steps: 2500", "  steps: 012", ["train.steps is 012, which readers of YAML take for different numbers"]),
+    ("  steps: 2500", "  steps: 1_000", ["train.steps is 1_000", "write it plainly"]),
+    ("  steps: 2500", "  steps: ${train.stps}", ["train.steps holds '${train.stps}'"]),
+    ("settings: {r1: 0.1}", "settings: &s {r1: 0.1}\n    train: *s", ["runs.gan.train is an alias"]),
+    ("settings: {r1: 0.1}", "settings: &s {r1: *s}", ["runs.gan.settings.r1 is an alias"]),
+    ("threads: 2", "threads: 2\nbomb: &a [x, x]\nbomb2: &b [*a, *a]\nbomb3: [*b, *b]", ["bomb2.0 is an alias"]),
+    ("images: {}", "images: {d: {path: x}}", ["images.d.labels is missing", "images.d.on_bad_image is missing"]),
+    *(
+        ("images: {}", OWN.replace(old, new), said)
+        for old, new, said in [
+            ("path: x", "path: ''", ["images.d.path is ''"]),
+            ("labels: false", "labels: maybe", ["images.d.labels is 'maybe'", "boolean"]),
+            (
+                "heldout: 0.2",
+                "heldout: 1.5",
+                ["images.d.heldout is 1.5: must be a share between 0 and 1, or 'official'"],
+            ),
+            ("heldout: 0.2", "heldout: oficial", ["images.d.heldout is 'oficial': must be a share"]),
+            ("size: 16", "size: 0", ["images.d.size is 0", "greater than or equal to 4"]),
+            ("channels: 1", "channels: 2", ["images.d.channels is 2", "1 or 3"]),
+            ("fit: crop", "fit: stretch", ["images.d.fit is 'stretch'", "'crop', 'pad' or 'exact'"]),
+            ("background: 0", "background: 256", ["images.d.background is 256", "less than or equal to 255"]),
+            ("on_bad_image: skip", "on_bad_image: ignore", ["images.d.on_bad_image is 'ignore'", "'error' or 'skip'"]),
+            ("channels: 1", "chanels: 1", ["images.d.chanels is unknown", "did you mean channels?"]),
+            ("skip}", "skip, domains: [a]}", ["images.d.domains is ['a']: must have at least 2"]),
+            ("  d:", "  digits:", ["images.digits is the name of a data set above as well"]),
+            ("  d:", "  D D:", ["images.D D is no name"]),
+        ]
+    ),
+    (
+        "images: {}\n\nruns:\n  gan:\n    variant: gan\n    dataset: digits",
+        OWN + "\n\nruns:\n  gan:\n    variant: cgan\n    dataset: d",
+        ["runs.gan.dataset is 'd', which has no labels, and variant 'cgan' needs them"],
+    ),
+    (
+        "images: {}\n\nruns:\n  gan:\n    variant: gan\n    dataset: digits",
+        OWN + "\n\nruns:\n  gan:\n    variant: cycle_gan\n    dataset: d",
+        ["runs.gan.dataset is 'd', which has one domain", "and images with `domains`"],
+    ),
     ("evaluate:\n", "evalute:\n", ["evalute is unknown", "did you mean evaluate?", "evaluate is missing"]),
 ]
 

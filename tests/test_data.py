@@ -11,14 +11,15 @@ import torch
 from PIL import Image
 
 from gan_core import artifact, config
-from gan_core.datasets.prepared import Batches, Prepared, prepare, to_model
+from gan_core.datasets.prepared import Batches, Prepared, prepare, split, to_model
 from gan_core.datasets.sources import SOURCES, Raw, draw, read
 from gan_core.errors import DataError
+from gan_core.metrics.measure import measure, references
 from gan_core.pictures import INK, PAPER, TRUTH, scatter, to_uint8
 from gan_core.seeds import fold
 from gan_core.training.extractor import accuracy
 from gan_core.training.setup import set_up
-from stages.prepare import save_extractor
+from stages.extractor import save_extractor
 from tests.conftest import DIGITS
 
 RING = config.Ring("ring", 8, 0.05, 4000, 0, 0.2)
@@ -37,7 +38,7 @@ EVERY = [DIGITS, RING, GRID, MIXTURE, LINE, SHAPES, STACKED, RECOLOUR, INVERSION
 def test_preparing_twice_gives_the_same_bytes(spec, tmp_path) -> None:
     for name in ("a", "b"):
         prepare(read(spec), spec, tmp_path / name)
-    for file in ("data.safetensors", "index.json"):
+    for file in ("train.x.npy", "heldout.x.npy", "index.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
@@ -51,6 +52,21 @@ def test_digits(digits: Prepared) -> None:
     assert share == pytest.approx(0.1, abs=0.01)
     train, heldout = ({bytes(x.numpy()) for x in digits.raw(part)} for part in ("train", "heldout"))
     assert not train & heldout, "no picture is both trained on and held out"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "share"),
+    [([3] * 1000, 0.2), ([1] * 100, 0.5), ([70, 20, 7, 3], 0.29), ([101, 1, 1], 0.1), ([10], 0.25)],
+)
+def test_the_share_held_out_is_exact_in_all_and_to_within_one_in_every_class(sizes: list[int], share: float) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    heldout = split(len(labels), labels, share)
+    assert heldout.sum() == round(share * len(labels))
+    each = np.bincount(labels[heldout], minlength=len(sizes))
+    assert (np.abs(each - share * np.array(sizes)) < 1).all()
+    if len(set(sizes)) == 1 and len(sizes) > 1:
+        assert 0.2 < (each[: len(each) // 2].sum() / each.sum()) < 0.8, "which class gives more is left to chance"
+    assert split(len(labels), None, share).sum() == round(share * len(labels))
 
 
 @pytest.mark.parametrize(("spec", "modes", "nearest"), [(RING, 8, 0.765), (GRID, 25, 0.707)], ids=["ring", "grid"])
@@ -354,7 +370,7 @@ def test_the_extractor_holds_in_both_domains(tmp_path) -> None:
     extractor = artifact.load(tmp_path / "extractor.safetensors")
     found = [accuracy(extractor.network, d.samples("heldout"), d.labels("heldout")) for d in (data, data.other)]
     assert min(found) > 0.9
-    assert extractor.notes["heldout_accuracy"] == pytest.approx(np.average(found, weights=[180, 178]))
+    assert extractor.notes["heldout_accuracy"] == pytest.approx(np.mean(found)), "of 180 each"
 
 
 def test_the_extractor_tells_a_thousand_classes(tmp_path) -> None:
@@ -366,10 +382,24 @@ def test_the_extractor_tells_a_thousand_classes(tmp_path) -> None:
     assert artifact.load(tmp_path / "extractor.safetensors").notes["heldout_accuracy"] > 0.9
 
 
-def test_images_without_labels_have_no_extractor(tmp_path) -> None:
-    prepare(Raw(read(DIGITS).samples, None, 0), DIGITS, tmp_path)
-    with pytest.raises(DataError, match="the extractor needs labels"):
-        save_extractor(Prepared(tmp_path), tmp_path / "extractor.safetensors")
+@pytest.mark.parametrize("classes", [0, 1])
+def test_images_without_classes_get_an_extractor_that_says_where_its_classes_come_from(classes: int, tmp_path) -> None:
+    """K-means finds ten; measures that speak of classes are left out, and the others stand."""
+    raw = read(DIGITS)
+    prepare(Raw(raw.samples, np.zeros(1797, np.int64) if classes else None, classes), DIGITS, tmp_path)
+    data = Prepared(tmp_path)
+    set_up(1)
+    save_extractor(data, tmp_path / "extractor.safetensors")
+    extractor = artifact.load(tmp_path / "extractor.safetensors")
+    assert extractor.notes["classes"] == "found by k-means: 10"
+    assert extractor.recipe.outputs == 10
+    assert extractor.notes["heldout_accuracy"] > 0.8, "it can be learned"
+    (reference,) = references(extractor.network, data.spaces).values()
+    real = data.samples("train")
+    found = dict(measure(reference, real, {"label": torch.zeros(len(real), dtype=torch.int64)}))
+    assert found.keys() == {"fid", "kid", "precision", "recall", "density", "coverage"}
+    noise = dict(measure(reference, torch.rand_like(real) * 2 - 1))
+    assert found["fid"] < 1 < noise["fid"], "noise is far from digits"
 
 
 def test_points_on_a_line_are_pictured_as_a_histogram(rng) -> None:
@@ -388,23 +418,46 @@ def test_points_on_a_line_are_pictured_as_a_histogram(rng) -> None:
 
 
 def test_damage_is_noticed(tmp_path, rng) -> None:
-    prepare(read(RING), RING, tmp_path)
-    path = tmp_path / "data.safetensors"
-    whole = path.read_bytes()
-    for _ in range(20):
-        flipped = bytearray(whole)
-        flipped[rng.integers(len(whole))] ^= 1 << int(rng.integers(8))
-        path.write_bytes(bytes(flipped))
-        with pytest.raises(DataError, match="corrupt"):
-            Prepared(tmp_path)
+    prepare(read(RING), RING, tmp_path / "d")
+    for path in sorted((tmp_path / "d").glob("*.npy")):
+        whole = path.read_bytes()
+        for _ in range(5):
+            flipped = bytearray(whole)
+            flipped[rng.integers(len(whole))] ^= 1 << int(rng.integers(8))
+            path.write_bytes(bytes(flipped))
+            data = Prepared(tmp_path / "d")
+            with pytest.raises(DataError, match=rf"{path.name} is corrupt"):
+                data.read()
+        path.write_bytes(whole[:-1])
+        with pytest.raises(DataError, match="cut short"):
+            Prepared(tmp_path / "d")
+        path.write_bytes(whole)
+    Prepared(tmp_path / "d").read()
     path.unlink()
     with pytest.raises(DataError, match=r"holds no prepared data set .* run `dvc repro`"):
-        Prepared(tmp_path)
+        Prepared(tmp_path / "d")
+
+
+def test_a_part_is_verified_when_it_is_used_and_not_before(tmp_path) -> None:
+    """Evaluating looks at held-out samples alone, and need not read a huge training set."""
+    prepare(read(RING), RING, tmp_path / "d")
+    path = tmp_path / "d" / "train.x.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    data = Prepared(tmp_path / "d")
+    assert len(data.raw("heldout")) == 800
+    with pytest.raises(DataError, match=r"train\.x\.npy is corrupt"):
+        data.raw("train")
+
+
+def test_what_is_written_to_a_mapped_set_stays_in_memory(tmp_path) -> None:
+    prepare(read(RING), RING, tmp_path / "d")
+    Prepared(tmp_path / "d").raw("train").zero_()
+    assert Prepared(tmp_path / "d").raw("train").abs().sum() > 0
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"sha256": 1})])
 def test_a_bad_index_is_named(text: str, tmp_path) -> None:
-    prepare(read(RING), RING, tmp_path)
-    (tmp_path / "index.json").write_text(text)
+    prepare(read(RING), RING, tmp_path / "d")
+    (tmp_path / "d" / "index.json").write_text(text)
     with pytest.raises(DataError, match=r"damaged|corrupt"):
-        Prepared(tmp_path)
+        Prepared(tmp_path / "d")

@@ -9,7 +9,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from google.protobuf import text_format
 from onnx import TensorProto, helper, numpy_helper
+from tritonclient.grpc import model_config_pb2
 
 from gan_core import config
 from gan_core.artifact import Artifact
@@ -17,7 +19,10 @@ from gan_core.datasets.prepared import Prepared, to_model
 from gan_core.errors import DataError, EnvironmentFailure
 from gan_core.export import engine, gate, triton
 from gan_core.export import onnx as graph
-from gan_core.export.ship import Judge, checksums, judged, ship
+from gan_core.export.engine import Wanted
+from gan_core.export.graph import with_pixels
+from gan_core.export.precision import in_precision
+from gan_core.export.ship import Case, Judge, checksums, judged, ship
 from gan_core.metrics.measure import Reference
 from gan_core.networks.build import build
 from gan_core.pictures import to_uint8
@@ -25,7 +30,9 @@ from gan_core.signature import Body, Input, Recipe
 from tests.conftest import ROOT
 
 EXPORT = config.load(ROOT / "params.yaml").export
-LIMIT = EXPORT.tolerance
+PRECISIONS = ("fp16", "bf16", "int8")
+ALL = replace(EXPORT, precisions={**EXPORT.precisions, "bf16": config.Tolerance(0.2, 40, 1, 0.5, 0.05)})
+"""As declared, and bfloat16 too."""
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +47,8 @@ def judge(digits: Prepared) -> Judge:
     return Judge({"sample": reference.fid}, {"sample": digits.samples("heldout").numpy()}, 600, 1, to_model)
 
 
-def refusals(model: bytes, network: torch.nn.Module, trained: Artifact, judge: Judge) -> list[str]:
-    findings, _ = judged(model, gate.torch_runner(network), trained, EXPORT, judge, 2)
+def refusals(model: bytes, trained: Artifact, judge: Judge, precision: str = "fp32", pixels: bool = False) -> list[str]:
+    findings, _ = judged(model, Case(trained, ALL, judge, 2), precision, pixels)
     return [str(f) for f in findings if not f.passed]
 
 
@@ -51,9 +58,56 @@ def honest(trained: Artifact) -> bytes:
 
 
 def test_an_honest_export_passes(trained: Artifact, honest: bytes, judge: Judge) -> None:
-    assert refusals(honest, trained.network, trained, judge) == []
-    pixels = graph.Pixels(trained.network)
-    assert refusals(graph.export(pixels, trained.recipe, EXPORT.opset), pixels, trained, judge) == []
+    assert refusals(honest, trained, judge) == []
+    assert refusals(with_pixels(honest), trained, judge, pixels=True) == []
+
+
+def shown(trained: Artifact, scale: float = 1) -> list[dict[str, np.ndarray]]:
+    """What int8 is calibrated on."""
+    return [{name: v * np.float32(scale) for name, v in trained.recipe.pinned(256, 5).items()}]
+
+
+def in_(precision: str, trained: Artifact, honest: bytes) -> bytes:
+    return in_precision(honest, precision, shown(trained))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_precision_is_there_passes_and_repeats(
+    precision: str, trained: Artifact, honest: bytes, judge: Judge
+) -> None:
+    """In the graph, in what the engine builder reads of it, and in its size."""
+    model = in_(precision, trained, honest)
+    assert model == in_(precision, trained, honest)
+    if precision == "bf16" and trained.recipe.network.startswith("dcgan"):
+        (found,) = [f for f in refusals(model, trained, judge, precision) if "ONNX checker" in f]
+        assert "unsupported type: tensor(bfloat16)" in found, "a convolution of bfloat16 is ONNX from opset 22 on"
+        model = in_(precision, trained, graph.export(trained.network, trained.recipe, 22))
+        case = Case(trained, replace(ALL, opset=22), judge, 2)
+        assert all(f.passed for f in judged(model, case, precision)[0])
+    else:
+        assert refusals(model, trained, judge, precision) == []
+        assert refusals(with_pixels(model), trained, judge, precision, True) == []
+    trt = engine.library("tensorrt_rtx")
+    assert engine.build(trt, model, Wanted(trained.recipe, precision), 86)
+    with pytest.raises(DataError, match=f"reads the graph as {precision}, not as fp32"):
+        engine.build(trt, model, Wanted(trained.recipe), 86)
+
+
+def test_rounding_is_what_torch_does_in_that_type(trained: Artifact, honest: bytes) -> None:
+    """The honest runner against torch computing in the type: about as far from float32, and nothing in between.
+
+    Torch rounds before and after batch normalisation, which the graph has folded away.
+    """
+    inputs = trained.recipe.pinned(64, 3)
+    exact = gate.torch_runner(trained.network)(inputs)
+    for precision, kind in (("fp16", torch.float16), ("bf16", torch.bfloat16)):
+        narrow = build(trained.recipe)
+        narrow.load_state_dict(trained.network.state_dict())
+        with torch.no_grad():
+            expected = narrow.eval().to(kind)(*(torch.from_numpy(v).to(kind) for v in inputs.values())).float().numpy()
+        got = gate.honest_runner(in_(precision, trained, honest), precision, 1)(inputs)
+        assert gate.psnr(got, exact) == pytest.approx(gate.psnr(expected, exact), abs=6)
+        assert np.array_equal(torch.from_numpy(got).to(kind).float().numpy(), got)
 
 
 ROLES = {
@@ -77,19 +131,48 @@ def test_every_kind_of_role_is_shipped(role: str, digits: Prepared, tmp_path) ->
     big = digits.samples("heldout").repeat_interleave(side // 8 or 1, 2).repeat_interleave(side // 8 or 1, 3)
     judge = Judge({}, {"sample": big.numpy()}, 600, 1, to_model)
     trained = Artifact(build(recipe).eval(), recipe, {"data": "none"}, "none")
-    one = replace(EXPORT, max_batch_size=8, engines=replace(EXPORT.engines, targets=[86]))
+    one = replace(EXPORT, max_batch_size=8, engines=replace(EXPORT.engines, targets=[86], precisions=["int8"]))
     entry = ship("r", "role", trained, tmp_path, one, judge, 1)
+    forms = 1 if recipe.gives == "latent" else 2
     assert [i["name"] for i in entry["inputs"]] == [i.name for i in recipe.inputs]
     assert entry["output"]["name"] == {"latent": "z"}.get(recipe.gives, "image")
-    assert len(entry["engines"]) == (1 if recipe.gives == "latent" else 2)
+    assert entry["refused"] == {}
+    assert len(entry["gate"]) == 3 * forms
+    assert len(entry["engines"]) == forms
     wrong = onnx.load(tmp_path / "role.onnx")
     flip_a_weight(wrong)
-    findings, _ = judged(wrong.SerializeToString(), gate.torch_runner(trained.network), trained, one, judge, 1)
+    findings, _ = judged(wrong.SerializeToString(), Case(trained, one, judge, 1))
     assert any(f.check.startswith("max abs error") and not f.passed for f in findings)
 
 
+@pytest.mark.parametrize("side", [8, 16])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_translator_takes_any_sides(side: int, precision: str) -> None:
+    """Multiples of 4 that it was not exported with, float and pixels; and a server is told so."""
+    recipe = Body("resnet", 4, 0, (3, side, side)).translator("sample", "other")
+    network = build(recipe).eval()
+    small = recipe.pinned(64, 1)
+    model = in_precision(graph.export(network, recipe, 20), precision, [small])
+    for high, wide in ((8, 8), (side + 4, 2 * side), (40, 12)):
+        pixels = np.random.default_rng(0).integers(0, 256, (3, high, wide, 3), np.uint8)
+        x = to_model(torch.from_numpy(pixels))
+        with torch.no_grad():
+            y = network(x).numpy()
+        got = gate.onnx_runner(model, 1)({"x": x.numpy()})
+        assert gate.psnr(got, y) > (100 if precision == "fp32" else 30)
+        drawn = gate.onnx_runner(with_pixels(model), 1)({"x": pixels})
+        assert (drawn != to_uint8(got)).mean() < 1e-3
+    text = triton.config("m", recipe, True, 16, {}, "KIND_CPU")
+    assert 'input [ { name: "x" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] } ]' in text
+    assert f"data_type: TYPE_UINT8 dims: [ {side}, {side}, 3 ] zero_data" in text
+    shapes = dict(Wanted(recipe, precision, True, 16).shapes())
+    assert shapes == {"x": [(1, 8, 8, 3), (4, side, side, 3), (16, 2 * side, 2 * side, 3)]}
+    trt = engine.library("tensorrt_rtx")
+    assert engine.build(trt, with_pixels(model), Wanted(recipe, precision, True, 16), 86)
+
+
 def test_pixels_are_what_the_library_calls_pixels(trained: Artifact) -> None:
-    model = graph.export(graph.Pixels(trained.network), trained.recipe, EXPORT.opset)
+    model = with_pixels(graph.export(trained.network, trained.recipe, EXPORT.opset))
     inputs = trained.recipe.pinned(50, 3)
     expected = to_uint8(gate.torch_runner(trained.network)(inputs))
     got = gate.onnx_runner(model, 2)(inputs)
@@ -136,13 +219,16 @@ def scale_output(proto: onnx.ModelProto) -> None:
     proto.graph.node.extend(nodes)
 
 
-def mix_the_batch(proto: onnx.ModelProto) -> None:
+def mix_the_batch(proto: onnx.ModelProto, little: float = 0.01) -> None:
     """Adds a little of the batch mean, as batch statistics would: right for a batch of one, and wrong beyond."""
     output = proto.graph.node[-1]
     name = output.output[0]
     output.output[0] = "alone"
     proto.graph.initializer.extend(
-        [numpy_helper.from_array(np.array([0], np.int64), "axis"), numpy_helper.from_array(np.float32(0.01), "little")]
+        [
+            numpy_helper.from_array(np.array([0], np.int64), "axis"),
+            numpy_helper.from_array(np.float32(little), "little"),
+        ]
     )
     proto.graph.node.extend(
         [
@@ -195,8 +281,149 @@ SABOTAGE = [
 
 @pytest.mark.parametrize(("sabotage", "reason"), SABOTAGE, ids=lambda s: getattr(s, "__name__", ""))
 def test_the_gate_refuses_sabotage(sabotage, reason: str, trained: Artifact, honest: bytes, judge: Judge) -> None:
-    found = refusals(altered(honest, sabotage), trained.network, trained, judge)
+    found = refusals(altered(honest, sabotage), trained, judge)
     assert any(reason in f for f in found), found
+
+
+def initializers(proto: onnx.ModelProto, end: str) -> list[TensorProto]:
+    """Those whose name ends so."""
+    return [t for t in proto.graph.initializer if t.name.endswith(end)]
+
+
+def rewritten(tensor: TensorProto, change) -> None:
+    tensor.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(tensor)), tensor.name))
+
+
+def mix_more_of_the_batch(proto: onnx.ModelProto) -> None:
+    mix_the_batch(proto, 0.1)
+
+
+def wrong_scales(proto: onnx.ModelProto) -> None:
+    """Of the activations; a quarter of what was calibrated, so they saturate."""
+    for tensor in initializers(proto, "_scale"):
+        if not tensor.dims:
+            rewritten(tensor, lambda v: (v / 4).astype(np.float32))
+
+
+def mixed_up_channels(proto: onnx.ModelProto) -> None:
+    rewritten(initializers(proto, "weight_scale")[0], lambda v: v[::-1].copy())
+
+
+def coarse_weights(proto: onnx.ModelProto) -> None:
+    """Two bits in an int8 coat."""
+    for tensor in initializers(proto, "weight_quantized"):
+        rewritten(tensor, lambda v: (np.round(v / 127 * 2) * 63).astype(np.int8))
+
+
+def without_qdq(proto: onnx.ModelProto) -> None:
+    """One heavy operation gets its activations as they are."""
+    quantise = next(n for n in proto.graph.node if n.op_type == "QuantizeLinear")
+    dequantise = next(n for n in proto.graph.node if quantise.output[0] in n.input)
+    for node in proto.graph.node:
+        node.input[:] = [quantise.input[0] if name == dequantise.output[0] else name for name in node.input]
+
+
+def a_zero_point(proto: onnx.ModelProto) -> None:
+    for tensor in initializers(proto, "_zero_point"):
+        rewritten(tensor, lambda v: (v + 1).astype(np.int8))
+
+
+def one_scale_for_all_channels(proto: onnx.ModelProto) -> None:
+    for name in ("weight_scale", "weight_zero_point"):
+        for tensor in initializers(proto, name):
+            rewritten(tensor, lambda v: v.max())
+    for node in proto.graph.node:
+        if node.op_type == "DequantizeLinear":
+            del node.attribute[:]
+
+
+def swallow_an_activation(proto: onnx.ModelProto) -> None:
+    """Times 100,000 and back before the tanh: nothing to float32, infinity to float16."""
+    tanh = next(n for n in proto.graph.node if n.op_type == "Tanh")
+    proto.graph.initializer.extend(
+        [numpy_helper.from_array(np.float32(1e5), "much"), numpy_helper.from_array(np.float32(1e-5), "back")]
+    )
+    at = list(proto.graph.node).index(tanh)
+    proto.graph.node.insert(at, helper.make_node("Mul", [tanh.input[0], "much"], ["loud"]))
+    proto.graph.node.insert(at + 1, helper.make_node("Mul", ["loud", "back"], ["quiet"]))
+    tanh.input[0] = "quiet"
+
+
+def narrow_input(proto: onnx.ModelProto) -> None:
+    """float16 where a client sends float32."""
+    cast = proto.graph.node[0]
+    assert cast.op_type == "Cast"
+    proto.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+
+
+def few_bits(proto: onnx.ModelProto) -> None:
+    """float16 weights of which four bits are left."""
+    for tensor in proto.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT16 and len(tensor.dims) > 1:
+            rewritten(tensor, lambda v: (v.view(np.uint16) & 0xFF00).view(np.float16))
+
+
+def as_it_is(proto: onnx.ModelProto) -> None:
+    pass
+
+
+FAKED = [
+    ("int8", "int8", wrong_scales, "PSNR at batch 64 is"),
+    ("int8", "int8", mixed_up_channels, "PSNR at batch 64 is"),
+    ("int8", "int8", coarse_weights, "PSNR at batch 64 is"),
+    ("int8", "int8", without_qdq, "x fp32, "),
+    ("int8", "int8", a_zero_point, "x int8 that is not symmetric, allowed all int8"),
+    ("int8", "int8", one_scale_for_all_channels, "x int8 that is not by tensor and channel, allowed all int8"),
+    ("int8", "int8", mix_more_of_the_batch, "PSNR of rows in a batch is"),
+    ("fp32", "fp16", as_it_is, "x fp32, allowed all fp16"),
+    ("fp32", "int8", as_it_is, "x fp32, allowed all int8"),
+    ("bf16", "fp16", as_it_is, "x bf16, allowed all fp16"),
+    ("fp16", "bf16", as_it_is, "x fp16, allowed all bf16"),
+    ("fp16", "fp16", few_bits, "PSNR at batch 64 is"),
+    ("fp16", "fp16", narrow_input, "type of 'z' is float16[8], allowed float32[8]"),
+    ("fp16", "fp16", leak_a_path, "paths of the exporting machine is /home/someone"),
+    ("int8", "int8", add_own_noise, "nodes that draw their own noise is RandomNormalLike"),
+]
+
+
+@pytest.mark.parametrize(
+    ("made", "named", "sabotage", "reason"), FAKED, ids=lambda s: getattr(s, "__name__", "") if callable(s) else ""
+)
+def test_the_gate_refuses_a_faked_precision(
+    made: str, named: str, sabotage, reason: str, trained: Artifact, honest: bytes, judge: Judge
+) -> None:
+    model = honest if made == "fp32" else in_(made, trained, honest)
+    found = refusals(altered(model, sabotage), trained, judge, named)
+    assert any(reason in f for f in found), found
+
+
+def test_an_overflow_of_float16_is_seen(trained: Artifact, honest: bytes, judge: Judge) -> None:
+    """ONNX Runtime on the CPU computes float16 in float32 here and there, so it may not see it; the gate does."""
+    loud = altered(honest, swallow_an_activation)
+    assert refusals(loud, trained, judge) == []
+    found = refusals(in_precision(loud, "fp16", []), trained, judge, "fp16")
+    assert any("max abs error at batch 64 is" in f for f in found), found
+
+
+def test_int8_calibrated_on_the_wrong_range_is_refused(trained: Artifact, honest: bytes, judge: Judge) -> None:
+    found = refusals(in_precision(honest, "int8", shown(trained, 0.1)), trained, judge, "int8")
+    assert any("PSNR at batch 64 is" in f for f in found), found
+
+
+def test_a_refused_precision_is_left_out_and_the_rest_ships(trained: Artifact, judge: Judge, tmp_path) -> None:
+    graphs = replace(EXPORT, engines=replace(EXPORT.engines, flavour="none"))
+    strict = {**EXPORT.precisions, "int8": replace(EXPORT.precisions["int8"], psnr=150.0)}
+    entry = ship("r", "generator", trained, tmp_path, replace(graphs, precisions=strict), judge, 2)
+    assert set(entry["refused"]) == {"generator.int8.onnx", "generator.int8.uint8.onnx"}
+    assert "PSNR at batch 1 is" in entry["refused"]["generator.int8.onnx"][0]
+    assert (
+        {p.name for p in tmp_path.glob("*.onnx")}
+        == set(entry["gate"])
+        == {f"generator{p}{form}.onnx" for p in ("", ".fp16") for form in ("", ".uint8")}
+    )
+    broken = {**EXPORT.precisions, "fp32": replace(EXPORT.precisions["fp32"], psnr=250.0)}
+    with pytest.raises(DataError, match=r"the gate refuses r: generator\.onnx: PSNR at batch 1 is"):
+        ship("r", "generator", trained, tmp_path, replace(graphs, precisions=broken), judge, 2)
 
 
 @pytest.mark.parametrize(
@@ -204,13 +431,13 @@ def test_the_gate_refuses_sabotage(sabotage, reason: str, trained: Artifact, hon
     [(fix_the_batch, "batch of 'z' is 2, allowed dynamic"), (rename_input, "names is noise, image, allowed z, image")],
 )
 def test_the_lint_refuses(sabotage, reason: str, trained: Artifact, honest: bytes) -> None:
-    found = [str(f) for f in gate.lint(altered(honest, sabotage), trained.recipe, EXPORT.opset) if not f.passed]
+    found = [str(f) for f in gate.lint(altered(honest, sabotage), ["z", "image"], EXPORT.opset) if not f.passed]
     assert found == [reason, *found[1:]]
 
 
 def test_another_opset_is_refused(trained: Artifact) -> None:
     model = graph.export(trained.network, trained.recipe, 18)
-    found = [str(f) for f in gate.lint(model, trained.recipe, 20) if not f.passed]
+    found = [str(f) for f in gate.lint(model, ["z", "image"], 20) if not f.passed]
     assert found == ["opsets is {'ai.onnx': 18}, allowed {'ai.onnx': 20}"]
 
 
@@ -223,13 +450,11 @@ def test_training_mode_is_refused_twice(trained: Artifact, judge: Judge) -> None
         graph.export(network, trained.recipe, EXPORT.opset)
     model = graph.export(network.eval(), trained.recipe, EXPORT.opset)
     with pytest.raises(DataError, match="training mode"):
-        refusals(model, network.train(), trained, judge)
+        refusals(model, replace(trained, network=network.train()), judge)
 
 
 @pytest.mark.parametrize("wrong", ["scale", "order", "rounding"])
 def test_wrong_pixels_are_refused(wrong: str, trained: Artifact, judge: Judge) -> None:
-    right = graph.Pixels(trained.network)
-
     class Wrong(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -245,7 +470,7 @@ def test_wrong_pixels_are_refused(wrong: str, trained: Artifact, judge: Judge) -
             return x.clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
 
     model = graph.export(Wrong(), trained.recipe, EXPORT.opset)
-    found = refusals(model, right, trained, judge)
+    found = refusals(model, trained, judge, pixels=True)
     assert any("share of pixels that differ" in f for f in found), found
 
 
@@ -265,15 +490,18 @@ def test_the_same_bytes_from_another_folder(trained: Artifact, honest: bytes, tm
         "from pathlib import Path; from hashlib import sha256; from gan_core import artifact\n"
         "from gan_core.export import onnx, engine\n"
         "a = artifact.load(Path('a.safetensors')); m = onnx.export(a.network, a.recipe, 20)\n"
-        "e = engine.build(engine.library('tensorrt_rtx'), m, a.recipe, 64, 86)\n"
-        "print(onnx.__file__, sha256(m).hexdigest(), sha256(e).hexdigest(), len(e))"
+        "from gan_core.export.precision import in_precision; from tests.test_export import shown\n"
+        "e = engine.build(engine.library('tensorrt_rtx'), m, engine.Wanted(a.recipe), 86)\n"
+        "others = b''.join(in_precision(m, p, shown(a)) for p in ('fp16', 'bf16', 'int8'))\n"
+        "print(onnx.__file__, sha256(m + others).hexdigest(), sha256(e).hexdigest(), len(e))"
     )
     done = copy.run(sys.executable, "-c", program)
     assert done.returncode == 0, done.stderr
     file, model, built, size = done.stdout.split()
     assert file.startswith(str(tmp_path))
-    assert model == hashlib.sha256(honest).hexdigest()
-    here = engine.build(engine.library("tensorrt_rtx"), honest, trained.recipe, 64, 86)
+    others = b"".join(in_(p, trained, honest) for p in PRECISIONS)
+    assert model == hashlib.sha256(honest + others).hexdigest()
+    here = engine.build(engine.library("tensorrt_rtx"), honest, Wanted(trained.recipe), 86)
     same = hashlib.sha256(here).hexdigest()
     # With convolutions the builder numbers its temporaries differently from build to build; nothing else differs.
     assert built == same if trained.recipe.network == "mlp.generator" else size == str(len(here))
@@ -282,10 +510,12 @@ def test_the_same_bytes_from_another_folder(trained: Artifact, honest: bytes, tm
 def test_the_builder_says_what_it_cannot_read(trained: Artifact) -> None:
     trt = engine.library("tensorrt_rtx")
     with pytest.raises(DataError, match="cannot read the graph"):
-        engine.build(trt, b"no graph", trained.recipe, 8, 86)
+        engine.build(trt, b"no graph", Wanted(trained.recipe), 86)
     with pytest.raises(EnvironmentFailure, match=r"does not know \[77\]; it builds for \[75, 80, 86, 89, 120"):
         engine.targets(trt, [86, 77])
-    with pytest.raises(EnvironmentFailure, match=r"'tensorrt', .* cannot be loaded .* or set it to 'none'"):
+    with pytest.raises(
+        EnvironmentFailure, match=r"'tensorrt', .* cannot be loaded .* or leave export.engines.here empty"
+    ):
         if subprocess.run([sys.executable, "-c", "import tensorrt"], capture_output=True).returncode == 0:
             pytest.skip("tensorrt is installed here")
         engine.library("tensorrt")
@@ -295,11 +525,53 @@ def test_what_is_shipped_is_described(trained: Artifact, judge: Judge, tmp_path)
     entry = ship("r", "generator", trained, tmp_path, EXPORT, judge, 2)
     listed = checksums(tmp_path)
     assert {"generator.onnx", "generator.uint8.onnx"} < listed.keys()
-    assert len(entry["engines"]) == 2 * len(EXPORT.engines.targets)
+    assert len(entry["engines"]) == 2 * len(EXPORT.engines.precisions) * len(EXPORT.engines.targets)
+    assert {e["precision"] for e in entry["engines"]} == set(EXPORT.engines.precisions)
     assert all(e["file"] in listed for e in entry["engines"])
     same = [listed["generator.onnx"], listed["model_repository/r_generator/1/model.onnx"]]
     assert same[0] == same[1]
     assert entry["provenance"]["weights_sha256"] == trained.sha256
+
+
+def parsed(path) -> model_config_pb2.ModelConfig:
+    """A configuration, by the server's own schema."""
+    return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
+
+
+def test_a_repository_is_what_the_servers_schema_allows(tmp_path) -> None:
+    recipe = Recipe(
+        "mlp.generator", (3, 4, 5), 8, (Input("z", "normal", 6), Input("y", "label", 10), Input("c", "uniform", 2))
+    )
+    triton.write(tmp_path, "r_g_uint8", b"graph", recipe, True, 16, {"run": "r"})
+    triton.write_seeded(tmp_path, "r_g", "r_g_uint8", recipe, True, 16, {"run": "r"})
+    graph_config = tmp_path / "r_g_uint8/config.pbtxt"
+    engines = {"9.0": b"engine of an H100", "8.9": b"engine of an L4"}
+    triton.write_engines(tmp_path, "r_g_uint8", graph_config.read_text(), engines, 16)
+    found = {path.parent.name: parsed(path) for path in tmp_path.glob("*/config.pbtxt")}
+    assert {name: config.name for name, config in found.items()} == {name: name for name in found}
+    plan, onnx_ = found["r_g_uint8_tensorrt"], found["r_g_uint8"]
+    for capability, file in plan.cc_model_filenames.items():
+        assert (tmp_path / "r_g_uint8_tensorrt/1" / file).read_bytes() == engines[capability]
+    assert (plan.backend, onnx_.backend) == ("tensorrt", "onnxruntime")
+    assert (list(plan.input), list(plan.output)) == (list(onnx_.input), list(onnx_.output))
+    assert list(plan.dynamic_batching.preferred_batch_size) == [4, 16]
+    seeded, step = found["r_g_seeded"], found["r_g_latents"]
+    assert [(i.name, i.optional) for i in seeded.input] == [
+        ("seed", False),
+        ("z", True),
+        ("y", False),
+        ("c", True),
+        ("truncation", True),
+    ]
+    assert list(seeded.input) == list(step.input)
+    assert list(seeded.output) == list(onnx_.output)
+    first, second = seeded.ensemble_scheduling.step
+    assert (first.model_name, second.model_name) == ("r_g_latents", "r_g_uint8")
+    assert set(first.input_map) == {i.name for i in step.input}
+    assert set(first.output_map) == {o.name for o in step.output} == set(second.input_map)
+    assert dict(first.output_map) == dict(second.input_map)
+    copied = (tmp_path / "r_g_latents/1/model.py").read_bytes()
+    assert copied == (ROOT / "gan_core/latents.py").read_bytes()
 
 
 def test_a_config_tells_the_server_what_the_network_was_built_for() -> None:

@@ -49,6 +49,17 @@ def test_link_and_conjugate_link_belong_together(form: str, seed: int) -> None:
     assert torch.allclose(df, f.link(v), rtol=5e-3, atol=1e-3), "the slope of f is T"
 
 
+def test_a_neural_f_integrates_once_for_both_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    table = curvature.Neural.table
+    monkeypatch.setattr(curvature.Neural, "table", lambda self: (asked.append(1), table(self))[1])
+    f = curvature.Neural(curvature.recipe("neural"))
+    f.f(torch.tensor([0.5, 2.0]))
+    assert len(asked) == 1
+    v = torch.linspace(-3, 3, 7)
+    assert all(torch.equal(a, b) for a, b in zip(f.links(v), (f.link(v), f.conjugate_link(v)), strict=True))
+
+
 @pytest.mark.parametrize("alpha", [-0.5, 0.25, 0.5, 1.5])
 def test_the_neural_form_starts_at_an_alpha_divergence(alpha: float) -> None:
     f = curvature.Neural(curvature.recipe("neural"), -1.0, 2.0, alpha)

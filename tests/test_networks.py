@@ -50,6 +50,15 @@ def test_a_translator_keeps_the_shape_and_patches_are_judged(side: int, patches:
     assert build(body.discriminator())(x).shape == (2, patches)
 
 
+@pytest.mark.parametrize("side", [8, 12])
+def test_a_small_translator_starts_from_grey(side: int) -> None:
+    """Which end of its tanh a colour runs into is then up to the game, not to the seed."""
+    for seed in range(8):
+        torch.manual_seed(seed)
+        translator = build(Body("resnet", 32, 0, (3, side, side)).translator("sample", "other"))
+        assert translator(torch.rand(4, 3, side, side) * 2 - 1).abs().max() < 0.1, seed
+
+
 @pytest.mark.parametrize(("side", "field"), [(20, 10), (32, 16), (96, 34), (160, 70)])
 def test_a_patch_is_at_most_half_the_picture(side: int, field: int) -> None:
     """The pixels that one score in the middle depends on: 70 x 70 for large pictures, as the paper's."""
@@ -72,7 +81,13 @@ def test_what_a_translator_cannot_read_is_said(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("p", [1, 3])
 def test_reflection_is_torchs(p: int) -> None:
     x = torch.randn(2, 3, 8, 5)
-    assert torch.equal(Reflect(p)(x), torch.nn.functional.pad(x, (p, p, p, p), mode="reflect"))
+    x.requires_grad_()
+    theirs = torch.nn.functional.pad(x, (p, p, p, p), mode="reflect")
+    push = torch.randn_like(theirs)
+    for ours in (Reflect(p).train()(x), Reflect(p).eval()(x)):
+        assert torch.equal(ours, theirs)
+        gradients = [torch.autograd.grad(y, x, push, retain_graph=True)[0] for y in (ours, theirs)]
+        assert torch.allclose(*gradients, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", ["mlp", "dcgan"])
@@ -113,14 +128,14 @@ def test_a_pool_is_part_of_the_state_and_holds_no_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    ("real", "fake", "generator", "judge"),
+    ("real", "fake", "decoder", "judge"),
     [(0.7, 0.7, 1, 1), (0.2, 0.7, 1, 0), (0.7, 1.2, 0, 1), (0.2, 1.2, 1, 1), (1.2, 1.2, 0, 1), (0.1, 0.1, 1, 0)],
 )
-def test_the_equilibrium_gate(real: float, fake: float, generator: int, judge: int) -> None:
-    costs = Costs()
-    costs.note(torch.tensor(real), torch.tensor(fake))
-    assert (costs.times("generator", 0.35), costs.times("judge", 0.35)) == (generator, judge)
-    assert (costs.times("generator", 0.0), costs.times("judge", 0.0)) == (1, 1)
+def test_the_equilibrium_gate(real: float, fake: float, decoder: int, judge: int) -> None:
+    for margin, times in ((0.35, (decoder, judge)), (0.0, (1, 1))):
+        costs = Costs(margin)
+        costs.note({"real": torch.tensor(real), "fake": torch.tensor(fake)})
+        assert (costs.decoder_times(0), costs.judge_times(0)) == times
 
 
 @pytest.mark.parametrize("shape", [(1, 7, 7), (1, 30, 30), (3, 36, 64), (2,), (1, 4, 64)])

@@ -49,7 +49,7 @@ def test_a_stage_depends_on_the_files_it_runs_and_no_others(stage: str) -> None:
     if any("${item.network.family}" in pattern for pattern in wider):
         rows |= {"gan_core/networks/head.py", "gan_core/networks/curvature.py"}  # behind the rows
         if stage == "train":
-            rows |= {"gan_core/networks/memory.py"}  # of the papers
+            rows |= {"gan_core/networks/lookahead.py", "gan_core/networks/memory.py"}  # of the papers
         assert rows <= named | {"gan_core/networks/classifier.py"}
     assert runs - inside - named == set(), "not listed in dvc.yaml"
     assert named - runs - rows == set(), "listed in dvc.yaml, but not run"
@@ -328,7 +328,7 @@ def copy_of(built: Workspace, folder: Path) -> Workspace:
 def test_the_last_good_export_outlives_a_refusal(built: Workspace, tmp_path: Path) -> None:
     made = copy_of(built, tmp_path)
     before = (tmp_path / "exported/gan/manifest.json").read_bytes()
-    made.declare({"export.tolerance.max_abs": 1e-12})
+    made.declare({"export.precisions.fp32.max_abs": 1e-12})
     done = made.run("dvc", "repro", "export@gan")
     assert done.returncode != 0
     assert re.search(
@@ -372,7 +372,7 @@ def test_bad_input_ends_in_one_sentence(workspace: Workspace, command: list[str]
 
 def test_corrupt_data_is_named(built: Workspace, tmp_path: Path) -> None:
     made = copy_of(built, tmp_path)
-    path = tmp_path / "data/prepared/digits/data.safetensors"
+    path = tmp_path / "data/prepared/digits/train.x.npy"
     content = bytearray(path.read_bytes())
     content[5000] ^= 1
     path.chmod(0o644)
@@ -380,7 +380,7 @@ def test_corrupt_data_is_named(built: Workspace, tmp_path: Path) -> None:
     done = made.run("python", "-m", "stages.train", "gan")
     assert (done.returncode, done.stderr) == (
         3,
-        "error: data/prepared/digits/data.safetensors is corrupt: not what index.json describes; "
+        "error: data/prepared/digits/train.x.npy is corrupt: not what index.json describes; "
         "remove it and run `dvc repro`\n",
     )
 
@@ -396,15 +396,36 @@ def test_a_python_without_the_packages_is_told_what_to_do(workspace: Workspace, 
     assert "make repro" in done.stderr
 
 
-def test_a_declared_library_that_is_absent_stops_the_export(built: Workspace, tmp_path: Path) -> None:
-    if subprocess.run([sys.executable, "-c", "import tensorrt"], capture_output=True).returncode == 0:
-        pytest.skip("tensorrt is installed here")
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="there is a GPU")
+def test_engines_for_this_machine_need_its_gpu_and_nothing_else_notices(built: Workspace, tmp_path: Path) -> None:
     made = copy_of(built, tmp_path)
-    made.declare({"export.engines.flavour": "tensorrt"})
-    done = made.run("python", "-m", "stages.export", "gan", "digits")
-    assert done.returncode == 4
-    assert "export.engines.flavour is 'tensorrt', but that library cannot be loaded" in done.stderr
-    assert (tmp_path / "exported/gan/manifest.json").exists()
+    made.declare({"export.engines.here": ["gan"]})
+    done = made.run("dvc", "repro", "engine@gan")
+    assert done.returncode != 0
+    assert re.findall(r"Running stage '([^']+)'", done.stdout) == ["hardware@gan", "engine@gan"]
+    assert "error: export.engines.here names 'gan', but nvidia-smi shows no GPU on this machine" in done.stderr
+    probed = (tmp_path / "data/hardware/gan.json").read_bytes()
+    assert made.run("dvc", "repro", "hardware@gan").returncode == 0
+    assert (tmp_path / "data/hardware/gan.json").read_bytes() == probed, "the same machine, the same bytes"
+
+
+def test_the_walk_through_of_your_own_images_runs_as_it_stands(tmp_path: Path) -> None:
+    """docs/your-data.md: from a folder of pictures to a clone elsewhere that has nothing to do."""
+    made = Workspace(tmp_path / "project")
+    made.git("config", "user.name", "t")
+    made.git("config", "user.email", "t@localhost")
+    made.declare({"datasets": {}, "runs": {}, "evaluate.samples": 600, "export.engines.flavour": "none"})
+    said = []
+    for program in re.findall(r"```sh\n(.*?)```", (ROOT / "docs/your-data.md").read_text(), re.S):
+        done = made.run("bash", "-ec", program.replace('"steps": 2000', '"steps": 20'))
+        assert done.returncode == 0, program + done.stdout + done.stderr
+        said.append(done.stdout)
+    assert "pictures: 1,797 images packed, of 20x16 pixels; 1,797 L" in said[2]
+    assert said[-1].endswith("Data and pipelines are up to date.\n")
+    exported = "exported/my_gan/generator.uint8.onnx"
+    assert (tmp_path / "elsewhere" / exported).read_bytes() == (made.folder / exported).read_bytes()
+    next((made.folder / "pictures/3").iterdir()).unlink()
+    assert "modified:           pictures" in made.run("dvc", "status", "prepare_images@pictures").stdout
 
 
 @pytest.mark.slow

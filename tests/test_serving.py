@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -19,30 +20,42 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
-from tritonclient.utils import np_to_triton_dtype
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from gan_core import files
+from gan_core import client, files
 from gan_core.errors import DataError, EnvironmentFailure
 from gan_core.export.gate import onnx_runner
+from gan_core.pictures import taken
 from gan_core.serving import server
 from gan_core.signature import Recipe
+from tests import storm
 from tests.conftest import ROOT, Workspace
 
 RUNS = ("gan", "wgan_gp", "cgan", "cycle_gan", "vae_gan", "learned_f")
 MODELS = [
     "cgan_generator",
+    "cgan_generator_latents",
+    "cgan_generator_seeded",
     "cgan_generator_uint8",
     "cycle_gan_a_to_b",
     "cycle_gan_a_to_b_uint8",
     "cycle_gan_b_to_a",
     "cycle_gan_b_to_a_uint8",
     "gan_generator",
+    "gan_generator_latents",
+    "gan_generator_seeded",
     "gan_generator_uint8",
     "learned_f_generator",
+    "learned_f_generator_latents",
+    "learned_f_generator_seeded",
     "vae_gan_decoder",
+    "vae_gan_decoder_latents",
+    "vae_gan_decoder_seeded",
     "vae_gan_decoder_uint8",
     "vae_gan_encoder",
     "wgan_gp_generator",
+    "wgan_gp_generator_latents",
+    "wgan_gp_generator_seeded",
 ]
 TRITON = ROOT / ".venv-triton"
 pytestmark = pytest.mark.skipif(not TRITON.is_dir(), reason="the server's environment is absent: make .venv-triton")
@@ -78,7 +91,7 @@ def test_the_server_draws_what_onnx_runtime_draws(repositories, ports, protocol:
         for repository in repositories:
             for path in sorted(repository.glob("*/1/model.onnx")):
                 recipe = recipe_of(repository, path.parts[-3])
-                pinned = recipe.pinned(batch, 5)
+                pinned = taken(recipe.pinned(batch, 5), path.parts[-3].endswith("_uint8"))
                 asked = []
                 for name, value in pinned.items():
                     sent = value[:, None] if value.ndim == 1 else value  # a label is one element on the wire
@@ -129,6 +142,120 @@ def test_a_bad_request_gets_an_error_and_the_server_goes_on(ports, bad: str) -> 
     assert "error" in json.loads(error.value.read())
     good = {"name": "z", "shape": [1, 16], "datatype": "FP32", "data": [0.0] * 16}
     assert len(json.loads(post(ports, json.dumps({"inputs": [good]}).encode()))["outputs"][0]["data"]) == 64
+
+
+@pytest.mark.parametrize("run", ["gan", "wgan_gp", "cgan", "vae_gan", "learned_f"])
+def test_a_seed_draws_the_same_here_and_on_the_server(built, ports, run: str) -> None:
+    """In one go, in other company, and over the wire: a row is a function of its seed."""
+    folder, url = built.folder / "exported" / run, f"http://127.0.0.1:{ports.http}"
+    here, there = client.Generator.open(folder), client.Generator.connect(url, folder)
+    labels = {"y": np.arange(150) % 10} if run == "cgan" else {}
+    seeds = np.arange(150) * 7919 - 500  # more than a batch, and some of them negative
+    one, other = here.draw(seeds, **labels), there.draw(seeds, **labels)
+    assert same(one, other)
+    order = np.random.default_rng(0).permutation(150)[:9]
+    assert same(one[order], there.draw(seeds[order], **{k: v[order] for k, v in labels.items()}))
+    assert same(here.draw(seeds, 0.5, **labels), there.draw(seeds, 0.5, **labels))
+    assert len(np.unique(one, axis=0)) == 150
+    assert np.abs(here.draw(seeds, 1e-6, **labels).astype(float).std(0)).max() <= np.abs(one.astype(float).std(0)).max()
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    """As far as a batch of another size may change the last bit."""
+    assert (a.shape, a.dtype) == (b.shape, b.dtype)
+    return (a != b).mean() <= 1e-3 if a.dtype == np.uint8 else np.abs(a - b).max() <= 1e-5
+
+
+def test_serving_leaves_the_export_as_it_is(built, ports, repositories) -> None:
+    """The server's Python compiles what it runs, but not beside it."""
+    for repository in repositories:
+        listed = files.read_json(repository.parent / "manifest.json")["files"]
+        there = {str(p.relative_to(repository.parent)) for p in repository.rglob("*") if p.is_file()}
+        assert there <= listed.keys()
+
+
+def test_what_a_seeded_model_refuses(built, ports) -> None:
+    url, seed = f"http://127.0.0.1:{ports.http}", np.array([7])
+    refused = [
+        ("cgan", {"seed": seed, "y": np.array([-1])}, "'y' takes whole numbers from 0 to 9"),
+        ("cgan", {"seed": seed, "y": np.array([10])}, "'y' takes whole numbers from 0 to 9"),
+        ("cgan", {"seed": seed}, r"missing required input\(s\) \['y'\]"),
+        ("gan", {"seed": seed, "z": np.full((1, 16), np.nan, np.float32)}, "'z' takes finite numbers"),
+        ("gan", {"seed": seed, "truncation": np.float32([1.5])}, "truncation is above 0 and at most 1"),
+        ("gan", {"seed": seed, "truncation": np.float32([np.nan])}, "truncation is above 0 and at most 1"),
+        ("gan", {"seed": np.arange(65)}, "batch-size must be <= 64"),
+    ]
+    for run, rows, reason in refused:
+        with pytest.raises(DataError, match=f"refuses: .*{reason}"):
+            client.infer(url, f"{run}_generator_seeded", rows, "image")
+    assert client.infer(url, "gan_generator_seeded", {"seed": seed}, "image").shape == (1, 8, 8, 1)
+
+
+def test_only_the_request_that_is_wrong_is_refused(ports) -> None:
+    """Requests that wait together are drawn together."""
+    with tritonclient.http.InferenceServerClient(f"127.0.0.1:{ports.http}", concurrency=8) as c:
+        waiting = []
+        for k in range(24):
+            feed = {"seed": np.array([[k]]), "y": np.array([[-1 if k % 5 == 0 else 3]])}
+            tensors = [
+                tritonclient.http.InferInput(n, v.shape, "INT64").set_data_from_numpy(v) for n, v in feed.items()
+            ]
+            waiting.append(c.async_infer("cgan_generator_seeded", tensors))
+        drawn = {}
+        for k, w in enumerate(waiting):
+            try:
+                drawn[k] = w.get_result().as_numpy("image")
+            except InferenceServerException as error:
+                assert "takes whole numbers" in str(error)
+    assert sorted(drawn) == [k for k in range(24) if k % 5]
+    assert len(np.unique(np.concatenate(list(drawn.values())), axis=0)) == len(drawn)
+
+
+def test_every_line_of_every_card_runs(built, ports, tmp_path, monkeypatch, capsys) -> None:
+    """Word for word, but for the port."""
+    ran = 0
+    for run in RUNS:
+        folder = tmp_path / run
+        shutil.copytree(built.folder / "exported" / run, folder)
+        (folder / "exported").symlink_to(built.folder / "exported")
+        monkeypatch.chdir(folder)
+        card = Path("README.md").read_text().replace("localhost:8000", f"127.0.0.1:{ports.http}")
+        for kind, lines in re.findall(r"```(\w+)\n(.*?)```", card, re.S):
+            if kind == "python":
+                exec(compile(lines, f"{run}/README.md", "exec"), {})
+                said = capsys.readouterr().out
+                assert "gan_core" in lines or re.match(r"\(\d+, .*\) (uint8|float32)\n$", said), said
+            else:
+                done = subprocess.run(
+                    ["bash", "-ec", f"set -o pipefail; {lines}"], env=built.environment, capture_output=True, text=True
+                )
+                assert done.returncode == 0, done.stderr
+                assert "samples of" in done.stdout or json.loads(done.stdout)["outputs"][0]["data"], done.stdout
+            ran += 1
+        assert len(Path("README.md").read_text().split("```")) // 2 >= 3
+    assert ran == 5 * 5 + 3 * 3  # five roles that draw, three that take data
+
+
+def test_a_request_too_long_for_a_command_line() -> None:
+    from gan_core.export.card import curl
+
+    lines = curl(
+        "m", [{"name": "x", "dtype": "float32", "shape": ["batch", 3, 256, 256], "prior": "sample", "size": 0}]
+    )
+    echoed = lines.replace("curl -s localhost:8000/v2/models/m/infer -d @-", "cat")
+    done = subprocess.run(["bash", "-ec", echoed], capture_output=True, text=True, check=True)
+    assert len(json.loads(done.stdout)["inputs"][0]["data"]) == 3 * 256 * 256
+
+
+def test_a_storm(built, ports) -> None:
+    """What `make storm` does in full."""
+    served = list(storm.models([built.folder / "exported" / run for run in RUNS]))
+    assert len(served) == len(MODELS) - 5  # the first steps of the seeded models are not asked
+    said = storm.mixed(served, ports, 120, 0)
+    assert said == {"http equal": 60, "grpc equal": 60}
+    said = storm.malformed(served, ports, 100, 0)
+    assert {what.rpartition(": ")[2] for what in said} == {"refused", "equal"}
+    assert sum(n for what, n in said.items() if what.endswith("refused")) == 100
 
 
 def test_a_body_that_is_no_json(ports) -> None:

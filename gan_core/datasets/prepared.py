@@ -1,4 +1,8 @@
-"""A prepared data set: one packed file, and ``index.json``, which holds every fact about it that others may ask."""
+"""A prepared data set: packed arrays, one file each, and ``index.json``, which holds every fact that others may ask.
+
+The files are plain NumPy arrays, mapped into memory, not read: a set may be larger than memory. Each is verified in
+pieces before its first use.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,12 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import torch
+from numpy.lib import format as npy
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import save
-from safetensors.torch import load
 from torch import Tensor
 
 from gan_core import files
@@ -26,9 +28,7 @@ if TYPE_CHECKING:
     from gan_core.config import Dataset
     from gan_core.datasets.sources import Raw
 
-DATA, INDEX = "data.safetensors", "index.json"
-SECOND = ".other."
-"""What stands for the dot in the names of the second domain's arrays."""
+INDEX, PARTS = "index.json", ("train", "heldout")
 FEWEST = 50
 
 
@@ -38,41 +38,80 @@ def prepare(raw: Raw, spec: Dataset, folder: Path) -> None:
     Raises:
         DataError: too few samples for one of the parts.
     """
-    arrays = parts(raw, spec.heldout)
+    domains = [parts(domain, spec.heldout) for domain in (raw, raw.other) if domain is not None]
+    arrays = {name: np.concatenate([d[name] for d in domains]) for name in domains[0]}
     image = raw.samples.dtype == np.uint8
     h, w, c = raw.samples.shape[1:] if image else (0, 0, 0)
-    index = {
+    facts = {
         "source": asdict(spec),
         "kind": "image" if image else "point",
         "shape": [c, h, w] if image else list(raw.samples.shape[1:]),
         "classes": raw.classes,
-        "domains": 1,
-        **counts(arrays, raw.classes),
+        **of_domains([counts(d, raw.classes) for d in domains]),
         **raw.facts,
     }
-    if raw.other is not None:
-        other = parts(raw.other, spec.heldout)
-        index |= {"domains": 2, "other": counts(other, raw.classes)}
-        arrays |= {name.replace(".", SECOND): array for name, array in other.items()}
-    content = save(arrays)
-    files.write(folder / DATA, content)
-    files.write_json(folder / INDEX, index | {"sha256": files.digest(content)})
+    with files.replacing(folder) as new:
+        for name, array in arrays.items():
+            with Packed(new / f"{name}.npy", array.shape, array.dtype) as packed:
+                packed.append(array)
+        write_index(new, facts)
+
+
+class Packed:
+    """A ``.npy`` file of a known shape, written row by row."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: Any) -> None:
+        self.path, self.shape, self.dtype = path, shape, np.dtype(dtype)
+
+    def __enter__(self) -> Packed:
+        self._file: BinaryIO = self.path.open("wb")
+        about = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
+        npy.write_array_header_1_0(self._file, about)
+        return self
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """The next rows."""
+        self._file.write(np.ascontiguousarray(rows, self.dtype).data)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def write_index(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the index of a folder of packed arrays: facts, each file's size and sha256, one sha256 over all."""
+    packed = {p.name: {"bytes": p.stat().st_size, "sha256": files.file_digest(p)} for p in sorted(folder.glob("*.npy"))}
+    whole = files.digest(json.dumps(packed, sort_keys=True).encode())
+    files.write_json(folder / INDEX, {**facts, "files": packed, "sha256": whole})
 
 
 def parts(raw: Raw, share: float) -> dict[str, NDArray[Any]]:
     """The arrays of one domain: ``train.x`` and ``heldout.x`` and, with labels, ``train.y`` and ``heldout.y``."""
     heldout = split(len(raw.samples), raw.labels, share)
-    if min(heldout.sum(), (~heldout).sum()) < FEWEST:
-        raise DataError(
-            f"heldout {share} of {len(heldout)} samples leaves {(~heldout).sum()} to train on and "
-            f"{heldout.sum()} to measure with; each needs at least {FEWEST}, so change heldout or bring more data"
-        )
+    enough(heldout, f"heldout {share}")
     arrays: dict[str, NDArray[Any]] = {}
     for part, chosen in (("train", ~heldout), ("heldout", heldout)):
         arrays[f"{part}.x"] = np.ascontiguousarray(raw.samples[chosen])
         if raw.labels is not None:
             arrays[f"{part}.y"] = raw.labels[chosen]
     return arrays
+
+
+def enough(heldout: NDArray[np.bool_], declared: str) -> None:
+    """Refuse a split that leaves too few on one side.
+
+    Raises:
+        DataError: with the numbers of both.
+    """
+    if min(heldout.sum(), (~heldout).sum()) < FEWEST:
+        raise DataError(
+            f"{declared} of {len(heldout)} samples leaves {(~heldout).sum()} to train on and "
+            f"{heldout.sum()} to measure with; each needs at least {FEWEST}, so change heldout or bring more data"
+        )
+
+
+def of_domains(domains: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the index says of one domain or two: the first as it is, the second under ``other``."""
+    return {"domains": len(domains), **domains[0], **({"other": domains[1]} if domains[1:] else {})}
 
 
 def counts(arrays: Mapping[str, Any], classes: int) -> dict[str, dict[str, Any]]:
@@ -88,40 +127,51 @@ def counts(arrays: Mapping[str, Any], classes: int) -> dict[str, dict[str, Any]]
 
 
 def split(count: int, labels: NDArray[np.int64] | None, share: float) -> NDArray[np.bool_]:
-    """Which samples are held out: ``share`` of every class, chosen by a fixed shuffle."""
-    order = np.random.Generator(np.random.Philox(fold("heldout", count))).permutation(count)
+    """Which samples are held out: ``share`` of all, and of every class to within one, chosen by a fixed shuffle.
+
+    Each class gives the whole part of its share; what is then missing comes from those with the largest rest.
+    """
+    source = np.random.Generator(np.random.Philox(fold("heldout", count)))
+    order = source.permutation(count)
+    classes, sizes = np.unique(labels if labels is not None else np.zeros(count), return_counts=True)
+    take, rest = np.divmod(share * sizes, 1)
+    chance = source.permutation(len(classes))
+    take[np.lexsort((chance, -rest))[: round(share * count) - int(take.sum())]] += 1
     heldout = np.zeros(count, bool)
-    for group in np.unique(labels) if labels is not None else [None]:
-        members = order if group is None else order[labels[order] == group]  # type: ignore[index]
-        heldout[members[: round(share * len(members))]] = True
+    for group, some in zip(classes, take.astype(int), strict=True):
+        members = order if labels is None else order[labels[order] == group]
+        heldout[members[:some]] = True
     return heldout
 
 
 class Prepared:
-    """A prepared data set, read and verified. Of two domains it shows the first; ``other`` shows the second.
+    """A prepared data set, mapped into memory. Of two domains it shows the first; ``other`` shows the second.
 
     Raises:
-        DataError: it is missing or not what was prepared.
+        DataError: it is missing or, at the first use of a part, not what was prepared.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._arrays: dict[str, Tensor] = {}
         try:
             self.index: dict[str, Any] = json.loads((folder / INDEX).read_text())
-            content = (folder / DATA).read_bytes()
-            intact = files.digest(content) == self.index["sha256"]
-            self._parts: dict[str, Tensor] = load(content) if intact else {}
+            self._files: dict[str, dict[str, Any]] = self.index["files"]
             self.shape: tuple[int, ...] = tuple(self.index["shape"])
             self.classes = int(self.index["classes"])
             self.domains = int(self.index["domains"])
+            first = self.index["counts"]
+            self._rows = {part: slice(0, int(first[part])) for part in PARTS}
+            sizes = {name: (folder / name).stat().st_size for name in self._files}
+            intact = all(sizes[name] == about["bytes"] for name, about in self._files.items())
         except FileNotFoundError as error:
             raise DataError(
                 f"{folder} holds no prepared data set ({error.filename} is missing); run `dvc repro`"
             ) from None
-        except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{folder} is damaged ({error}); remove it and run `dvc repro`") from error
         if not intact:
-            raise DataError(f"{folder / DATA} is corrupt: not what {INDEX} describes; remove it and run `dvc repro`")
+            raise DataError(f"{folder} is damaged (a file is cut short); remove it and run `dvc repro`")
 
     @property
     def is_image(self) -> bool:
@@ -133,7 +183,7 @@ class Prepared:
         """The second, unpaired domain as a data set of its own, where there is one."""
         if self.domains == 1:
             return None
-        return self._one_domain({k.replace(SECOND, "."): v for k, v in self._parts.items() if SECOND in k})
+        return self._view(self.index["other"], {p: slice(rows.stop, None) for p, rows in self._rows.items()})
 
     @property
     def spaces(self) -> dict[str, Prepared]:
@@ -143,28 +193,60 @@ class Prepared:
     @property
     def united(self) -> Prepared:
         """The samples of all domains as one domain; itself, where there is but one."""
-        if (other := self.other) is None:
+        if self.domains == 1:
             return self
-        return self._one_domain({k: torch.cat([self._parts[k], v]) for k, v in other._parts.items()})
+        return self._view(united(self.index, self.index["other"]), dict.fromkeys(PARTS, slice(None)))
 
-    def _one_domain(self, parts: dict[str, Tensor]) -> Prepared:
-        view = copy(self)
-        view._parts, view.domains = parts, 1
-        view.index = self.index | counts(parts, self.classes) | {"domains": 1}
-        del view.index["other"]
+    def labelled(self, labels: Mapping[str, Tensor], classes: int) -> Prepared:
+        """The same samples under other labels, one row of them a part."""
+        view = self._view({}, self._rows)
+        view._arrays, view.classes = self._arrays | {f"{part}.y": y for part, y in labels.items()}, classes
+        view._files = self._files | {f"{part}.y.npy": {} for part in labels}
         return view
 
+    def _view(self, facts: Mapping[str, Any], rows: dict[str, slice]) -> Prepared:
+        view = copy(self)
+        view._rows, view.domains = rows, 1
+        view.index = {k: v for k, v in self.index.items() if k != "other"} | {**facts, "domains": 1}
+        return view
+
+    def _array(self, name: str) -> Tensor:
+        if name not in self._arrays:
+            path = self.folder / f"{name}.npy"
+            if files.file_digest(path) != self._files[path.name]["sha256"]:
+                raise DataError(f"{path} is corrupt: not what {INDEX} describes; remove it and run `dvc repro`")
+            # "c": what is written to it stays in memory, so the file cannot change under anyone.
+            self._arrays[name] = torch.from_numpy(np.load(path, mmap_mode="c"))
+        return self._arrays[name]
+
+    def read(self) -> Prepared:
+        """The same, every file verified and mapped now, not at its first use."""
+        for name in self._files:
+            self._array(name.removesuffix(".npy"))
+        return self
+
     def raw(self, part: str) -> Tensor:
-        """The packed samples of ``train`` or ``heldout``: uint8 (N, H, W, C) or float32 (N, D)."""
-        return self._parts[f"{part}.x"]
+        """The packed samples of ``train`` or ``heldout``, mapped: uint8 (N, H, W, C) or float32 (N, D)."""
+        return self._array(f"{part}.x")[self._rows[part]]
 
     def labels(self, part: str) -> Tensor | None:
         """Labels (N,) int64, where there are any."""
-        return self._parts.get(f"{part}.y")
+        return self._array(f"{part}.y")[self._rows[part]] if f"{part}.y.npy" in self._files else None
 
     def samples(self, part: str) -> Sample:
         """All samples of a part as the networks see them."""
         return to_model(self.raw(part))
+
+
+def united(first: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts of two domains as those of one."""
+    return {
+        "counts": {part: first["counts"][part] + other["counts"][part] for part in PARTS},
+        "class_counts": {
+            part: [a + b for a, b in zip(first["class_counts"][part], other["class_counts"][part], strict=True)]
+            for part in first["class_counts"]
+        },
+    }
 
 
 def to_model(raw: Tensor) -> Sample:
@@ -195,12 +277,21 @@ class Epochs:
 class Batches:
     """The batches of a run. The i-th is a function of (seed, i); two domains are shuffled independently."""
 
-    def __init__(self, data: Prepared, batch_size: int, seed: int, noise: float = 0.0, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        data: Prepared,
+        batch_size: int,
+        seed: int,
+        noise: float = 0.0,
+        device: str = "cpu",
+        channels_last: bool = False,
+    ) -> None:
         other = data.other
         self.x, self.y = data.raw("train").to(device), data.labels("train")
         self.y = self.y.to(device) if self.y is not None else None
         self.other = other.raw("train").to(device) if other is not None else None
         self.noise = noise
+        self.channels_last = channels_last and data.is_image
         for x, domain in ((self.x, ""), (self.other, "the second domain of ")):
             if x is not None and len(x) < batch_size:
                 raise DataError(
@@ -221,4 +312,5 @@ class Batches:
 
     def _noisy(self, raw: Tensor) -> Sample:
         x = to_model(raw)
-        return x + self.noise * torch.randn_like(x) if self.noise else x
+        x = x + self.noise * torch.randn_like(x) if self.noise else x
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x

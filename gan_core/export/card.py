@@ -13,18 +13,22 @@ Variant `{variant}`, trained for {steps} steps on data set `{dataset}` ({licence
 ![samples](samples.png)
 
 {roles}
-A server that speaks KServe v2 takes the `curl` lines (NVIDIA Triton loads `model_repository/` as it is; without a GPU
-add `--model-config-name=cpu`). Every file's sha256, what was measured against which tolerance, and where the weights
-came from: `manifest.json`.
+Any server that speaks KServe v2 takes the `curl` lines. NVIDIA Triton loads `model_repository/` as it is; without a GPU
+add `--model-config-name=cpu`. {engines}Every file's sha256, what was measured against which tolerance, and where the
+weights came from: `manifest.json`. Whether the folder is whole, and a server draws what it should:
+`python -m gan_core verify exported/{run}`.
+"""
+
+RTX = """Engines of TensorRT-RTX are for programs that bring that library: no backend of Triton loads them.
 """
 
 ROLE = """## {role}
 
 {does}
 
-Input{plural}: {inputs}. Output: {output}. Batches of 1 to {largest}.
+Input{plural}: {inputs}. Output: {output}. Batches of 1 to {largest}. {graphs}
 
-{figures}With nothing but `onnxruntime` and `numpy`:
+{figures}{seeds}With nothing but `onnxruntime` and `numpy`:
 
 ```python
 {python}
@@ -33,10 +37,47 @@ Input{plural}: {inputs}. Output: {output}. Batches of 1 to {largest}.
 On a server:
 
 ```sh
-curl -s localhost:8000/v2/models/{run}_{role}/infer -H 'Content-Type: application/json' \\
-  -d {request}
+{curl}
 ```
+
+```python
+{client}
+```
+
+{warning}"""
+
+SEEDS = """The same seed gives the same sample, in any batch, here and on a server. From the project's
+folder, without torch:
+
+```sh
+python -m gan_core sample exported/{run} --role {role} --seed 7 --n 64 --out grid.png
+```
+
+```python
+from gan_core.client import Generator
+
+samples = Generator.open("exported/{run}", "{role}").draw(range(7, 71){labels})
+```
+
 """
+
+PYTHON = """import numpy as np, onnxruntime as ort
+
+{rng}session = ort.InferenceSession("{file}", providers=["CPUExecutionProvider"])
+(out,) = session.run(None, {{{feed}}})
+print(out.shape, out.dtype)"""
+
+RNG = "rng = np.random.default_rng(7)\n"
+
+CLIENT = """import numpy as np, tritonclient.http as http
+from tritonclient.utils import np_to_triton_dtype
+
+feed = {{{feed}}}
+asked = [http.InferInput(k, v.shape, np_to_triton_dtype(v.dtype)).set_data_from_numpy(v) for k, v in feed.items()]
+out = http.InferenceServerClient("localhost:8000").infer("{model}", asked).as_numpy("{output}")
+print(out.shape, out.dtype)"""
+
+CURL = "curl -s localhost:8000/v2/models/{model}/infer"
 
 FIGURES = """| measure | value |
 | --- | --- |
@@ -46,15 +87,30 @@ Protocol: {protocol}.
 
 """
 
+DATA = ("sample", "other")
+"""Priors of inputs that no seed draws."""
+
+SEED = {"name": "seed", "dtype": "int64", "shape": ["batch"], "prior": "seed", "size": 1}
+"""What a seeded model takes beside labels."""
+
 LONG = 64
 """So many numbers are still written out."""
 
 DRAW = {
-    "normal": "rng.standard_normal((16, {n}), dtype=np.float32)",
-    "uniform": "rng.random((16, {n}), dtype=np.float32) * 2 - 1",
-    "label": "np.arange(16, dtype=np.int64) % {n}",
-    "category": "np.arange(16, dtype=np.int64) % {n}",
+    "normal": "rng.standard_normal(({n}, {size}), dtype=np.float32)",
+    "uniform": "rng.random(({n}, {size}), dtype=np.float32) * 2 - 1",
+    "seed": "np.arange({n})",
+    "label": "np.arange({n}) % {size}",
+    "category": "np.arange({n}) % {size}",
 }
+
+FORMS = {
+    "fp32": "float32",
+    "fp16": "float16",
+    "bf16": "bfloat16",
+    "int8": "int8 products, float32 sums",
+}
+"""What a graph computes in."""
 
 
 def card(manifest: Mapping[str, Any], index: Mapping[str, Any]) -> str:
@@ -67,29 +123,77 @@ def card(manifest: Mapping[str, Any], index: Mapping[str, Any]) -> str:
         steps=notes["steps"],
         dataset=manifest["dataset"],
         licence=index["licence"],
+        engines=RTX
+        if any("tensorrt_rtx" in e["library"] for r in manifest["roles"].values() for e in r["engines"])
+        else "",
         roles="\n".join(section(name, role, manifest, image) for name, role in manifest["roles"].items()),
     )
 
 
 def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], image: bool) -> str:
     """One role."""
-    inputs, recipe = role["inputs"], role["provenance"]["recipe"]
-    draws = recipe["gives"] in ("sample", "other")
+    inputs, recipe, model = role["inputs"], role["provenance"]["recipe"], f"{manifest['run']}_{name}"
+    n, draws = min(16, role["max_batch_size"]), not any(i["prior"] in DATA for i in inputs)
+    labels = [i for i in inputs if i["prior"] == "label"]
     output = f"`{role['output']['name']}` float32 {role['output']['shape']}"
-    if image and draws:
-        output += f" in [-1, 1]; `{name}.uint8.onnx` gives pixels, height x width x channels"
+    if image and recipe["gives"] != "latent":
+        output += " in [-1, 1]"
+    file = f"{name}.uint8.onnx" if f"{name}.uint8.onnx" in role["gate"] else f"{name}.onnx"
+    fed = [as_pixels(i) for i in inputs] if role["gate"][file]["pixels"] else inputs
+    asked = [SEED, *labels] if draws else inputs
+    called = f"{model}_seeded" if draws else model
     return ROLE.format(
         role=name,
-        run=manifest["run"],
         does=does(inputs, recipe["gives"], "image" if image else "point"),
         plural="s" if len(inputs) > 1 else "",
-        inputs=", ".join(f"`{i['name']}` {i['dtype']} {i['shape']}, {source(i['prior'])}" for i in inputs),
+        inputs=", ".join(f"`{i['name']}` {i['dtype']} {i['shape']}, {source(i['prior'], image)}" for i in inputs),
         output=output,
         largest=role["max_batch_size"],
+        graphs="Graphs: "
+        + ", ".join(form(file, graph) for file, graph in role["gate"].items())
+        + f".{open_sides(role)}{refused(role)}",
         figures=figures(manifest["metrics"].get(name)),
-        python=python(inputs, f"{name}.uint8.onnx" if image and draws else f"{name}.onnx"),
-        request=request(inputs),
+        seeds=SEEDS.format(run=manifest["run"], role=name, labels="".join(f", {i['name']}=3" for i in labels))
+        if draws
+        else "",
+        python=PYTHON.format(file=file, feed=feed(fed, n), rng=RNG if draws else ""),
+        curl=curl(called, asked),
+        client=CLIENT.format(feed=feed(asked, n, column="[:, None]"), model=called, output=role["output"]["name"]),
+        warning=warning(labels, draws),
     )
+
+
+def form(file: str, graph: Mapping[str, Any]) -> str:
+    """A graph and what it is."""
+    pixels = ", images as pixels: uint8, height x width x channels" if graph["pixels"] else ""
+    return f"`{file}` ({FORMS[graph['precision']]}{pixels})"
+
+
+def refused(role: Mapping[str, Any]) -> str:
+    """What the gate did not let pass, and why."""
+    return "".join(f"\nNot shipped: `{file}` ({'; '.join(why)})." for file, why in role["refused"].items())
+
+
+def open_sides(role: Mapping[str, Any]) -> str:
+    """What images a graph takes beside those that it was trained on."""
+    multiple = role["sides"]
+    return f" Height and width may be any multiples of {multiple} from {2 * multiple} up." if multiple else ""
+
+
+def as_pixels(i: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An input of the graph with pixels."""
+    if len(i["shape"]) != 4:
+        return i
+    batch, *c_h_w = i["shape"]
+    return {**i, "dtype": "uint8", "shape": [batch, *c_h_w[1:], c_h_w[0]]}
+
+
+def warning(labels: list[Mapping[str, Any]], draws: bool) -> str:
+    """What a graph by itself takes without a word."""
+    wraps = f", and a negative `{labels[0]['name']}` counts from the last class" if labels else ""
+    refuse = "\nThe seeded model and the project's client refuse both." if labels else ""
+    refuse = refuse or ("\nThe seeded model and the project's client refuse it." if draws else "")
+    return f"To a graph by itself, NaN is a number: the answer is NaN{wraps}.{refuse}\n"
 
 
 def does(inputs: list[Mapping[str, Any]], gives: str, kind: str) -> str:
@@ -108,9 +212,11 @@ def article(kind: str) -> str:
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
-def source(prior: str) -> str:
+def source(prior: str, image: bool) -> str:
     """Where the values of an input come from."""
-    return {"sample": "data in [-1, 1]", "other": "data in [-1, 1]"}.get(prior, f"prior {prior}")
+    if prior in DATA:
+        return "data in [-1, 1]" if image else "data"
+    return f"prior {prior}"
 
 
 def figures(metrics: Mapping[str, Any] | None) -> str:
@@ -125,32 +231,29 @@ def figures(metrics: Mapping[str, Any] | None) -> str:
     )
 
 
-def python(inputs: list[Mapping[str, Any]], file: str) -> str:
-    """A few lines that call it."""
-    feed = ", ".join(
-        f'"{i["name"]}": {DRAW.get(i["prior"], "np.zeros((16, {dims}), np.float32)")}'.format(
-            n=i["size"], dims=", ".join(map(str, i["shape"][1:]))
-        )
-        for i in inputs
-    )
-    return (
-        "import numpy as np, onnxruntime as ort\n\n"
-        "rng = np.random.default_rng(7)\n"
-        f'session = ort.InferenceSession("{file}", providers=["CPUExecutionProvider"])\n'
-        f"(out,) = session.run(None, {{{feed}}})\n"
-        "print(out.shape, out.dtype)"
-    )
+def feed(inputs: list[Mapping[str, Any]], n: int, column: str = "") -> str:
+    """Inputs as the items of a dictionary in Python; ``column``: what makes one number a row, as on the wire."""
+    return ", ".join(f'"{i["name"]}": {values(i, n, column)}' for i in inputs)
 
 
-def request(inputs: list[Mapping[str, Any]]) -> str:
-    """The body of a request of one row of zeros, as an argument for a shell; Python writes the long ones."""
+def values(i: Mapping[str, Any], n: int, column: str) -> str:
+    """Rows of one input in Python."""
+    shape = i["shape"][1:]
+    drawn = DRAW.get(i["prior"], f"np.zeros({(n, *shape)}, np.{i['dtype']})").format(n=n, size=i["size"])
+    whole = f"({drawn})" if " " in drawn else drawn
+    return f"{whole}{column}" if column and not shape else drawn
+
+
+def curl(model: str, inputs: list[Mapping[str, Any]]) -> str:
+    """A request of one row: a seed of 7, labels of 3, or zeros; Python writes the long ones."""
     rows = []
-    for value in inputs:
-        integer, shape = value["dtype"] == "int64", value["shape"][1:] or [1]
-        zero, kind = ("0", "INT64") if integer else ("0.0", "FP32")
-        data = f"[{', '.join([zero] * prod(shape))}]" if prod(shape) <= LONG else f"[{zero}] * {prod(shape)}"
-        rows.append(f'{{"name": "{value["name"]}", "shape": {[1, *shape]}, "datatype": "{kind}", "data": {data}}}')
-    body = f'{{"inputs": [{", ".join(rows)}]}}'
-    if all(prod(v["shape"][1:]) <= LONG for v in inputs):
-        return f"'{body}'"
-    return f""""$(python3 -c 'import json; print(json.dumps({body}))')\""""
+    for i in inputs:
+        shape = i["shape"][1:] or [1]
+        one = {"seed": "7", "label": str(min(3, i["size"] - 1))}.get(i["prior"], "0.0")
+        data = f"[{', '.join([one] * prod(shape))}]" if prod(shape) <= LONG else f"[{one}] * {prod(shape)}"
+        kind = "INT64" if i["dtype"] == "int64" else "FP32"
+        rows.append(f'{{"name": "{i["name"]}", "shape": {[1, *shape]}, "datatype": "{kind}", "data": {data}}}')
+    body, line = f'{{"inputs": [{", ".join(rows)}]}}', CURL.format(model=model)
+    if all(prod(i["shape"][1:]) <= LONG for i in inputs):
+        return f"{line} \\\n  -d '{body}'"
+    return f"python3 -c 'import json; print(json.dumps({body}))' | \\\n  {line} -d @-"

@@ -3,16 +3,48 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from gan_core import files
 from gan_core.errors import DataError, EnvironmentFailure
+from gan_core.export import onnx
 from gan_core.signature import Recipe
 
 INSTALL = {
-    "tensorrt_rtx": "pip install tensorrt-rtx (Linux or Windows, x86-64)",
-    "tensorrt": "pip install '.[tensorrt]' on a machine with an NVIDIA GPU",
+    "tensorrt_rtx": "pip install tensorrt-rtx (Linux or Windows, x86-64), or set export.engines.flavour to 'none'",
+    "tensorrt": "pip install '.[tensorrt]' on a machine with an NVIDIA GPU, or leave export.engines.here empty",
 }
+LARGER = 2
+"""So many times the sides that a network was trained on is the most that its engines take, where sides are open."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an engine is built for."""
+
+    recipe: Recipe
+    precision: str = "fp32"
+    pixels: bool = False
+    max_batch_size: int = 64
+
+    @property
+    def form(self) -> str:
+        """What goes in and comes out, in file names."""
+        return "uint8" if self.pixels else "float"
+
+    def shapes(self) -> Iterator[tuple[str, list[tuple[int, ...]]]]:
+        """The smallest, usual and largest shape of every input."""
+        usual, open_ = (onnx.ports(self.recipe, self.pixels, trained) for trained in (True, False))
+        smallest, most = 2 * onnx.sides(self.recipe), self.max_batch_size
+        for name in (i.name for i in self.recipe.inputs):
+            middle, dims = usual[name][1], open_[name][1]
+            low = [smallest if d < 0 else d for d in dims]
+            high = [LARGER * m if d < 0 else d for d, m in zip(dims, middle, strict=True)]
+            yield name, [(1, *low), (max(1, most // 4), *middle), (most, *high)]
 
 
 def library(flavour: str) -> ModuleType:
@@ -25,39 +57,87 @@ def library(flavour: str) -> ModuleType:
         return importlib.import_module(flavour)
     except (ImportError, OSError) as error:
         raise EnvironmentFailure(
-            f"export.engines.flavour is '{flavour}', but that library cannot be loaded ({error}); "
-            f"{INSTALL[flavour]}, or set it to 'none'"
+            f"params.yaml asks for engines of '{flavour}', but that library cannot be loaded ({error}); "
+            f"{INSTALL[flavour]}"
         ) from error
 
 
-def build(trt: ModuleType, onnx: bytes, recipe: Recipe, max_batch_size: int, target: int | None) -> bytes:
-    """A serialised engine for batches of 1 to ``max_batch_size``; ``target`` 86 is compute capability 8.6.
+def build(trt: ModuleType, graph: bytes, wanted: Wanted, target: int | None, timings: Path | None = None) -> bytes:
+    """A serialised engine; ``target`` 86 is compute capability 8.6, None this machine's GPU.
 
-    TF32 is off, so that a float32 engine computes in float32. The library must know ahead-of-time targets
-    (tensorrt_rtx does) unless ``target`` is None: this machine's GPU.
+    TF32 is off, so that a float32 engine computes in float32. ``timings``: a file in which the library keeps what it
+    has timed, so that the next engine is built sooner; by its own account, only where it times at all.
 
     Raises:
-        DataError: the parser or the builder refuses the graph.
+        DataError: the parser or the builder refuses the graph, or the network is not in the precision asked for.
     """
     builder, messages = make_builder(trt)
     network = builder.create_network(strongly_typed(trt))
     parser = trt.OnnxParser(network, messages)
-    if not parser.parse(onnx):
+    if not parser.parse(graph):
         raise DataError(f"{trt.__name__} cannot read the graph: {parser.get_error(0).desc()}")
+    found = computed_in(trt, network)
+    if found - {wanted.precision}:
+        raise DataError(f"{trt.__name__} reads the graph as {', '.join(sorted(found))}, not as {wanted.precision}")
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)
     profile = builder.create_optimization_profile()
-    for i in recipe.inputs:
-        low, middle, high = ((n, *i.shape) for n in (1, max(1, max_batch_size // 4), max_batch_size))
-        profile.set_shape(i.name, low, middle, high)
+    for name, shapes in wanted.shapes():
+        profile.set_shape(name, *shapes)
     config.add_optimization_profile(profile)
     if target is not None:
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{target}"), 0)
+    if timings:
+        cache = config.create_timing_cache(timings.read_bytes() if timings.is_file() else b"")
+        config.set_timing_cache(cache, ignore_mismatch=False)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
-        raise DataError(f"{trt.__name__} {trt.__version__} built no engine for SM {target}: {'; '.join(messages.said)}")
+        where = f"SM {target}" if target else "this GPU"
+        raise DataError(f"{trt.__name__} {trt.__version__} built no engine for {where}: {'; '.join(messages.said)}")
+    if timings:
+        files.write(timings, bytes(config.get_timing_cache().serialize()))
     return bytes(engine)
+
+
+def build_here(
+    exported: Path, folder: Path, precisions: Sequence[str], machine: str, timings: Path
+) -> list[dict[str, Any]]:
+    """Engines by TensorRT for the GPU of this machine, of every shipped graph of the named precisions.
+
+    Raises:
+        EnvironmentFailure: TensorRT is not installed.
+        DataError: the export is incomplete, or an engine cannot be built.
+    """
+    trt, manifest, built = library("tensorrt"), files.read_json(exported / "manifest.json"), []
+    for role, about in manifest["roles"].items():
+        recipe = Recipe.from_json(about["provenance"]["recipe"])
+        for name, shipped in about["gate"].items():
+            wanted = Wanted(recipe, shipped["precision"], shipped["pixels"], about["max_batch_size"])
+            if wanted.precision in precisions:
+                engine = build(trt, (exported / name).read_bytes(), wanted, None, timings)
+                file = f"{role}-{wanted.form}-{machine}-{wanted.precision}.engine"
+                files.write(folder / file, engine)
+                facts = {"file": file, "sha256": files.digest(engine), "precision": wanted.precision}
+                built.append(facts | {"graph": name, "graph_sha256": manifest["files"][name]["sha256"]})
+    return built
+
+
+def computed_in(trt: ModuleType, network: Any) -> set[str]:
+    """What the heavy layers of a parsed network compute in: types are binding, so this is what the engine does."""
+    kinds = {trt.DataType.FLOAT: "fp32", trt.DataType.HALF: "fp16", trt.DataType.BF16: "bf16"}
+    layers = [network.get_layer(k) for k in range(network.num_layers)]
+    made_by = {layer.get_output(k).name: layer for layer in layers for k in range(layer.num_outputs)}
+    heavy = (trt.LayerType.MATRIX_MULTIPLY, trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION)
+
+    def of(layer: Any) -> str:
+        tensors = [t for t in (layer.get_input(k) for k in range(min(2, layer.num_inputs))) if t is not None]
+        makers = [made_by.get(t.name) for t in tensors]
+        if len(makers) == 2 and all(m is not None and m.type == trt.LayerType.DEQUANTIZE for m in makers):
+            return "int8"
+        return " and ".join(sorted({kinds.get(t.dtype, str(t.dtype)) for t in tensors}))
+
+    return {of(layer) for layer in layers if layer.type in heavy}
 
 
 def make_builder(trt: ModuleType) -> tuple[Any, Any]:

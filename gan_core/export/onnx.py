@@ -8,20 +8,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
+from typing import Any
 
-import onnx
 import torch
 from torch import Tensor, nn
 
 from gan_core.errors import DataError
+from gan_core.export.graph import written
+from gan_core.networks import NETWORKS
 from gan_core.signature import Recipe
-
-IR_VERSION = 10
-"""The newest that ONNX Runtime, TensorRT and Triton of the last years all read."""
 
 
 class Pixels(nn.Module):
-    """A generator of images with the unscaling inside: uint8 (N, H, W, C), rounded half to even."""
+    """A generator of images with the scaling inside: uint8 (N, H, W, C) out, rounded half to even, and in."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -30,9 +29,35 @@ class Pixels(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """One row of each input a sample, to pixels."""
-        x = (self.generator(*inputs).clamp(-1, 1) + 1) * 127.5
+        scaled = (x.float().permute(0, 3, 1, 2) / 127.5 - 1 if x.dtype == torch.uint8 else x for x in inputs)
+        x = (self.generator(*scaled).clamp(-1, 1) + 1) * 127.5
         pixels: Tensor = x.round().permute(0, 2, 3, 1).to(torch.uint8)  # the cast last: TensorRT takes it nowhere else
         return pixels
+
+
+def sides(recipe: Recipe) -> int:
+    """Height and width may be any multiples of this, from twice it up; 0: they are those that it was trained on."""
+    return int(getattr(NETWORKS[recipe.network], "sides", 0))
+
+
+Port = tuple[str, tuple[int, ...]]
+"""The type of a tensor, and the shape of one row."""
+
+
+def ports(recipe: Recipe, pixels: bool, trained: bool = False) -> dict[str, Port]:
+    """Inputs and output as a graph has them; a side of -1 is open, unless it is to be the one ``trained`` on."""
+    floats: dict[str, Port] = {i.name: (i.dtype.__name__, i.shape) for i in recipe.inputs}
+    floats[recipe.output] = ("float32", recipe.shape)
+    closed = trained or not sides(recipe)
+    return {
+        name: image(dims if closed else (dims[0], -1, -1), pixels) if len(dims) == 3 else (dtype, dims)
+        for name, (dtype, dims) in floats.items()
+    }
+
+
+def image(dims: tuple[int, ...], pixels: bool) -> Port:
+    """An image: float (C, H, W), or pixels (H, W, C)."""
+    return ("uint8", (*dims[1:], dims[0])) if pixels else ("float32", dims)
 
 
 def export(network: nn.Module, recipe: Recipe, opset: int) -> bytes:
@@ -44,7 +69,10 @@ def export(network: nn.Module, recipe: Recipe, opset: int) -> bytes:
     if any(module.training for module in network.modules()):
         raise DataError("the network is in training mode: its graph would not be what was trained; call .eval() first")
     example = tuple(torch.from_numpy(v) for v in recipe.pinned(2, seed=0).values())  # a batch of 1 would be fixed
-    each = tuple({0: torch.export.Dim("batch")} for _ in example)
+    dynamic: dict[int, Any] = {0: torch.export.Dim("batch")}
+    if multiple := sides(recipe):
+        dynamic |= {2: multiple * torch.export.Dim("rows"), 3: multiple * torch.export.Dim("columns")}
+    each = tuple(dynamic for _ in example)
     variadic = inspect.getfullargspec(network.forward).varargs is not None
     with quietly():
         program = torch.onnx.export(
@@ -59,7 +87,7 @@ def export(network: nn.Module, recipe: Recipe, opset: int) -> bytes:
             verbose=False,
         )
     assert program is not None
-    return bytes(clean(program.model_proto).SerializeToString(deterministic=True))
+    return written(program.model_proto)
 
 
 @contextmanager
@@ -72,14 +100,3 @@ def quietly() -> Iterator[None]:
         warnings.simplefilter("ignore")
         yield
     logger.setLevel(level)
-
-
-def clean(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph without what the exporter says about itself: stack traces hold this machine's paths."""
-    graph = model.graph
-    for holder in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer, *graph.value_info):
-        holder.ClearField("metadata_props")
-        holder.ClearField("doc_string")
-    graph.name, model.producer_name, model.ir_version = "graph", "gan-foundry", IR_VERSION
-    model.ClearField("producer_version")
-    return model

@@ -81,8 +81,8 @@ class Reference:
 
     @property
     def classifies(self) -> bool:
-        """Whether the extractor can tell classes."""
-        return isinstance(getattr(self.extractor, "head", None), nn.Module)
+        """Whether the extractor can tell the classes of the data set; what k-means found are none."""
+        return isinstance(getattr(self.extractor, "head", None), nn.Module) and self.index["classes"] > 1
 
     def logits(self, x: Sample) -> NDArray[np.float64]:
         """What the extractor takes samples for, (N, classes)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from gan_core.networks import classifier, curvature, dcgan, mlp, resnet
+from gan_core.networks import classifier, curvature, dcgan, mlp, resnet, resnet_gan
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "mlp.generator": mlp.Generator,
@@ -22,6 +22,8 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "dcgan.recogniser": dcgan.Recogniser,
     "resnet.translator": resnet.Translator,
     "resnet.discriminator": resnet.Discriminator,
+    "resnet_gan.generator": resnet_gan.Generator,
+    "resnet_gan.discriminator": resnet_gan.Discriminator,
     "curvature.neural": curvature.Neural,
     "curvature.mixture": curvature.Mixture,
     "classifier.conv": classifier.Conv,

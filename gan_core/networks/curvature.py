@@ -11,7 +11,6 @@ at the ratio e^v: 1 is Kullback-Leibler, 0 its reverse, 2 Pearson's chi-squared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import log
 
 import torch
@@ -22,6 +21,7 @@ from gan_core.signature import Input, Recipe
 
 REACH, KNOTS = 8.0, 641
 """The grid of v on which a neural curvature is integrated."""
+STEP = 2 * REACH / (KNOTS - 1)
 
 ORDERS = (-1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Of the alpha divergences that a mixture mixes."""
@@ -38,25 +38,30 @@ class Curvature(nn.Module):
         super().__init__()
         self.recipe = recipe
 
-    def link(self, v: Tensor) -> Tensor:
-        """T(v) = f'(e^v), of any shape, |v| at most 8."""
+    def links(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """T(v) = f'(e^v) and f*(T(v)) = e^v f'(e^v) - f(e^v), of any shape, |v| at most 8."""
         raise NotImplementedError
 
+    def link(self, v: Tensor) -> Tensor:
+        """T(v) alone."""
+        return self.links(v)[0]
+
     def conjugate_link(self, v: Tensor) -> Tensor:
-        """f*(T(v)) = e^v f'(e^v) - f(e^v)."""
-        raise NotImplementedError
+        """f*(T(v)) alone."""
+        return self.links(v)[1]
 
     def f(self, u: Tensor) -> Tensor:
         """The generator itself, for u within e^-8 and e^8."""
-        return u * self.link(u.log()) - self.conjugate_link(u.log())
+        link, conjugate_link = self.links(u.log())
+        return u * link - conjugate_link
 
 
 class Neural(Curvature):
     """A locally varying alpha divergence: alpha(v) = low + (high - low) sigmoid(network(v / 4)).
 
-    log kappa is the integral of alpha - 1. It starts at the alpha divergence of order ``start``. Integrals are
-    cumulative trapezoids on a grid, read by cubic Hermite interpolation with the known slopes, so both are
-    differentiable in v and in the weights.
+    log kappa is the integral of alpha - 1. It starts at the alpha divergence of order ``start``. Integrals are sums of
+    trapezoids on a grid, read by cubic Hermite interpolation with the known slopes, so both are differentiable in v
+    and in the weights. The sums are products with a matrix of ones: a cumulative sum has no deterministic CUDA kernel.
 
     Raises:
         InputError: ``start`` does not lie between the bounds.
@@ -64,6 +69,7 @@ class Neural(Curvature):
 
     bounds: Tensor
     grid: Tensor
+    upto: Tensor
 
     def __init__(self, recipe: Recipe, low: float = -1.0, high: float = 2.0, start: float = 0.5) -> None:
         super().__init__(recipe)
@@ -78,40 +84,34 @@ class Neural(Curvature):
         self.body = nn.Sequential(nn.Linear(1, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), last)
         self.register_buffer("bounds", torch.tensor([low, high]))
         self.register_buffer("grid", torch.linspace(-REACH, REACH, KNOTS), persistent=False)
+        self.register_buffer("upto", torch.ones(KNOTS // 2, KNOTS // 2).triu(), persistent=False)
 
     def forward(self, v: Tensor) -> Tensor:
         """(N, 1) to alpha(v), (N, 1)."""
         alpha: Tensor = self.bounds[0] + (self.bounds[1] - self.bounds[0]) * self.body(v / 4).sigmoid()
         return alpha
 
-    def table(self) -> tuple[Tensor, Tensor, Tensor]:
-        """kappa, T and f*(T) on the grid, (KNOTS,) each."""
+    def table(self) -> tuple[Tensor, Tensor]:
+        """T and f*(T) on the grid, and their slopes kappa and e^v kappa: (2, KNOTS) both."""
         kappa = self.integral(self(self.grid[:, None]).squeeze(1) - 1).exp()
-        return kappa, self.integral(kappa), self.integral(self.grid.exp() * kappa)
+        slopes = torch.stack([kappa, self.grid.exp() * kappa])
+        return self.integral(slopes), slopes
 
     def integral(self, y: Tensor) -> Tensor:
         """From 0 to each knot, summed outwards: summed from one end, large values there would drown the small."""
-        left, right = y[: KNOTS // 2 + 1].flip(0), y[KNOTS // 2 :]
-        down, up = (torch.cumulative_trapezoid(side, dx=2 * REACH / (KNOTS - 1)) for side in (left, right))
-        return torch.cat([-down.flip(0), y.new_zeros(1), up])
+        areas = (y[..., :-1] + y[..., 1:]) * (STEP / 2)
+        down, up = areas[..., : KNOTS // 2].flip(-1) @ self.upto, areas[..., KNOTS // 2 :] @ self.upto
+        return torch.cat([-down.flip(-1), torch.zeros_like(y[..., :1]), up], -1)
 
-    def read(self, v: Tensor, values: Tensor, slopes: Tensor) -> Tensor:
-        """Cubic Hermite interpolation of a table."""
-        h = 2 * REACH / (KNOTS - 1)
-        k = ((v.detach() + REACH) / h).long().clamp(0, KNOTS - 2)
-        t = (v + REACH) / h - k
-        left, right = (2 * t**3 - 3 * t**2 + 1) * values[k], (3 * t**2 - 2 * t**3) * values[k + 1]
-        return left + right + h * ((t**3 - 2 * t**2 + t) * slopes[k] + (t**3 - t**2) * slopes[k + 1])
-
-    def link(self, v: Tensor) -> Tensor:
-        """T(v), by the table."""
-        kappa, t, _ = self.table()
-        return self.read(v, t, kappa)
-
-    def conjugate_link(self, v: Tensor) -> Tensor:
-        """f*(T(v)), by the table."""
-        kappa, _, fs = self.table()
-        return self.read(v, fs, self.grid.exp() * kappa)
+    def links(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Both, by cubic Hermite interpolation of the table."""
+        values, slopes = self.table()
+        k = ((v.detach() + REACH) / STEP).long().clamp(0, KNOTS - 2)
+        t = (v + REACH) / STEP - k
+        between = (2 * t**3 - 3 * t**2 + 1) * values[:, k] + (3 * t**2 - 2 * t**3) * values[:, k + 1]
+        bend = (t**3 - 2 * t**2 + t) * slopes[:, k] + (t**3 - t**2) * slopes[:, k + 1]
+        link, conjugate_link = between + STEP * bend
+        return link, conjugate_link
 
 
 class Mixture(Curvature):
@@ -132,13 +132,11 @@ class Mixture(Curvature):
         share = (self.logits.log_softmax(0) + (self.orders - 1) * v).softmax(1)
         return (share * self.orders).sum(1, keepdim=True)
 
-    def link(self, v: Tensor) -> Tensor:
-        """Sum of w_j (e^((a_j - 1) v) - 1) / (a_j - 1), at a_j = 1 its limit v."""
-        return (self.logits.softmax(0) * powers(v, self.orders - 1)).sum(-1)
-
-    def conjugate_link(self, v: Tensor) -> Tensor:
-        """Sum of w_j (e^(a_j v) - 1) / a_j, at a_j = 0 its limit v."""
-        return (self.logits.softmax(0) * powers(v, self.orders)).sum(-1)
+    def links(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums of w_j (e^((a_j - 1) v) - 1) / (a_j - 1) and of w_j (e^(a_j v) - 1) / a_j; over 0, their limit v."""
+        weights = self.logits.softmax(0)
+        link, conjugate_link = ((weights * powers(v, orders)).sum(-1) for orders in (self.orders - 1, self.orders))
+        return link, conjugate_link
 
 
 def powers(v: Tensor, order: Tensor) -> Tensor:
@@ -152,4 +150,6 @@ def recipe(kind: str) -> Recipe:
     return Recipe(f"curvature.{kind}", (1,), 16, (V,), gives="curve")
 
 
-FORMS: dict[str, Callable[..., Curvature]] = {"neural": Neural, "mixture": Mixture}
+def begin(form: str, start: float, low: float, high: float) -> Curvature:
+    """A curvature at the alpha divergence of order ``start``; a neural one keeps its order between the bounds."""
+    return Neural(recipe(form), low, high, start) if form == "neural" else Mixture(recipe(form), start)

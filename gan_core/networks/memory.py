@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-from gan_core.types import Sample
+from gan_core.types import Sample, Terms
 
 
 class Pool(nn.Module):
@@ -42,26 +40,38 @@ class Pool(nn.Module):
 
 
 class Costs(nn.Module):
-    """The latest costs of a discriminator on real and on generated samples, by which a game may rest one side."""
+    """The latest costs of a discriminator on real and on generated samples, by which a game rests one side.
+
+    Larsen et al. 2016, the authors' code. The judge rests while a cost is below 0.68 - margin: it wins. The decoder
+    rests while one is above 0.68 + margin. If both should rest, both move. Without a margin none rests.
+    """
 
     latest: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, margin: float) -> None:
         super().__init__()
+        self.margin = margin
         self.register_buffer("latest", torch.full((2,), 0.5))
 
     @torch.no_grad()
-    def note(self, real: Tensor, fake: Tensor) -> None:
-        """Remember both, each a scalar."""
-        self.latest.copy_(torch.stack([real, fake]))
+    def note(self, costs: Terms) -> None:
+        """Remember the ``real`` and the ``fake`` term."""
+        self.latest.copy_(torch.stack([costs["real"], costs["fake"]]))
 
-    def times(self, side: Literal["generator", "judge"], margin: float) -> int:
-        """1 if a side moves now, 0 if it rests. Larsen et al. 2016, the authors' code; without a margin none rests.
+    @property
+    def low(self) -> bool:
+        """Whether the judge wins."""
+        return bool(self.margin and self.latest.min() < 0.68 - self.margin)
 
-        The judge rests while a cost is below 0.68 - margin: it wins. The generator rests while one is above
-        0.68 + margin. If both should rest, both move.
-        """
-        if not margin:
-            return 1
-        low, high = bool(self.latest.min() < 0.68 - margin), bool(self.latest.max() > 0.68 + margin)
-        return int((low and high) or not (low if side == "judge" else high))
+    @property
+    def high(self) -> bool:
+        """Whether the judge loses."""
+        return bool(self.margin and self.latest.max() > 0.68 + self.margin)
+
+    def decoder_times(self, _step: int) -> int:
+        """1 if the decoder moves now, 0 if it rests."""
+        return int(self.low or not self.high)
+
+    def judge_times(self, _step: int) -> int:
+        """1 if the judge moves now, 0 if it rests."""
+        return int(self.high or not self.low)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 
-import torch
 from torch import Tensor, nn
 
 from gan_core.networks import head
-from gan_core.networks.head import Head, Posterior, normalised
 from gan_core.signature import Recipe
-from gan_core.types import Sample, Score
+from gan_core.types import Sample
 
 HIDDEN = 3
 
@@ -45,26 +43,15 @@ def trunk(fan_in: int, width: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class Discriminator(nn.Module):
-    """The trunk, then the head. Conditions stand beside the sample."""
+class Discriminator(head.Discriminator):
+    """On the trunk; conditions stand beside the flat sample."""
 
     def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self.recipe = recipe
-        self.body = normalised(trunk(recipe.size + recipe.fed, recipe.width), recipe)
-        self.head = normalised(Head(recipe, recipe.width), recipe)
+        super().__init__(recipe, trunk(recipe.size + recipe.fed, recipe.width), recipe.width)
 
     def features(self, x: Sample, *conditions: Tensor) -> Tensor:
         """(N, *shape) and conditions to (N, width)."""
-        x = x.flatten(1)
-        h: Tensor = self.body(torch.cat([x, self.recipe.encode(conditions)], 1) if self.recipe.inputs else x)
-        return h
-
-    def forward(self, x: Sample, *conditions: Tensor) -> Score:
-        """(N, *shape) and conditions to (N,), or to (N, outputs) where more than one is asked for."""
-        beside = len(self.recipe.inputs)
-        v: Score = self.head(self.features(x, *conditions[:beside]), *conditions[beside:])
-        return v
+        return super().features(x.flatten(1), *conditions)
 
 
 class Recogniser(head.Recogniser):
@@ -74,20 +61,12 @@ class Recogniser(head.Recogniser):
         super().__init__(recipe, recipe.width)
 
 
-class Encoder(nn.Module):
-    """The trunk, then mean and log-variance of the latent."""
+class Encoder(head.Encoder):
+    """On the trunk."""
 
     def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self.recipe = recipe
-        self.body = trunk(recipe.fed, recipe.width)
-        self.head = Posterior(recipe.width, recipe.size)
+        super().__init__(recipe, trunk(recipe.fed, recipe.width), recipe.width)
 
     def posterior(self, x: Sample) -> tuple[Tensor, Tensor]:
         """(N, *dims) to mean and log-variance of q(z|x), each (N, latent)."""
-        mean, log_variance = self.head(self.body(x.flatten(1)))
-        return mean, log_variance
-
-    def forward(self, x: Sample) -> Tensor:
-        """(N, *dims) to the mean of q(z|x), (N, latent)."""
-        return self.posterior(x)[0]
+        return super().posterior(x.flatten(1))

@@ -1,4 +1,4 @@
-"""Penalties on the input gradient of a discriminator. Norms are per sample, over every other dimension."""
+"""Penalties on the input gradient of a discriminator. Norms are per sample (or pack), over every other dimension."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from gan_core.types import Sample, Score
 
 
 def squared_gradient_norm(discriminator: Callable[[Sample], Score], x: Sample) -> Tensor:
-    """||grad_x v(x)||^2 for each sample, (N,), differentiable again."""
+    """||grad v||^2 in all that a row of scores has seen, a sample or a pack of them: (rows,), differentiable again."""
     x = x.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
-    return gradient.flatten(1).square().sum(1)
+    v = discriminator(x)
+    (gradient,) = torch.autograd.grad(v.sum(), x, create_graph=True)
+    return gradient.reshape(len(v), -1).square().sum(1)
 
 
 def gradient_penalty(critic: Callable[[Sample], Score], real: Sample, fake: Sample) -> Tensor:
@@ -24,18 +25,17 @@ def gradient_penalty(critic: Callable[[Sample], Score], real: Sample, fake: Samp
     root keeps the second derivative finite where the gradient vanishes.
     """
     e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
-    return slope_one(critic, e * real + (1 - e) * fake)
+    norm = (squared_gradient_norm(critic, e * real + (1 - e) * fake) + 1e-12).sqrt()
+    return (norm - 1).square().mean()
 
 
 def dragan(discriminator: Callable[[Sample], Score], real: Sample) -> Tensor:
-    """E (||grad v(x + d)||_2 - 1)^2 around the data, d = 1/2 std(x) U[0, 1] for each coordinate. Kodali et al. 2017."""
-    return slope_one(discriminator, real + real.std() / 2 * torch.rand_like(real))
+    """E (||grad v(x + a d)||_2 - 1)^2 around the data. Kodali et al. 2017, as their code, not their eq. 6, has it.
 
-
-def slope_one(discriminator: Callable[[Sample], Score], x: Sample) -> Tensor:
-    """E (||grad v(x)||_2 - 1)^2."""
-    norm = (squared_gradient_norm(discriminator, x) + 1e-12).sqrt()
-    return (norm - 1).square().mean()
+    d = 1/2 std(x) U[0, 1] for each coordinate (the equation: a Gaussian), and a ~ U[0, 1] for each sample: a point
+    between a sample and a perturbed copy of it.
+    """
+    return gradient_penalty(discriminator, real + real.std() / 2 * torch.rand_like(real), real)
 
 
 def r1(discriminator: Callable[[Sample], Score], real: Sample) -> Tensor:

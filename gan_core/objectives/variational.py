@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import log, pi
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy
+from torch.nn.functional import binary_cross_entropy, cross_entropy
 
-from gan_core.types import Sample
+from gan_core.types import Sample, Terms
 
 
 def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -36,6 +37,16 @@ def gaussian_code(c: Tensor, q: Tensor) -> Tensor:
     log_deviation = rest.clamp(-3, 1) if rest.shape[1] else torch.zeros_like(mean)
     standard = (c - mean) / log_deviation.exp()
     return (standard.square() / 2 + log_deviation + log(2 * pi) / 2).sum(1).mean()
+
+
+def codes(c: Mapping[str, Tensor], q: Tensor, categories: int) -> Terms:
+    """-E log Q(c|x): of a ``category`` by the first columns of ``q``, its logits, and of a ``code`` by the others."""
+    terms: Terms = {}
+    if "category" in c:
+        terms["category"] = cross_entropy(q[:, :categories], c["category"])
+    if "code" in c:
+        terms["code"] = gaussian_code(c["code"], q[:, categories:])
+    return terms
 
 
 def bernoulli(x: Sample, mean: Sample) -> Tensor:

@@ -67,17 +67,18 @@ def shifted(n: int, side: int, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def cutout(x: Sample) -> Sample:
-    """A rectangle of half of each side, anywhere, becomes grey."""
+    """A rectangle of half of each side, its centre anywhere, becomes grey."""
     n, _, height, width = x.shape
     rows, columns = (window(n, side, x) for side in (height, width))
     return x * ~(rows[:, None, :, None] & columns[:, None, None, :])
 
 
 def window(n: int, side: int, x: Tensor) -> Tensor:
-    """For each of n: which lines lie in a window of half the side, around a random centre."""
-    half = side // 4
-    centre = torch.randint(0, side, (n, 1), device=x.device)
-    return (torch.arange(side, device=x.device) - centre + half) // max(2 * half, 1) == 0
+    """For each of n: which lines lie in a window of half the side; its centre reaches both edges alike."""
+    size = (side + 1) // 2
+    first = torch.randint(0, side + 1 - size % 2, (n, 1), device=x.device) - size // 2
+    line = torch.arange(side, device=x.device)
+    return (line >= first) & (line < first + size)
 
 
 def uniform(n: int, x: Tensor) -> Tensor:

@@ -124,7 +124,7 @@ def running(
         path = Path(scratch) / "server.log"
         command = [
             str(installation.server / "bin" / "tritonserver"),
-            *(f"--model-repository={repository.resolve()}" for repository in repositories),
+            *(f"--model-repository={view(r, Path(scratch) / f'models-{k}')}" for k, r in enumerate(repositories)),
             f"--backend-directory={installation.lay_out(Path(scratch))}",
             "--model-config-name=cpu",
             "--disable-auto-complete-config",
@@ -150,6 +150,11 @@ def running(
             yield process
         finally:
             stop(process)
+
+
+def view(repository: Path, folder: Path) -> Path:
+    """The repository as links: the server's Python writes compiled files beside a model; an export stays as it is."""
+    return Path(shutil.copytree(repository.resolve(), folder, copy_function=os.symlink))
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

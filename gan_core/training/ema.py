@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gan_core.seeds import fold
 from gan_core.signature import Input
@@ -18,13 +18,22 @@ class Average:
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.network = copy.deepcopy(network).requires_grad_(False)
         self.decay = decay
+        self._pairs = self._of(network)
+
+    def _of(self, network: nn.Module) -> tuple[nn.Module, list[list[Tensor]]]:
+        """Our weights and its, our buffers and its: asked for once, as walking a network costs more than averaging."""
+        lists = [list(part()) for n in (self.network, network) for part in (n.parameters, n.buffers)]
+        return network, lists
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
         """Move towards ``network`` after ``step`` (0, 1, ...)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)
-        for mine, its in zip(self.network.buffers(), network.buffers(), strict=True):
+        if network is not self._pairs[0]:
+            self._pairs = self._of(network)
+        weights, buffers, its_weights, its_buffers = self._pairs[1]
+        torch._foreach_lerp_(weights, its_weights, 1 - decay)
+        for mine, its in zip(buffers, its_buffers, strict=True):
             mine.copy_(its)
 
 

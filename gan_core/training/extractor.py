@@ -1,16 +1,23 @@
-"""Trains the classifier whose features the metrics look at."""
+"""Trains the classifier whose features the metrics look at, and finds classes for it where there are none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
-from torch import nn
-from torch.nn.functional import cross_entropy
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
 from gan_core.seeds import fold
 from gan_core.training.progress import Progress
 from gan_core.types import Batch, Sample
+
+PIECE = 1024
+"""Samples looked at at once."""
+CLUSTERS, CLUSTERED = 10, 10_000
+"""Classes that k-means finds, and the images it looks at to find them."""
 
 
 def train_classifier(
@@ -35,6 +42,38 @@ def train_classifier(
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, x: Sample, y: torch.Tensor) -> float:
-    """The share of samples classified right."""
-    return float((network(x).argmax(1) == y).double().mean())
+def accuracy(network: nn.Module, x: Tensor, y: Tensor, view: Callable[[Tensor], Sample] = lambda x: x) -> float:
+    """The share of samples classified right, looked at some at a time, each time through ``view``."""
+    pieces = zip(pieces_of(x), pieces_of(y), strict=True)
+    return sum(int((network(view(a)).argmax(1) == b).sum()) for a, b in pieces) / len(y)
+
+
+def clusters(raw: Callable[[str], Tensor], seed: int) -> tuple[dict[str, Tensor], int]:
+    """Classes for packed images (N, H, W, C) that have none, by k-means at 8x8: the labels of each part, and how many.
+
+    One thread, so that another count of them gives the same classes.
+    """
+    from sklearn.cluster import KMeans  # a second of import that only images without labels need
+    from threadpoolctl import threadpool_limits
+
+    source = torch.Generator().manual_seed(fold(seed, "clusters"))
+    train = raw("train")
+    some = train[torch.randperm(len(train), generator=source)[:CLUSTERED]]
+    with threadpool_limits(1):
+        found = KMeans(CLUSTERS, n_init=1, random_state=seed).fit(small(some))
+        labels = {
+            part: torch.cat([torch.from_numpy(found.predict(small(x))).long() for x in pieces_of(raw(part))])
+            for part in ("train", "heldout")
+        }
+    return labels, CLUSTERS
+
+
+def pieces_of(rows: Tensor) -> Iterator[Tensor]:
+    """The rows, some at a time."""
+    yield from (rows[k : k + PIECE] for k in range(0, len(rows), PIECE))
+
+
+def small(raw: Tensor) -> NDArray[np.float32]:
+    """Packed images at 8x8 pixels, flat: (N, 64 C)."""
+    pooled: NDArray[np.float32] = adaptive_avg_pool2d(raw.permute(0, 3, 1, 2).float() / 255, 8).flatten(1).numpy()
+    return pooled

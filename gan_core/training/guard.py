@@ -18,8 +18,8 @@ PATIENCE = 10.0
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold the run's lock, so that no two trainers write the same state.
+def alone(folder: Path, what: str = "run", doing: str = "trained") -> Iterator[None]:
+    """Hold the lock of a folder, so that no two processes write the same state.
 
     Raises:
         EnvironmentFailure: another process has held it for longer than an orphan needs to leave.
@@ -37,7 +37,7 @@ def alone(folder: Path) -> Iterator[None]:
                     file.seek(0)
                     owner = file.read().strip() or "unknown"
                     raise EnvironmentFailure(
-                        f"run '{folder.name}' is being trained already by process {owner} (lock {path}); "
+                        f"{what} '{folder.name}' is being {doing} already by process {owner} (lock {path}); "
                         "wait for it, or stop it, then run the same command again"
                     ) from None
                 time.sleep(0.05)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +15,12 @@ from torch import Tensor, nn
 from gan_core.errors import NumericsError
 from gan_core.game import Game, Optimizer, Update, players
 from gan_core.seeds import fold
+from gan_core.training import processes
 from gan_core.training.checkpoint import State
 from gan_core.training.ema import Average
+from gan_core.training.graph import Captured
 from gan_core.training.progress import Progress
-from gan_core.types import Batch, Terms
+from gan_core.types import Batch, Player, Terms
 
 Row = dict[str, float]
 
@@ -44,13 +48,33 @@ class Plan:
     checkpoint_every: int
 
 
+@dataclass(frozen=True)
+class Means:
+    """How the numbers of a run are computed; which numbers, the paper says. Reasons and figures: docs/speed.md."""
+
+    channels_last: bool = False
+    """Images lie in memory pixel by pixel, not plane by plane."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the networks' products; weights, their steps and their averages are float32."""
+    shards: int = 1
+    """In how many parts a batch is computed, each with noise and batch statistics of its own. Processes share them."""
+    graph: bool = False
+    """On a GPU, an update of one shard is one CUDA graph."""
+
+
+AS_IT_IS = Means()
+
+
 @dataclass
 class Run:
     """All that changes while a game is played. ``state`` and ``restore`` are each other's inverse."""
 
     game: Game
+    updates: Sequence[Update]
+    exports: Mapping[str, Player]
     averages: dict[str, Average]
     optimizers: list[torch.optim.Optimizer]
+    means: Means = AS_IT_IS
     step: int = 0
     drawn: int = 0
     """Batches used so far."""
@@ -61,6 +85,12 @@ class Run:
     """How often each of them was played since then; an update may rest."""
     setbacks: list[dict[str, Any]] = field(default_factory=list)
     """Where the numbers became none and the run went back, each as step and sentence."""
+    graphs: list[Captured] = field(default_factory=list)
+    """Of every update, where they are used."""
+
+    def __post_init__(self) -> None:
+        self.weights = {id(network): list(network.parameters()) for network in players(self.game).values()}
+        """Of every network, by its identity."""
 
     @property
     def pace(self) -> float:
@@ -77,7 +107,8 @@ class Run:
     def state(self) -> dict[str, Any]:
         """Everything a resumed run needs to go on as if nothing had happened."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        return {name: getattr(self, name) for name in COUNTED} | {"parts": parts}
+        memories = processes.everyone({name: dict(n.named_buffers()) for name, n in players(self.game).items()})
+        return {name: getattr(self, name) for name in COUNTED} | {"parts": parts, "memories": memories}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
@@ -85,6 +116,11 @@ class Run:
             setattr(self, name, state[name])
         for name, part in self._parts().items():
             part.load_state_dict(state["parts"][name])
+        if memories := state["memories"]:
+            mine = memories[processes.rank() % len(memories)]
+            for name, network in players(self.game).items():
+                for key, buffer in network.named_buffers():
+                    buffer.copy_(mine[name][key])
 
     def check(self) -> None:
         """Refuse to go on with numbers that are none.
@@ -96,62 +132,129 @@ class Run:
             if not torch.isfinite(value):
                 raise NumericsError(f"{name} became {value.item()} {self._where()}")
         for name, network in players(self.game).items():
-            if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
+            largest = [p.abs().max() for p in network.parameters()]
+            if largest and not bool(torch.stack(largest).isfinite().all()):
                 raise NumericsError(f"a weight of {name} became NaN or infinite {self._where()}")
 
     def _where(self) -> str:
         return f"by step {self.step}; lower settings.learning_rate, or look for wrong values in the data"
 
 
-def make_optimizer(spec: Optimizer, update: Update) -> torch.optim.Optimizer:
-    """The real optimizer of an update, over its players' weights."""
-    parameters = [p for player in update.players for p in player.parameters()]
+def make_optimizer(spec: Optimizer, update: Update, graph: bool = False) -> torch.optim.Optimizer:
+    """The real optimizer of an update, over its players' weights; ``graph``: one whose step can be captured."""
+    weights = [p for player in update.players for p in player.parameters()]
+    rate = torch.tensor(spec.learning_rate, device=weights[0].device) if graph else spec.learning_rate
     if spec.kind == "adam":
-        return torch.optim.Adam(parameters, spec.learning_rate, (spec.beta1, spec.beta2), fused=True)
+        return torch.optim.Adam(weights, rate, (spec.beta1, spec.beta2), fused=True, capturable=graph)
     if spec.kind == "rmsprop":
-        return torch.optim.RMSprop(parameters, spec.learning_rate)
-    return torch.optim.SGD(parameters, spec.learning_rate)
+        return torch.optim.RMSprop(weights, rate, foreach=True, capturable=graph)
+    return torch.optim.SGD(weights, rate, fused=True)
 
 
-def start(game: Game, ema_decay: float, device: str = "cpu") -> Run:
+def start(game: Game, ema_decay: float, device: str = "cpu", means: Means = AS_IT_IS) -> Run:
     """A run at step 0, its networks on ``device``."""
     for network in players(game).values():
         network.to(device)
-    averages = {role: Average(player, ema_decay) for role, player in game.exports().items()}  # type: ignore[arg-type]
-    return Run(game, averages, [make_optimizer(update.optimizer, update) for update in game.updates()])
+        if means.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if means.precision != "float32":
+            for part in (network, *network.children()):
+                part.register_forward_hook(in_float32)
+    updates, exports = game.updates(), game.exports()
+    graph = means.graph and device == "cuda" and means.shards == 1
+    averages = {role: Average(player, ema_decay) for role, player in exports.items()}  # type: ignore[arg-type]
+    optimizers = [make_optimizer(u.optimizer, u, graph) for u in updates]
+    run = Run(game, updates, exports, averages, optimizers, means)
+    if graph:
+        for update, optimizer in zip(updates, optimizers, strict=True):
+            run.graphs.append(Captured(partial(descend, update, optimizer, means=means), optimizer.zero_grad))
+    return run
+
+
+def in_float32(_network: nn.Module, _inputs: object, output: Any) -> Any:
+    """What a network or a part of it gives, at full precision: scores and variances are exponentiated and averaged."""
+    return output.float() if isinstance(output, Tensor) else tuple(o.float() for o in output)
 
 
 def set_rates(run: Run, progress: float) -> None:
     """Every optimizer's learning rate when ``progress`` (0 to 1) of the run is done."""
-    for update, optimizer in zip(run.game.updates(), run.optimizers, strict=True):
+    for update, optimizer in zip(run.updates, run.optimizers, strict=True):
         for group in optimizer.param_groups:
-            group["lr"] = update.optimizer.rate(progress) * run.pace
+            rate = update.optimizer.rate(progress) * run.pace
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
 
-def descend(update: Update, optimizer: torch.optim.Optimizer, batch: Batch) -> Terms:
-    """One step of one update: sum its terms, differentiate, move its players, project. Returns the terms, detached."""
-    terms = update.loss(batch)
+def reseed(*place: int | str) -> None:
+    """Seed every generator in use by a place: ``torch.manual_seed``, but that asks after all devices for 0.1 ms."""
+    seed = fold(*place)
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)
+
+
+def differentiate(update: Update, batch: Batch, precision: str, share: float) -> Terms:
+    """Add ``share`` times the gradient of the sum of an update's terms; returns the terms, times as much, detached."""
+    with nullcontext() if precision == "float32" else torch.autocast(batch.x.device.type, torch.bfloat16):
+        terms = update.loss(batch)
+    total = torch.stack(list(terms.values())).sum()
+    (total if share == 1 else total * share).backward()  # type: ignore[no-untyped-call]
+    return {name: value.detach() * share for name, value in terms.items()}
+
+
+def shards(batch: Batch, count: int, *place: int) -> Iterator[Batch]:
+    """The parts of a batch that this process computes, torch seeded for each: it does not matter which process does."""
+    if count == 1:
+        yield batch
+        return
+    size = len(batch) // count
+    for k in range(processes.rank(), count, processes.world()):
+        reseed(*place, "shard", k)
+        x, y, other = (None if t is None else t[k * size : (k + 1) * size] for t in (batch.x, batch.y, batch.other))
+        assert x is not None
+        yield Batch(x, y, other)
+
+
+def descend(
+    update: Update, optimizer: torch.optim.Optimizer, batch: Batch, means: Means = AS_IT_IS, *place: int
+) -> Terms:
+    """One step of one update: sum its terms, differentiate, move its players, project. Returns the terms, detached.
+
+    Of a batch in shards, gradient and terms are the means over shards, whichever process computed them.
+    """
     optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+    terms: Terms = {}
+    for part in shards(batch, means.shards, *place):
+        for name, value in differentiate(update, part, means.precision, 1 / means.shards).items():
+            terms[name] = terms[name] + value if name in terms else value
+    terms = processes.summed(optimizer, terms)
     optimizer.step()
     if update.project is not None:
         with torch.no_grad():
             update.project()
-    return {name: value.detach() for name, value in terms.items()}
+    return terms
+
+
+def free(run: Run, moving: Update) -> None:
+    """Of all weights, only those that an update moves take gradients: nothing is differentiated in vain."""
+    movers = {id(player) for player in moving.players}
+    for network, weights in run.weights.items():
+        for weight in weights:
+            weight.requires_grad = network in movers
 
 
 def play_step(run: Run, batch_at: Callable[[int], Batch], seed: int) -> Terms:
-    """One pass over the algorithm box. All randomness is a function of (seed, step, update, repeat)."""
-    updates = run.game.updates()
-    everyone = list(players(run.game).values())
+    """One pass over the algorithm box. All randomness is a function of (seed, step, update, repeat), and the shard."""
     terms: Terms = {}
-    for k, (update, optimizer) in enumerate(zip(updates, run.optimizers, strict=True)):
-        moving = {id(player) for player in update.players}
-        for network in everyone:
-            network.requires_grad_(id(network) in moving)
+    for k, (update, optimizer) in enumerate(zip(run.updates, run.optimizers, strict=True)):
+        free(run, update)
         for repeat in range(update.times(run.step)):
-            torch.manual_seed(fold(seed, run.step, k, repeat))
-            terms |= descend(update, optimizer, batch_at(run.drawn))
+            place = (seed, run.step, k, repeat)
+            reseed(*place)
+            batch = batch_at(run.drawn)
+            terms |= run.graphs[k](batch) if run.graphs else descend(update, optimizer, batch, run.means, *place)
             run.drawn += 1
     return terms
 
@@ -191,7 +294,8 @@ class Nobody:
 def save(run: Run, witness: Witness, state: State) -> None:
     """Write a state that is good: checked, and with what the witness remembers."""
     run.check()
-    state.save(run.step, run.state() | {"witness": witness.state()})
+    content = run.state() | {"witness": witness.state()}
+    processes.of_the_first(partial(state.save, run.step, content))
 
 
 def restore(run: Run, witness: Witness, saved: dict[str, Any]) -> None:
@@ -206,7 +310,7 @@ def set_back(run: Run, witness: Witness, state: State, failure: NumericsError) -
     Raises:
         NumericsError: there is no such state, or the run has been set back too often already.
     """
-    step, past, saved = run.step, run.setbacks, state.newest()
+    step, past, saved = run.step, run.setbacks, processes.of_the_first(state.newest)
     if saved is None or len(past) == MOST_SETBACKS:
         raise NumericsError(f"{failure} (set back {len(past)} times, each time to half the learning rates)")
     restore(run, witness, saved)
@@ -234,11 +338,11 @@ def play(
         NumericsError: a term or a weight is NaN or infinite, again and again; the last good state stays.
     """
     watching = witness or Nobody()
-    if saved := state.newest():
+    if saved := processes.of_the_first(state.newest):
         restore(run, watching, saved)
     else:
         save(run, watching, state)
-    progress = Progress(plan.name, plan.steps, run.step)
+    progress = Progress(plan.name, plan.steps, run.step, silent=processes.rank() > 0)
     for network in players(run.game).values():
         network.train()
     try:
@@ -246,7 +350,7 @@ def play(
             set_rates(run, run.step / plan.steps)
             terms = play_step(run, batch_at, plan.seed)
             for role, average in run.averages.items():
-                average.update(run.game.exports()[role], run.step)  # type: ignore[arg-type]
+                average.update(run.exports[role], run.step)  # type: ignore[arg-type]
             for name, value in terms.items():
                 run.window[name] = run.window[name] + value if name in run.window else value
                 run.times[name] = run.times.get(name, 0) + 1
@@ -258,7 +362,7 @@ def play(
                     progress.show({name: value for name, value in run.history[-1].items() if name != "step"})
                     run.window, run.times = {}, {}
                 watching.look(run)
-                halt = run.step < plan.steps and stop()
+                halt = run.step < plan.steps and processes.any_of(stop)
                 if halt or run.step % plan.checkpoint_every == 0 or run.step == plan.steps:
                     save(run, watching, state)
             except NumericsError as failure:

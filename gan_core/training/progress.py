@@ -15,13 +15,14 @@ EVERY = 10.0
 class Progress:
     """Steps done of ``total``, speed, time left, and the latest figures."""
 
-    def __init__(self, name: str, total: int, start: int = 0) -> None:
-        self.name, self.total, self.start = name, total, start
+    def __init__(self, name: str, total: int, start: int = 0, silent: bool = False, unit: str = "step") -> None:
+        self.name, self.total, self.start, self.unit = name, total, start, unit
         self.begun = self.said = time.monotonic()
-        self.figures = ""
-        self.bar = tqdm(total=total, initial=start, desc=name, unit="step") if sys.stderr.isatty() else None
-        if self.bar is None:
-            print(f"{name}: step {start} of {total}", file=sys.stderr, flush=True)
+        self.figures, self.silent = "", silent
+        shown = sys.stderr.isatty() and not silent
+        self.bar = tqdm(total=total, initial=start, desc=name, unit=unit) if shown else None
+        if self.bar is None and not silent:
+            print(f"{name}: {unit} {start} of {total}", file=sys.stderr, flush=True)
 
     def show(self, figures: Mapping[str, float]) -> None:
         """The latest figures, shown with the next line."""
@@ -33,12 +34,13 @@ class Progress:
         """``done`` steps are behind us."""
         if self.bar is not None:
             self.bar.update(done - self.bar.n)
-        elif time.monotonic() - self.said > EVERY or done == self.total:
+        elif not self.silent and (time.monotonic() - self.said > EVERY or done == self.total):
             self.said = time.monotonic()
             speed = (done - self.start) / max(self.said - self.begun, 1e-9)
             left = (self.total - done) / max(speed, 1e-9)
+            pace = f"{speed:.1f} {self.unit}s/s, {left:.0f} s left, {self.figures}"
             print(
-                f"{self.name}: step {done} of {self.total}, {speed:.1f} steps/s, {left:.0f} s left, {self.figures}",
+                f"{self.name}: {self.unit} {done} of {self.total}, {pace}",
                 file=sys.stderr,
                 flush=True,
             )

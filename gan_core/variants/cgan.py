@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from pydantic import PositiveFloat
-from torch import Tensor
 from torch.nn.functional import softplus
 
-from gan_core.bounds import Fraction
-from gan_core.game import Cast, Judge, Optimizer, Update
+from gan_core.bounds import Fraction, PositiveFloat
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
 from gan_core.objectives import adversarial
 from gan_core.signature import Body, Input
-from gan_core.types import Batch, Discriminator, Generator, Player, Sample, Terms
+from gan_core.types import Batch, Discriminator, Generator, Sample, Terms
 
 
 @dataclass(frozen=True)
@@ -38,23 +35,18 @@ class CGan:
     beta2: Fraction = 0.999
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
+    def cast(body: Body, settings: Settings) -> Cast:
         z, y = body.prior(), body.label()
         judge = body.discriminator(y) if settings["conditioning"] == "concat" else body.discriminator(projected=(y,))
         return {"generator": body.generator(z, y), "discriminator": judge, "z": z, "y": y}
 
-    def labels(self, batch: Batch) -> Tensor:
-        """The labels of the real samples: drawn from their marginal, so that it gives no fake away."""
-        assert batch.y is not None, "a conditional game needs labelled data"
-        return batch.y
-
     def fake(self, batch: Batch) -> Sample:
-        """G(z|y) on fresh noise."""
-        return self.generator(self.z.sample(len(batch), batch.x.device), self.labels(batch))
+        """G(z|y) on fresh noise, y the labels of the real samples: their marginal gives no fake away."""
+        return self.generator(self.z.like(batch.x), batch.labels)
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         """Eq. 2: ascend E log D(x|y) + E log(1 - D(G(z|y)|y))."""
-        y = self.labels(batch)
+        y = batch.labels
         terms = adversarial.discriminator(self.discriminator(batch.x, y), self.discriminator(self.fake(batch), y))
         if self.matching_aware:
             wrong = (y + torch.randint(1, self.y.size, y.shape, device=y.device)) % self.y.size
@@ -64,17 +56,17 @@ class CGan:
 
     def generator_loss(self, batch: Batch) -> Terms:
         """Eq. 2 in its non-saturating form."""
-        return adversarial.generator_non_saturating(self.discriminator(self.fake(batch), self.labels(batch)))
+        return adversarial.generator_non_saturating(self.discriminator(self.fake(batch), batch.labels))
 
-    def judges(self) -> Mapping[str, Judge]:
+    def judges(self) -> Judges:
         return {"generator": lambda x, y: self.discriminator(x, y)}
 
-    def updates(self) -> Sequence[Update]:
+    def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
         return (
             Update((self.discriminator,), self.discriminator_loss, adam),
             Update((self.generator,), self.generator_loss, adam),
         )
 
-    def exports(self) -> Mapping[str, Player]:
+    def exports(self) -> Exports:
         return {"generator": self.generator}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
-
-from gan_core.bounds import Fraction
-from gan_core.game import Cast, Judge, Optimizer, Update
+from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates, prefixed
 from gan_core.networks.memory import Pool
 from gan_core.objectives.adversarial import discriminator_least_squares, generator_least_squares
 from gan_core.signature import Body
-from gan_core.types import Batch, Discriminator, Generator, Player, Terms
+from gan_core.types import Batch, Discriminator, Generator, Terms
 
 
 @dataclass(frozen=True)
@@ -40,13 +36,11 @@ class CycleGan:
     decay_from: Fraction = 0.5  # of the run
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
-        return {
-            "a_to_b": body.translator("sample", "other"),
-            "b_to_a": body.translator("other", "sample"),
-            **{name: body.discriminator() for name in ("judge_a", "judge_b")},
-            **{name: Pool(settings["pool"], body.shape) for name in ("pool_a", "pool_b")},
-        }
+    def cast(body: Body, settings: Settings) -> Cast:
+        maps = {"a_to_b": body.translator("sample", "other"), "b_to_a": body.translator("other", "sample")}
+        judges = {"judge_a": body.discriminator(), "judge_b": body.discriminator()}
+        pools = {"pool_a": Pool(settings["pool"], body.shape), "pool_b": Pool(settings["pool"], body.shape)}
+        return {**maps, **judges, **pools}
 
     def generator_loss(self, batch: Batch) -> Terms:
         """L_GAN(G, D_Y) + L_GAN(F, D_X) + lambda L_cyc (eq. 2), and the identity loss of section 5.2."""
@@ -65,20 +59,15 @@ class CycleGan:
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         """1/2 E (D(y) - 1)^2 + 1/2 E D(G(x))^2 in both domains, on fakes from the history."""
-        sides = {
-            "a": (self.judge_a, batch.x, self.pool_a(self.b_to_a(batch.pair))),
-            "b": (self.judge_b, batch.pair, self.pool_b(self.a_to_b(batch.x))),
-        }
-        return {
-            f"{side}_{name}": term
-            for side, (judge, real, fake) in sides.items()
-            for name, term in discriminator_least_squares(judge(real), judge(fake)).items()
-        }
+        fake_a, fake_b = self.pool_a(self.b_to_a(batch.pair)), self.pool_b(self.a_to_b(batch.x))
+        a = discriminator_least_squares(self.judge_a(batch.x), self.judge_a(fake_a))
+        b = discriminator_least_squares(self.judge_b(batch.pair), self.judge_b(fake_b))
+        return prefixed("a", a) | prefixed("b", b)
 
-    def judges(self) -> Mapping[str, Judge]:
+    def judges(self) -> Judges:
         return {"a_to_b": lambda x, _: self.judge_b(x), "b_to_a": lambda x, _: self.judge_a(x)}
 
-    def updates(self) -> Sequence[Update]:
+    def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2, self.decay_from)
         judges = Optimizer("adam", self.discriminator_learning_rate, self.beta1, self.beta2, self.decay_from)
         return (
@@ -86,5 +75,5 @@ class CycleGan:
             Update((self.judge_a, self.judge_b), self.discriminator_loss, judges),
         )
 
-    def exports(self) -> Mapping[str, Player]:
+    def exports(self) -> Exports:
         return {"a_to_b": self.a_to_b, "b_to_a": self.b_to_a}

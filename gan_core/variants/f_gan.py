@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat
-
-from gan_core.bounds import Fraction, Share
-from gan_core.game import Cast, Judge, Optimizer, Update
+from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat, Share
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
 from gan_core.objectives import f_divergence as fd
 from gan_core.objectives import penalties
 from gan_core.signature import Body, Input
-from gan_core.types import Batch, Discriminator, Generator, Player, Score, Terms
+from gan_core.types import Batch, Discriminator, Generator, Score, Terms
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class FGan:
     beta2: Fraction = 0.999
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
+    def cast(body: Body, settings: Settings) -> Cast:
         z = body.prior()
         return {"generator": body.generator(z), "discriminator": body.discriminator(), "z": z}
 
@@ -49,7 +46,7 @@ class FGan:
 
     def fake_score(self, batch: Batch) -> Score:
         """v(G(z)) on fresh noise."""
-        return fd.soft_clip(self.discriminator(self.generator(self.z.sample(len(batch), batch.x.device))), self.clip)
+        return fd.soft_clip(self.discriminator(self.generator(self.z.like(batch.x))), self.clip)
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         """Eq. 6 in omega: ascend E_p T - E_q f*(T)."""
@@ -64,15 +61,15 @@ class FGan:
         objective = fd.generator_exact if self.objective == "exact" else fd.generator_non_saturating
         return objective(self.f, self.fake_score(batch))
 
-    def judges(self) -> Mapping[str, Judge]:
+    def judges(self) -> Judges:
         return {"generator": lambda x, _: self.discriminator(x)}
 
-    def updates(self) -> Sequence[Update]:
+    def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
         return (
             Update((self.discriminator,), self.discriminator_loss, adam),
             Update((self.generator,), self.generator_loss, adam),
         )
 
-    def exports(self) -> Mapping[str, Player]:
+    def exports(self) -> Exports:
         return {"generator": self.generator}

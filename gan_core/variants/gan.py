@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
-
-from gan_core.bounds import Fraction
-from gan_core.game import Cast, Judge, Optimizer, Update
+from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
 from gan_core.objectives import penalties, views
 from gan_core.objectives.adversarial import OBJECTIVES
 from gan_core.signature import Body, Input
-from gan_core.types import Batch, Discriminator, Generator, Player, Sample, Score, Terms
+from gan_core.types import Batch, Discriminator, Generator, Sample, Score, Terms
 
 
 @dataclass(frozen=True)
@@ -39,9 +36,8 @@ class Gan:
     beta2: Fraction = 0.999
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
-        z = body.prior()
-        judge = body.discriminator(spectral=settings["spectral_norm"], pack=settings["pack"])
+    def cast(body: Body, settings: Settings) -> Cast:
+        z, judge = body.prior(), body.discriminator(spectral=settings["spectral_norm"], pack=settings["pack"])
         return {"generator": body.generator(z), "discriminator": judge, "z": z}
 
     def judge(self, x: Sample) -> Score:
@@ -50,7 +46,7 @@ class Gan:
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         """Algorithm 1, inner loop: ascend E log D(x) + E log(1 - D(G(z)))."""
-        fake = self.generator(self.z.sample(len(batch), batch.x.device))
+        fake = self.generator(self.z.like(batch.x))
         terms = OBJECTIVES[self.objective].discriminator(self.judge(batch.x), self.judge(fake))
         if self.r1:
             terms["r1"] = self.r1 * penalties.r1(self.judge, batch.x)
@@ -63,18 +59,18 @@ class Gan:
     def generator_loss(self, batch: Batch) -> Terms:
         """Algorithm 1, outer loop, with fresh noise: eq. 1, or the non-saturating form of section 3."""
         objective = OBJECTIVES[self.objective]
-        fake = self.judge(self.generator(self.z.sample(len(batch), batch.x.device)))
+        fake = self.judge(self.generator(self.z.like(batch.x)))
         return objective.generator(fake, self.judge(batch.x)) if objective.paired else objective.generator(fake)
 
-    def judges(self) -> Mapping[str, Judge]:
+    def judges(self) -> Judges:
         return {"generator": lambda x, _: self.judge(x)}
 
-    def updates(self) -> Sequence[Update]:
+    def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
         return (
             Update((self.discriminator,), self.discriminator_loss, adam),
             Update((self.generator,), self.generator_loss, adam),
         )
 
-    def exports(self) -> Mapping[str, Player]:
+    def exports(self) -> Exports:
         return {"generator": self.generator}

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from gan_core.bounds import Fraction
-from gan_core.game import Cast, Judge, Optimizer, Update
+from gan_core.bounds import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates, prefixed
 from gan_core.objectives import adversarial, variational
 from gan_core.signature import Body, Input
-from gan_core.types import Batch, Discriminator, Generator, Player, Sample, Terms
+from gan_core.types import Batch, Discriminator, Generator, Sample, Terms
 
 
 @dataclass(frozen=True)
 class InfoGan:
-    """Eq. 6. Q stands on the discriminator's features; who descends the code's loss with it is ``q_owner``.
+    """Eq. 6. Q stands on the discriminator's features, and moves with its owner.
 
-    In the authors' code the discriminator's optimizer owns Q and the shared trunk; many ports give Q to the
-    generator's, which is another algorithm.
+    In the authors' code the discriminator owns it; in many ports the generator does, which is another algorithm.
     """
 
     generator: Generator
@@ -40,7 +36,7 @@ class InfoGan:
     beta2: Fraction = 0.999
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
+    def cast(body: Body, settings: Settings) -> Cast:
         categories, continuous = settings["categories"], settings["continuous"]
         codes = (Input("category", "category", categories), Input("code", "uniform", continuous))
         latents = (Input("z", "uniform", body.latent), *(c for c in codes if c.size))
@@ -48,20 +44,15 @@ class InfoGan:
         networks = {"generator": body.generator(*latents), "discriminator": body.discriminator()}
         return {**networks, "recogniser": body.recogniser(max(outputs, 1)), "latents": latents}
 
-    def information(self, fake: Sample, latents: Mapping[str, Tensor]) -> Terms:
-        """-E log Q(c|x), x = G(z, c): eq. 5 without the constant H(c). Real samples have no code."""
-        q = self.recogniser(self.discriminator.features(fake))
-        terms: Terms = {}
-        if self.categories:
-            terms["category"] = self.weight * cross_entropy(q[:, : self.categories], latents["category"])
-        if self.continuous:
-            terms["code"] = self.weight * variational.gaussian_code(latents["code"], q[:, self.categories :])
-        return terms
-
     def drawn(self, batch: Batch) -> tuple[Sample, dict[str, Tensor]]:
         """G(z, c) on fresh latents, and these by name."""
-        latents = {i.name: i.sample(len(batch), batch.x.device) for i in self.latents}
+        latents = {i.name: i.like(batch.x) for i in self.latents}
         return self.generator(*latents.values()), latents
+
+    def information(self, fake: Sample, latents: dict[str, Tensor]) -> Terms:
+        """-lambda E log Q(c|x), x = G(z, c): eq. 5 without the constant H(c). Real samples have no code."""
+        q = self.recogniser(self.discriminator.features(fake))
+        return {name: self.weight * term for name, term in variational.codes(latents, q, self.categories).items()}
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         """-V(D, G), and -lambda L_I where the discriminator's side owns Q."""
@@ -72,18 +63,18 @@ class InfoGan:
     def generator_loss(self, batch: Batch) -> Terms:
         """V(D, G) in its non-saturating form, -lambda L_I."""
         fake, latents = self.drawn(batch)
-        information = {f"generator_{name}": term for name, term in self.information(fake, latents).items()}
-        return adversarial.generator_non_saturating(self.discriminator(fake)) | information
+        fool = adversarial.generator_non_saturating(self.discriminator(fake))
+        return fool | prefixed("generator", self.information(fake, latents))
 
-    def judges(self) -> Mapping[str, Judge]:
+    def judges(self) -> Judges:
         return {"generator": lambda x, _: self.discriminator(x)}
 
-    def updates(self) -> Sequence[Update]:
+    def updates(self) -> Updates:
         fast = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
         slow = Optimizer("adam", self.discriminator_learning_rate, self.beta1, self.beta2)
         judges = (self.discriminator, *((self.recogniser,) if self.q_owner != "generator" else ()))
         makers = (self.generator, *((self.recogniser,) if self.q_owner != "discriminator" else ()))
         return (Update(judges, self.discriminator_loss, slow), Update(makers, self.generator_loss, fast))
 
-    def exports(self) -> Mapping[str, Player]:
+    def exports(self) -> Exports:
         return {"generator": self.generator}

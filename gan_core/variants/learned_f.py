@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import torch
-from pydantic import NonNegativeFloat, PositiveFloat
-from torch import Tensor
-from torch.func import functional_call
-
-from gan_core.bounds import Fraction
-from gan_core.game import Cast, Judge, Optimizer, Update
+from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat
+from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
 from gan_core.networks import curvature
-from gan_core.objectives import adversarial, penalties
+from gan_core.networks.lookahead import Call, after_a_step
+from gan_core.objectives import adversarial, penalties, two_sample
 from gan_core.objectives.f_divergence import soft_clip
-from gan_core.objectives.two_sample import energy_distance
 from gan_core.signature import Body, Input
-from gan_core.types import Batch, Discriminator, Generator, Player, Terms
+from gan_core.types import Batch, Discriminator, Generator, Terms
 
 
 @dataclass(frozen=True)
@@ -46,21 +40,14 @@ class LearnedF:
     beta2: Fraction = 0.999
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
-        z, recipe = body.prior(), curvature.recipe(settings["form"])
-        bounds = (settings["lowest"], settings["highest"]) if settings["form"] == "neural" else ()
-        f = curvature.FORMS[settings["form"]](recipe, *bounds, settings["start"])
+    def cast(body: Body, settings: Settings) -> Cast:
+        z = body.prior()
+        f = curvature.begin(settings["form"], settings["start"], settings["lowest"], settings["highest"])
         return {"generator": body.generator(z), "discriminator": body.discriminator(), "f": f, "z": z}
-
-    def generator_objective(self, weights: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """-E f*(T(v(G(z)))) of a generator with these weights."""
-        z = self.z.sample(len(batch), batch.x.device)
-        fake = functional_call(self.generator, dict(weights), (z,))  # type: ignore[arg-type]
-        return -self.f.conjugate_link(soft_clip(self.discriminator(fake), self.clip)).mean()
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         """Logistic, so that v = log p/q at the optimum whatever f is."""
-        fake = self.generator(self.z.sample(len(batch), batch.x.device))
+        fake = self.generator(self.z.like(batch.x))
         terms = adversarial.discriminator(self.discriminator(batch.x), self.discriminator(fake))
         if self.r1:
             terms["r1"] = self.r1 * penalties.r1(self.discriminator, batch.x)
@@ -68,20 +55,18 @@ class LearnedF:
 
     def f_loss(self, batch: Batch) -> Terms:
         """The energy distance to the data after the generator has taken one plain gradient step under f."""
-        here = {name: w.detach().requires_grad_() for name, w in self.generator.named_parameters()}
-        step = torch.autograd.grad(self.generator_objective(here, batch), list(here.values()), create_graph=True)
-        ahead = {name: w - self.lookahead * g for (name, w), g in zip(here.items(), step, strict=True)}
-        fake = functional_call(self.generator, ahead, (self.z.sample(len(batch), batch.x.device),))  # type: ignore[arg-type]
-        return {"energy_distance": energy_distance(fake, batch.x)}
+        ahead = after_a_step(self.generator, lambda g: self.generator_loss(batch, g)["generator"], self.lookahead)
+        return {"energy_distance": two_sample.energy_distance(ahead(self.z.like(batch.x)), batch.x)}
 
-    def generator_loss(self, batch: Batch) -> Terms:
+    def generator_loss(self, batch: Batch, generator: Call | None = None) -> Terms:
         """-E f*(T(v)): the gradient of D_f at the optimal discriminator (the envelope theorem)."""
-        return {"generator": self.generator_objective(dict(self.generator.named_parameters()), batch)}
+        fake = (generator or self.generator)(self.z.like(batch.x))
+        return {"generator": -self.f.conjugate_link(soft_clip(self.discriminator(fake), self.clip)).mean()}
 
-    def judges(self) -> Mapping[str, Judge]:
+    def judges(self) -> Judges:
         return {"generator": lambda x, _: self.discriminator(x)}
 
-    def updates(self) -> Sequence[Update]:
+    def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
         outer = Optimizer("adam", self.f_learning_rate, self.beta1, self.beta2)
         return (
@@ -90,5 +75,5 @@ class LearnedF:
             Update((self.generator,), self.generator_loss, adam),
         )
 
-    def exports(self) -> Mapping[str, Player]:
+    def exports(self) -> Exports:
         return {"generator": self.generator, "f": self.f}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import PositiveFloat
-
-from gan_core.bounds import Fraction
-from gan_core.game import Cast, Optimizer, Update
+from gan_core.bounds import Fraction, PositiveFloat
+from gan_core.game import Cast, Exports, Optimizer, Settings, Update, Updates
 from gan_core.objectives import variational
 from gan_core.signature import Body, Input
-from gan_core.types import Batch, Encoder, Generator, Player, Terms
+from gan_core.types import Batch, Encoder, Generator, Terms
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Vae:
     beta2: Fraction = 0.999
 
     @staticmethod
-    def cast(body: Body, settings: Mapping[str, Any]) -> Cast:
+    def cast(body: Body, settings: Settings) -> Cast:
         z = body.prior()
         return {"encoder": body.encoder(z), "decoder": body.generator(z), "z": z}
 
@@ -43,9 +40,9 @@ class Vae:
             "kl": self.beta * variational.kl(mean, log_variance),
         }
 
-    def updates(self) -> Sequence[Update]:
+    def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
         return (Update((self.encoder, self.decoder), self.loss, adam),)
 
-    def exports(self) -> Mapping[str, Player]:
+    def exports(self) -> Exports:
         return {"decoder": self.decoder, "encoder": self.encoder}

@@ -1,0 +1,1 @@
+"""What things cost, each against its alternative in the same run. One module a question; results are kept beside."""

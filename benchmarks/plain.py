@@ -1,0 +1,184 @@
+"""The plain loop that ours is measured against: PyTorch as the field writes it, for the same networks and batch.
+
+A DataLoader over a TensorDataset, two discriminator passes, fakes of the discriminator's step used again for the
+generator's, Adam as it comes, losses read every step. It keeps no average, adds no noise, checks and saves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, interpolate, mse_loss, one_hot
+from torch.optim import Adam
+from torch.utils.data import DataLoader, TensorDataset
+
+from gan_core.networks.dcgan import Doubling
+
+Steps = Iterator[dict[str, float]]
+
+
+def forever(*tensors: Tensor, batch_size: int) -> Iterator[list[Tensor]]:
+    """Epoch after epoch of a DataLoader."""
+    loader = DataLoader(TensorDataset(*tensors), batch_size, shuffle=True, drop_last=True)
+    while True:
+        yield from loader
+
+
+def doubled(self: Doubling, x: Tensor) -> Tensor:
+    """nn.Upsample, then nn.Conv2d."""
+    return nn.Conv2d.forward(self, interpolate(x, scale_factor=2.0))
+
+
+def as_written(game: Any) -> Any:
+    """The same networks, up-sampling and convolving in two steps."""
+    for network in vars(game).values():
+        for module in network.modules() if isinstance(network, nn.Module) else ():
+            if isinstance(module, Doubling):
+                module.forward = doubled.__get__(module)  # type: ignore[method-assign]
+    return game
+
+
+def real_or_fake(score: Tensor, real: bool) -> Tensor:
+    """Cross-entropy against ones or zeros."""
+    return binary_cross_entropy_with_logits(score, torch.full_like(score, float(real)))
+
+
+def descend(loss: Tensor) -> None:
+    """Loss.backward(), for the type checker."""
+    loss.backward()  # type: ignore[no-untyped-call]
+
+
+def gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+    """The DCGAN tutorial's loop."""
+    g, d, latent = game.generator, game.discriminator, game.z.size
+    g_adam, d_adam = (Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (g, d))
+    for (real,) in forever(x, batch_size=batch_size):
+        d_adam.zero_grad()
+        fake = g(torch.randn(len(real), latent))
+        d_loss = real_or_fake(d(real), True) + real_or_fake(d(fake.detach()), False)
+        descend(d_loss)
+        d_adam.step()
+        g_adam.zero_grad()
+        g_loss = real_or_fake(d(fake), True)
+        descend(g_loss)
+        g_adam.step()
+        yield {"d": d_loss.item(), "g": g_loss.item()}
+
+
+def cgan(game: Any, x: Tensor, y: Tensor, batch_size: int) -> Steps:
+    """The same, the label given to both."""
+    g, d, latent = game.generator, game.discriminator, game.z.size
+    g_adam, d_adam = (Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (g, d))
+    for real, label in forever(x, y, batch_size=batch_size):
+        d_adam.zero_grad()
+        fake = g(torch.randn(len(real), latent), label)
+        d_loss = real_or_fake(d(real, label), True) + real_or_fake(d(fake.detach(), label), False)
+        descend(d_loss)
+        d_adam.step()
+        g_adam.zero_grad()
+        g_loss = real_or_fake(d(fake, label), True)
+        descend(g_loss)
+        g_adam.step()
+        yield {"d": d_loss.item(), "g": g_loss.item()}
+
+
+def wgan_gp(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+    """Five critic steps with the penalty, then one of the generator."""
+    g, d, latent = game.generator, game.critic, game.z.size
+    g_adam, d_adam = (Adam(n.parameters(), 1e-4, (0.0, 0.9)) for n in (g, d))
+    batches = forever(x, batch_size=batch_size)
+    while True:
+        for _ in range(5):
+            (real,) = next(batches)
+            d_adam.zero_grad()
+            fake = g(torch.randn(len(real), latent)).detach()
+            e = torch.rand(len(real), *[1] * (real.dim() - 1))
+            between = (e * real + (1 - e) * fake).requires_grad_()
+            v = d(between)
+            (slope,) = torch.autograd.grad(v, between, torch.ones_like(v), create_graph=True, retain_graph=True)
+            d_loss = d(fake).mean() - d(real).mean() + 10 * ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+            descend(d_loss)
+            d_adam.step()
+        g_adam.zero_grad()
+        g_loss = -d(g(torch.randn(batch_size, latent))).mean()
+        descend(g_loss)
+        g_adam.step()
+        yield {"d": d_loss.item(), "g": g_loss.item()}
+
+
+def vae(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+    """Squared error and the Kullback-Leibler term."""
+    encoder, decoder = game.encoder, game.decoder
+    adam = Adam([*encoder.parameters(), *decoder.parameters()], 1e-3)
+    for (real,) in forever(x, batch_size=batch_size):
+        adam.zero_grad()
+        mean, log_variance = encoder.posterior(real)
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        error = mse_loss(decoder(z), real, reduction="sum") / len(real) / 0.2
+        kl = -0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp()) / len(real)
+        descend(error + kl)
+        adam.step()
+        yield {"error": error.item(), "kl": kl.item()}
+
+
+def info_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+    """The ports' loop: an update of the discriminator, of the generator, and of the information term."""
+    g, d, q = game.generator, game.discriminator, game.recogniser
+    latent, categories = game.latents[0].size, game.categories
+    g_adam, d_adam = (Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (g, d))
+    q_adam = Adam([*g.parameters(), *d.parameters(), *q.parameters()], 2e-4, (0.5, 0.999))
+    for (real,) in forever(x, batch_size=batch_size):
+        z, code = torch.rand(len(real), latent) * 2 - 1, torch.randint(categories, (len(real),))
+        d_adam.zero_grad()
+        fake = g(z, code)
+        d_loss = real_or_fake(d(real), True) + real_or_fake(d(fake.detach()), False)
+        descend(d_loss)
+        d_adam.step()
+        g_adam.zero_grad()
+        g_loss = real_or_fake(d(fake), True)
+        descend(g_loss)
+        g_adam.step()
+        q_adam.zero_grad()
+        information = cross_entropy(q(d.features(g(z, code))), one_hot(code, categories).float())
+        descend(information)
+        q_adam.step()
+        yield {"d": d_loss.item(), "g": g_loss.item(), "q": information.item()}
+
+
+def cycle_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+    """The ports' loop: both translators, then each discriminator, on fakes of the same step from a pool."""
+    g, f, judges = game.a_to_b, game.b_to_a, (game.judge_a, game.judge_b)
+    g_adam = Adam([*g.parameters(), *f.parameters()], 2e-4, (0.5, 0.999))
+    d_adams = [Adam(judge.parameters(), 2e-4, (0.5, 0.999)) for judge in judges]
+    for a, b in forever(x, x.flip(0), batch_size=batch_size):
+        g_adam.zero_grad()
+        fake_b, fake_a = g(a), f(b)
+        scores = judges[1](fake_b), judges[0](fake_a)
+        same = (g(b) - b).abs().mean() + (f(a) - a).abs().mean()
+        cycle = (f(fake_b) - a).abs().mean() + (g(fake_a) - b).abs().mean()
+        g_loss = sum(mse_loss(v, torch.ones_like(v)) for v in scores) + 10 * cycle + 5 * same
+        descend(g_loss)
+        g_adam.step()
+        losses = {"g": g_loss.item()}
+        sides = zip("ab", judges, d_adams, (a, b), (game.pool_a(fake_a), game.pool_b(fake_b)), strict=True)
+        for side, judge, adam, real, fake in sides:
+            adam.zero_grad()
+            on_real, on_fake = judge(real), judge(fake)
+            d_loss = (mse_loss(on_real, torch.ones_like(on_real)) + mse_loss(on_fake, torch.zeros_like(on_fake))) / 2
+            descend(d_loss)
+            adam.step()
+            losses[side] = d_loss.item()
+        yield losses
+
+
+PLAIN: dict[str, Callable[..., Steps]] = {
+    "gan": gan,
+    "cgan": cgan,
+    "wgan_gp": wgan_gp,
+    "vae": vae,
+    "info_gan": info_gan,
+    "cycle_gan": cycle_gan,
+}

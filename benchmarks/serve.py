@@ -1,0 +1,377 @@
+"""Serving: one generator through every way it can be called, all in one run.
+
+``python -m benchmarks.serve``. The ways take turns, block by block, so that a machine that slows down slows them all;
+before it is timed, each must give what torch gives. Writes results/serve-<cpu|cuda>.json and .md. On a GPU there are
+more rows: see gpu.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import torch
+import tritonclient.grpc
+import tritonclient.http
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from tritonclient.utils import np_to_triton_dtype
+
+from benchmarks import gpu
+from benchmarks.machine import described
+from benchmarks.tables import markdown
+from gan_core import artifact, errors, files
+from gan_core.export import onnx, triton
+from gan_core.networks.build import build
+from gan_core.serving import server
+from gan_core.signature import Body, Recipe
+from gan_core.training.setup import set_up
+
+RESULTS = Path(__file__).parent / "results"
+CONVOLUTIONAL = Body("dcgan", 16, 64, (3, 32, 32))
+"""Built with fresh weights beside the exported run: time does not depend on their values."""
+LARGEST, BLOCKS, WARM_UP = 64, 5, 20
+CONCURRENCIES = (1, 4, 16)
+
+Array = NDArray[Any]
+Call = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A generator, what was exported of it, and its models on a server."""
+
+    name: str
+    network: nn.Module
+    recipe: Recipe
+    folder: Path
+    role: str
+    largest: int
+
+    @property
+    def repository(self) -> Path:
+        """What a server loads."""
+        return self.folder / "model_repository"
+
+    @property
+    def model(self) -> str:
+        """Its model that answers in pixels."""
+        return next(p.name for p in sorted(self.repository.iterdir()) if p.name.endswith(f"{self.role}_uint8"))
+
+    def graphs(self) -> list[Path]:
+        """Its float graphs, of every precision that was exported."""
+        return [p for p in sorted(self.folder.glob(f"{self.role}*.onnx")) if "uint8" not in p.name]
+
+    def flops(self) -> int:
+        """Floating-point operations of one sample."""
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            self.network(*tensors(self.recipe.pinned(1, 0)))
+        return int(counter.get_total_flops())
+
+
+@dataclass
+class Way:
+    """One way to call: a function of the batch size that prepares a call, and the seconds its calls took."""
+
+    name: str
+    scope: str
+    """What a call comprises: "compute" on arrays that are there, or all from a "draw" to pixels."""
+    prepare: Callable[[int], Call]
+    seconds: dict[int, list[float]] = field(default_factory=dict)
+
+
+def tensors(inputs: Mapping[str, Array]) -> list[torch.Tensor]:
+    """Named arrays as a network takes them."""
+    return [torch.from_numpy(v) for v in inputs.values()]
+
+
+def exported(run: Path, models: Path) -> Subject:
+    """A run that the pipeline shipped.
+
+    Raises:
+        DataError: it is not there, or draws no images from a prior.
+    """
+    manifest = files.read_json(run / "manifest.json")
+    role = next(iter(manifest["roles"]))
+    trained = artifact.load(models / run.name / f"{role}.safetensors")
+    if not trained.recipe.is_image or any(i.is_data for i in trained.recipe.inputs):
+        raise errors.DataError(f"{run} draws no images from a prior; name a run that does, such as exported/gan")
+    largest = manifest["roles"][role]["max_batch_size"]
+    return Subject(run.name, trained.network, trained.recipe, run, role, largest)
+
+
+def built(body: Body, folder: Path) -> Subject:
+    """A generator that nobody trained, exported as the pipeline does it."""
+    torch.manual_seed(0)
+    recipe = body.generator(body.prior())
+    network = build(recipe).eval().requires_grad_(False)
+    for form, module in (("", network), ("uint8", onnx.Pixels(network))):
+        model = onnx.export(module, recipe, opset=20)
+        files.write(folder / f"generator{'.' if form else ''}{form}.onnx", model)
+        name = f"{body.family}_generator{'_' if form else ''}{form}"
+        triton.write(folder / "model_repository", name, model, recipe, bool(form), LARGEST, {})
+    return Subject(body.family, network, recipe, folder, "generator", LARGEST)
+
+
+def session(path: Path, threads: int) -> ort.InferenceSession:
+    """ONNX Runtime on the CPU."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def ways(subject: Subject, ports: server.Ports, threads: int) -> Iterator[Way]:
+    """Every way to call on a CPU."""
+    yield Way("torch eager", "compute", in_torch(subject, subject.network))
+    if shutil.which("g++") or shutil.which("clang++"):
+        yield Way("torch.compile", "compute", in_torch(subject, torch.compile(subject.network, dynamic=False)))
+    else:
+        print("no torch.compile row: it needs a C++ compiler")
+    for path in subject.graphs():
+        yield Way(f"ONNX Runtime, {path.name}", "compute", bound(subject, session(path, threads)))
+    pixels = session(subject.folder / f"{subject.role}.uint8.onnx", threads)
+    yield Way("in process", "draw", lambda n: in_process(subject, pixels, n))
+    for protocol in ("http", "grpc"):
+        yield Way(f"Triton, {protocol.upper()}", "draw", lambda n, p=protocol: served(subject, p, ports, n)[1])  # type: ignore[misc]
+
+
+def in_torch(subject: Subject, network: Callable[..., torch.Tensor]) -> Callable[[int], Call]:
+    """Torch on tensors that are there."""
+
+    def prepare(n: int) -> Call:
+        inputs = tensors(subject.recipe.pinned(n, 1))
+
+        def call() -> Array:
+            with torch.inference_mode():
+                return np.asarray(network(*inputs))
+
+        return call
+
+    return prepare
+
+
+def bound(subject: Subject, run: ort.InferenceSession) -> Callable[[int], Call]:
+    """ONNX Runtime with inputs and output bound to memory that is there."""
+
+    def prepare(n: int) -> Call:
+        binding = run.io_binding()
+        for name, value in subject.recipe.pinned(n, 1).items():
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value))
+        out = np.empty((n, *subject.recipe.shape), np.float32)
+        held = ort.OrtValue.ortvalue_from_numpy(out)
+        binding.bind_ortvalue_output(subject.recipe.output, held)
+
+        def call() -> Array:
+            run.run_with_iobinding(binding)
+            return np.asarray(held.numpy())
+
+        return call
+
+    return prepare
+
+
+def draws(subject: Subject, n: int) -> Iterator[dict[str, Array]]:
+    """Other inputs for every call; the first are those of the rows that only compute."""
+    return (subject.recipe.pinned(n, seed) for seed in itertools.count(1))
+
+
+def in_process(subject: Subject, run: ort.InferenceSession, n: int) -> Call:
+    """From a draw to pixels with nothing between."""
+    drawn = draws(subject, n)
+    return lambda: run.run(None, next(drawn))[0]
+
+
+def served(subject: Subject, protocol: str, ports: server.Ports, n: int) -> tuple[Any, Call]:
+    """From a draw to pixels through the server, and the client that asks."""
+    module = {"http": tritonclient.http, "grpc": tritonclient.grpc}[protocol]
+    client = module.InferenceServerClient(f"127.0.0.1:{getattr(ports, protocol)}")
+    drawn = draws(subject, n)
+
+    def call() -> Array:
+        asked = []
+        for name, value in next(drawn).items():
+            sent = value[:, None] if value.ndim == 1 else value
+            asked.append(module.InferInput(name, sent.shape, np_to_triton_dtype(sent.dtype)))
+            asked[-1].set_data_from_numpy(sent)
+        return np.asarray(client.infer(subject.model, asked).as_numpy(subject.recipe.output))
+
+    return client, call
+
+
+def on_host(out: Any) -> Array:
+    """A result as an array, wherever it lies."""
+    return np.asarray(
+        out.cpu() if isinstance(out, torch.Tensor) else out if isinstance(out, np.ndarray) else out.numpy()
+    )
+
+
+def agree(way: Way, got: Array, expected: Array) -> None:
+    """Refuse to time what computes something else.
+
+    Raises:
+        NumericsError: it does.
+    """
+    if got.dtype == np.uint8:
+        expected = np.moveaxis((expected.clip(-1, 1) + 1) * 127.5, 1, -1)
+    narrow = any(precision in way.name for precision in ("fp16", "bf16", "int8"))
+    allowed = 0.52 if got.dtype == np.uint8 else 0.2 if narrow else 1e-2
+    off = float(np.abs(got.astype(np.float32) - expected).max())
+    if got.shape != expected.shape or off > allowed:
+        raise errors.NumericsError(f"{way.name} is off by {off:.3g} from torch; nothing was timed")
+
+
+def measure(listed: list[Way], batch: int, calls: int) -> None:
+    """Time every way at one batch size, in turns."""
+    prepared = [(way, way.prepare(batch)) for way in listed]
+    expected = prepared[0][1]()
+    for way, call in prepared:
+        agree(way, on_host(call()), expected)
+        for _ in range(WARM_UP):
+            call()
+        way.seconds[batch] = []
+    for _ in range(BLOCKS):
+        for way, call in prepared:
+            way.seconds[batch] += timed(call, -(-calls // BLOCKS))
+
+
+def timed(call: Call, times: int) -> list[float]:
+    """The seconds of each of so many calls."""
+    taken = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - begun)
+    return taken
+
+
+def summary(seconds: list[float]) -> dict[str, float]:
+    """Percentiles in milliseconds."""
+    return {f"p{q}_ms": float(np.percentile(seconds, q)) * 1e3 for q in (50, 90, 99)}
+
+
+def rows(listed: list[Way], flops: int, peak: float) -> Iterator[dict[str, Any]]:
+    """One row a way and batch size, each against torch eager at the same size."""
+    for batch in listed[0].seconds:
+        eager = float(np.median(listed[0].seconds[batch]))
+        for way in listed:
+            taken = way.seconds[batch]
+            row = {"way": way.name, "scope": way.scope, "batch": batch, "calls": len(taken), **summary(taken)}
+            row |= {"images_per_s": batch * len(taken) / sum(taken), "of_eager": eager / float(np.median(taken))}
+            if way.scope == "compute":
+                row["of_peak"] = flops * batch / float(np.median(taken)) / peak
+            yield row
+
+
+def load(subject: Subject, ports: server.Ports, protocol: str, clients: int, calls: int) -> dict[str, Any]:
+    """Many clients at once, one image a request: what each waits, and what the server makes of it."""
+    each = max(20, -(-calls // clients))
+    pairs = [served(subject, protocol, ports, 1) for _ in range(clients)]
+    taken: list[list[float]] = [[] for _ in pairs]
+    gate = threading.Barrier(clients + 1)
+
+    def ask(k: int) -> None:
+        timed(pairs[k][1], 3)
+        gate.wait()
+        taken[k] = timed(pairs[k][1], each)
+
+    threads = [threading.Thread(target=ask, args=(k,)) for k in range(clients)]
+    for thread in threads:
+        thread.start()
+    gate.wait()
+    before, begun, busy = counted(subject, ports), time.perf_counter(), time.process_time()
+    for thread in threads:
+        thread.join()
+    wall, busy, after = time.perf_counter() - begun, time.process_time() - busy, counted(subject, ports)
+    runs, images = (b - a for a, b in zip(before, after, strict=True))
+    return {
+        "way": f"Triton, {protocol.upper()}",
+        "clients": clients,
+        "calls": clients * each,
+        **summary(list(itertools.chain(*taken))),
+        "images_per_s": clients * each / wall,
+        "server_batch": images / runs,
+        "client_cpu_ms": busy / (clients * each) * 1e3,
+    }
+
+
+def counted(subject: Subject, ports: server.Ports) -> tuple[int, int]:
+    """How often the server has run the model, and for how many images."""
+    with tritonclient.http.InferenceServerClient(f"127.0.0.1:{ports.http}") as client:
+        found = client.get_inference_statistics(subject.model)["model_stats"][0]
+    return int(found["execution_count"]), int(found["inference_count"])
+
+
+def about(subject: Subject, ports: server.Ports, threads: int, calls: int, peak: float) -> dict[str, Any]:
+    """All figures of one subject."""
+    listed = list(ways(subject, ports, threads))
+    if torch.cuda.is_available():
+        listed += [Way(name, "compute", prepare) for name, prepare in gpu.ways(subject)]
+    for batch in (1, max(1, subject.largest // 4), subject.largest):
+        measure(listed, batch, calls)
+        print(f"{subject.name}: batch {batch} done", flush=True)
+    return {
+        "shape": list(subject.recipe.shape),
+        "parameters": sum(p.numel() for p in subject.network.parameters()),
+        "flops": subject.flops(),
+        "rows": list(rows(listed, subject.flops(), peak)),
+        "load": [load(subject, ports, p, c, calls) for p in ("http", "grpc") for c in CONCURRENCIES],
+    }
+
+
+def peak_of(device: str) -> float:
+    """Floating-point operations a second of a large float32 matrix product on this device: the roof."""
+    x = torch.randn(2048 if device == "cpu" else 8192, 2048 if device == "cpu" else 8192, device=device)
+
+    def call() -> None:
+        x @ x
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    timed(call, 3)
+    return float(2 * x.shape[0] ** 3 / min(timed(call, 20)))
+
+
+def main() -> None:
+    """Parse the command line, measure, write the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serve", description=__doc__)
+    parser.add_argument("--run", type=Path, default=Path("exported/gan"), help="default: %(default)s")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="default: %(default)s")
+    parser.add_argument("--calls", type=int, default=300, help="timed calls a row (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="of torch and ONNX Runtime (default: %(default)s)")
+    parser.add_argument("--triton", type=Path, default=Path(".venv-triton"), help="the server's environment")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the tables")
+    arguments = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    set_up(arguments.threads)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        subjects = [exported(arguments.run, arguments.models), built(CONVOLUTIONAL, scratch)]
+        ports, installation = server.Ports.free(), server.Installation.find(arguments.triton)
+        stack.enter_context(server.running(installation, [s.repository for s in subjects], ports))
+        peak = peak_of(device)
+        result = {
+            "machine": described(arguments.threads, device)
+            | {name: metadata.version(name) for name in ("onnxruntime-gpu", "tritonclient")}
+            | {"peak_gflops": peak / 1e9},
+            "subjects": {s.name: about(s, ports, arguments.threads, arguments.calls, peak) for s in subjects},
+        }
+    files.write_json(arguments.out / f"serve-{device}.json", result)
+    files.write(arguments.out / f"serve-{device}.md", markdown(result).encode())
+    print(f"wrote {arguments.out / f'serve-{device}.md'}")
+
+
+if __name__ == "__main__":
+    errors.run(main)

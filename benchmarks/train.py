@@ -1,0 +1,310 @@
+"""Training: our loop, our loop with each optimisation off, and a plain loop, all in one run.
+
+``python -m benchmarks.train``. Every column plays the same networks on the same data with the same batch, in turns;
+figures are medians. An image is one of a batch, whatever a step does with it: a step is one pass over the algorithm
+box. Writes results/train-cpu.json and .md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from benchmarks.machine import described
+from benchmarks.plain import PLAIN, as_written, doubled
+from gan_core import config, files
+from gan_core.assemble import assemble
+from gan_core.datasets.prepared import Batches, to_model
+from gan_core.game import Optimizer, Update, players
+from gan_core.networks.dcgan import Doubling
+from gan_core.seeds import fold
+from gan_core.signature import Body
+from gan_core.training import loop
+from gan_core.training.loop import Means
+from gan_core.training.setup import set_up
+
+RESULTS = Path(__file__).parent / "results"
+ROUNDS, SECONDS = 5, 0.12
+"""How often every column is played, and for how long at least."""
+NOISE, EMA = 0.05, 0.995
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table."""
+
+    variant: str
+    body: Body
+    batch_size: int = 64
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """For a person."""
+        c, h, w = self.body.shape
+        return f"{self.variant} · {self.body.family} {self.body.width} · {h}x{w}x{c} · batch {self.batch_size}"
+
+
+CASES = (
+    Case("gan", Body("mlp", 256, 32, (1, 8, 8), 10)),
+    Case("wgan_gp", Body("mlp", 256, 32, (1, 8, 8), 10)),
+    Case("cgan", Body("mlp", 256, 32, (1, 8, 8), 10)),
+    Case("vae", Body("mlp", 256, 16, (1, 8, 8), 10)),
+    Case("info_gan", Body("mlp", 256, 16, (1, 12, 12), 3), 64, {"categories": 3, "continuous": 0}),
+    Case("cycle_gan", Body("resnet", 32, 0, (3, 8, 8), 10), 16),
+    Case("gan", Body("dcgan", 32, 64, (1, 16, 16), 10)),
+    Case("gan", Body("dcgan", 32, 64, (1, 28, 28), 10)),
+    Case("gan", Body("dcgan", 32, 64, (3, 32, 32), 10)),
+    Case("wgan_gp", Body("dcgan", 32, 64, (1, 16, 16), 10)),
+    Case("cgan", Body("dcgan", 32, 64, (1, 28, 28), 10)),
+)
+
+
+@dataclass
+class Noise:
+    """A data set of 2,000 random images, which costs what a prepared one costs."""
+
+    shape: tuple[int, ...]
+    classes: int
+    pairs: bool = False
+    folder: Path = Path("noise")
+    is_image: bool = True
+
+    def raw(self, _part: str) -> torch.Tensor:
+        """uint8 (N, H, W, C)."""
+        c, h, w = self.shape
+        return torch.randint(256, (2000, h, w, c), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+    def labels(self, _part: str) -> torch.Tensor:
+        """(N,)."""
+        return torch.arange(2000) % max(self.classes, 1)
+
+    @property
+    def other(self) -> Noise | None:
+        """The second domain, where a game asks for one."""
+        return Noise(self.shape, self.classes) if self.pairs else None
+
+
+def unfused(spec: Optimizer, update: Update, _graph: bool = False) -> torch.optim.Optimizer:
+    """An optimizer as it comes."""
+    weights = [p for player in update.players for p in player.parameters()]
+    if spec.kind == "adam":
+        return torch.optim.Adam(weights, spec.learning_rate, (spec.beta1, spec.beta2))
+    return torch.optim.RMSprop(weights, spec.learning_rate)
+
+
+def all_free(run: loop.Run, _moving: Update) -> None:
+    """Gradients for everybody, whoever moves; the movers' are cleared before they are used."""
+    for weights in run.weights.values():
+        for weight in weights:
+            weight.requires_grad, weight.grad = True, None
+
+
+def whole_seed(*place: int | str) -> None:
+    """torch.manual_seed."""
+    torch.manual_seed(fold(*place))
+
+
+OFF: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "fused optimizers": lambda: patch.object(loop, "make_optimizer", unfused),
+    "gradients of movers only": lambda: patch.object(loop, "free", all_free),
+    "folded up-sampling": lambda: patch.object(Doubling, "forward", doubled),
+    "cheap seeds": lambda: patch.object(loop, "reseed", whole_seed),
+}
+"""An optimisation by name -> how to do without it."""
+
+
+def ours(case: Case, means: Means, device: str) -> Callable[[], None]:
+    """One step of our loop with all it does in a stage: rates, noise, averages, sums of terms."""
+    game = fresh(case)
+    run = loop.start(game, EMA, device, means)
+    data: Any = Noise(case.body.shape, case.body.classes, case.variant == "cycle_gan")
+    batches = Batches(data, case.batch_size, 0, NOISE, device, means.channels_last)
+    for network in players(game).values():
+        network.train()
+
+    def step() -> None:
+        loop.set_rates(run, 0.5)
+        terms = loop.play_step(run, batches.at, 0)
+        for role, average in run.averages.items():
+            average.update(run.exports[role], run.step)  # type: ignore[arg-type]
+        for name, value in terms.items():
+            run.window[name] = run.window[name] + value if name in run.window else value
+        run.step += 1
+
+    return step
+
+
+def plain(case: Case) -> Callable[[], None]:
+    """One step of the plain loop."""
+    game = as_written(fresh(case))
+    for network in players(game).values():
+        network.train()
+    data = Noise(case.body.shape, case.body.classes)
+    steps = PLAIN[case.variant](game, to_model(data.raw("train")), data.labels("train"), case.batch_size)
+    return lambda: (next(steps), None)[1]
+
+
+def fresh(case: Case) -> Any:
+    """A game with the weights of seed 0."""
+    torch.manual_seed(0)
+    return assemble(case.variant, case.body, dict(case.settings))
+
+
+def columns(
+    case: Case, device: str
+) -> Iterator[tuple[str, Callable[[], None], Callable[[], AbstractContextManager[Any]]]]:
+    """Every way to play a case: its name, a step, and what must hold while it is taken."""
+    conv = case.body.family != "mlp"
+    best = Means(channels_last=case.body.family == "dcgan")
+    yield "plain loop", plain(case), nullcontext
+    yield "ours", ours(case, best, device), nullcontext
+    for name, off in OFF.items():
+        if name == "folded up-sampling" and case.body.family != "dcgan":
+            continue
+        with off():
+            step = ours(case, best, device)
+        yield f"without {name}", step, off
+    if conv:
+        other = Means(channels_last=not best.channels_last)
+        word = "with" if other.channels_last else "without"
+        yield f"{word} channels_last", ours(case, other, device), nullcontext
+    yield "with bfloat16", ours(case, Means(best.channels_last, "bfloat16"), device), nullcontext
+
+
+def measure(case: Case, device: str) -> dict[str, Any]:
+    """Images a second of every column, in turns, and the time that the arithmetic alone would take."""
+    ways = list(columns(case, device))
+    with Flops() as counter:  # type: ignore[no-untyped-call]
+        ways[1][1]()
+    taken: dict[str, list[float]] = {name: [] for name, *_ in ways}
+    rates: list[float] = []
+    for round_ in range(ROUNDS + 1):
+        rates.append(multiplications_a_second(device))
+        for name, step, during in ways:
+            with during():
+                seconds = timed(step, SECONDS if round_ else 0.0)
+            if round_:
+                taken[name].append(seconds)
+    per_step = {name: median(seconds) for name, seconds in taken.items()}
+    return {
+        "case": case.name,
+        "images_per_second": {name: case.batch_size / s for name, s in per_step.items()},
+        "ms_per_step": per_step["ours"] * 1e3,
+        "gflop_per_step": counter.total / 1e9,
+        "floor_ms_per_step": counter.total / median(rates) * 1e3,
+        "ratio": median(p / o for p, o in zip(taken["plain loop"], taken["ours"], strict=True)),
+        "beside_ours": {n: median(o / s for o, s in zip(taken["ours"], taken[n], strict=True)) for n in taken},
+    }
+
+
+class Flops(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the floating-point operations of products and convolutions, backward too, and twice backward."""
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if (count := flop_registry.get(func._overloadpacket)) is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def timed(step: Callable[[], None], at_least: float) -> float:
+    """Seconds a step; the first one warms up."""
+    step()
+    synchronise()
+    begun = clock()
+    for count in itertools.count(1):
+        step()
+        if clock() - begun > at_least and count >= 2:
+            synchronise()
+            return (clock() - begun) / count
+    raise AssertionError
+
+
+def clock() -> float:
+    """Seconds; on one thread those that the processor worked for us, whatever else the machine was doing."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def synchronise() -> None:
+    """Wait for the GPU, where there is one."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()
+
+
+def multiplications_a_second(device: str) -> float:
+    """FLOP a second of a product of two matrices of 1,024, float32: what this machine can do at most."""
+    a, b = (torch.rand(1024, 1024, device=device) for _ in range(2))
+    return 2 * 1024**3 / timed(lambda: (torch.mm(a, b), None)[1], 0.05)
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """The results for a person."""
+    lines = [
+        "# Training: images a second",
+        "",
+        f"{found['machine']['cpu']}, {found['machine']['threads']} threads, torch {found['machine']['torch']}, "
+        f"{found['machine']['date']}. `python -m benchmarks.train`; medians of {ROUNDS} rounds in turns"
+        f"{', in processor time' if found['machine']['threads'] == 1 else ''}.",
+        "Floor: the step's multiplications at the rate of a 1,024 x 1,024 product on this machine. Ours averages "
+        "weights, adds instance noise and draws fresh latents for each update; the plain loop does none of it.",
+        "",
+        "| game | plain loop | ours | ratio | ours, ms a step | floor, ms |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        speed = row["images_per_second"]
+        lines.append(
+            f"| {row['case']} | {speed['plain loop']:,.0f} | {speed['ours']:,.0f} | **{row['ratio']:.2f}** | "
+            f"{row['ms_per_step']:.1f} | {row['floor_ms_per_step']:.1f} |"
+        )
+    names = list(dict.fromkeys(n for row in found["rows"] for n in row["beside_ours"]))[2:]
+    lines += [
+        "",
+        "Speed relative to ours:",
+        "",
+        "| game | " + " | ".join(names) + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    for row in found["rows"]:
+        beside = row["beside_ours"]
+        cells = [f"{beside[n]:.2f}" if n in beside else "" for n in names]
+        lines.append(f"| {row['case']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--only", default="", help="cases whose name holds this; nothing is written then")
+    asked.add_argument("--threads", type=int, default=config.load().threads, help="as params.yaml has it, or others")
+    given = asked.parse_args()
+    only, threads = given.only, given.threads
+    device = set_up(threads, "auto")
+    rows = []
+    for case in CASES:
+        if only in case.name:
+            rows.append(measure(case, device))
+            print(rows[-1]["case"], f"{rows[-1]['ratio']:.2f} x the plain loop", flush=True)
+    found = {"machine": described(threads, device), "rows": rows}
+    print("\n" + table(found))
+    if not only:
+        files.write_json(RESULTS / f"train-{device}.json", found)
+        files.write(RESULTS / f"train-{device}.md", table(found).encode())
+
+
+if __name__ == "__main__":
+    main()

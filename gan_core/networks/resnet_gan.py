@@ -1,0 +1,134 @@
+"""Residual generator and critic of SN-GAN and WGAN-GP (Miyato et al. 2018, appendix B.4; Gulrajani et al. 2017).
+
+For pictures of 8 pixels and up: at 64 and 128 they train where plain stacks of convolutions no longer do. Width is the
+number of channels at full size.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, relu
+
+from gan_core.errors import InputError
+from gan_core.networks.head import Head, normalised
+from gan_core.signature import Recipe
+from gan_core.types import Sample, Score
+
+
+def halvings(shape: tuple[int, ...]) -> int:
+    """How often the picture (C, H, W) is halved: until its smaller side is 4 to 7.
+
+    Raises:
+        InputError: the samples are no images of 8 pixels and up, or a side does not halve evenly that often.
+    """
+    smaller = min(shape[1:]) if len(shape) == 3 else 0
+    times = (smaller // 4).bit_length() - 1
+    if smaller < 8 or any(side % 2**times for side in shape[1:]):
+        raise InputError(
+            f"network family 'resnet_gan' draws images whose sides are 8 or more and halve evenly down to a smaller "
+            f"side of 4 to 7 (8, 16, 24, 32, 64, 128, ...), not shape {shape}; resize, or use 'mlp'"
+        )
+    return times
+
+
+def channels(shape: tuple[int, ...], width: int) -> list[int]:
+    """Channels from the full-size picture down to the smallest: width, doubling, at most 16 x width."""
+    return [width * min(2**k, 16) for k in range(halvings(shape) + 1)]
+
+
+class Up(nn.Module):
+    """x doubled and shortcut + (BatchNorm, ReLU, up-sample, conv 3x3, BatchNorm, ReLU, conv 3x3)(x)."""
+
+    def __init__(self, fan_in: int, fan_out: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList([nn.BatchNorm2d(fan_in), nn.BatchNorm2d(fan_out)])
+        self.first, self.second = (nn.Conv2d(n, fan_out, 3, padding=1) for n in (fan_in, fan_out))
+        self.shortcut = nn.Conv2d(fan_in, fan_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', 2H, 2W)."""
+        h = self.first(interpolate(relu(self.norms[0](x)), scale_factor=2.0))
+        y: Tensor = self.second(relu(self.norms[1](h))) + interpolate(self.shortcut(x), scale_factor=2.0)
+        return y
+
+
+class Down(nn.Module):
+    """Shortcut + (ReLU, conv 3x3, ReLU, conv 3x3)(x), both halved. The first block of a critic sees pixels: no ReLU."""
+
+    def __init__(self, fan_in: int, fan_out: int, first: bool) -> None:
+        super().__init__()
+        self.bare = first
+        self.first, self.second = (nn.Conv2d(n, fan_out, 3, padding=1) for n in (fan_in, fan_out))
+        self.shortcut = nn.Conv2d(fan_in, fan_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', H/2, W/2)."""
+        h = self.second(relu(self.first(x if self.bare else relu(x))))
+        y: Tensor = avg_pool2d(h, 2) + self.shortcut(avg_pool2d(x, 2))
+        return y
+
+
+class Generator(nn.Module):
+    """Linear to the smallest picture, blocks to full size, BatchNorm, ReLU, conv 3x3, tanh."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        sizes = channels(recipe.shape, recipe.width)[::-1]
+        scale = 2 ** (len(sizes) - 1)
+        self.smallest = (sizes[0], recipe.shape[1] // scale, recipe.shape[2] // scale)
+        self.project = nn.Linear(recipe.fed, self.smallest[0] * self.smallest[1] * self.smallest[2])
+        blocks = [Up(a, b) for a, b in itertools.pairwise(sizes)]
+        last = [nn.BatchNorm2d(sizes[-1]), nn.ReLU(), nn.Conv2d(sizes[-1], recipe.shape[0], 3, padding=1), nn.Tanh()]
+        self.body = nn.Sequential(*blocks, *last)
+        initialise(self)
+
+    def forward(self, *inputs: Tensor) -> Sample:
+        """One row of each input a sample, to (N, C, H, W)."""
+        x: Tensor = self.body(self.project(self.recipe.encode(inputs)).unflatten(1, self.smallest))
+        return x
+
+
+class Discriminator(nn.Module):
+    """Blocks down to the smallest picture, ReLU, a sum over pixels, then the head. No batch statistics.
+
+    Conditions stand beside the sample as planes of one value, or are projected onto the features.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        sizes = channels(recipe.shape, recipe.width)
+        steps = itertools.pairwise([recipe.shape[0] + recipe.fed, *sizes[1:]])
+        body = nn.Sequential(*(Down(a, b, first=k == 0) for k, (a, b) in enumerate(steps)))
+        head = Head(recipe, sizes[-1])
+        for part in (body, head):
+            initialise(part)
+        self.body, self.head = normalised(body, recipe), normalised(head, recipe)
+
+    def features(self, x: Sample, *conditions: Tensor) -> Tensor:
+        """(N, C, H, W) and conditions to (N, features)."""
+        if self.recipe.inputs:
+            planes = self.recipe.encode(conditions)[:, :, None, None].expand(-1, -1, *x.shape[2:])
+            x = torch.cat([x, planes], 1)
+        h: Tensor = relu(self.body(x)).sum((2, 3))
+        return h
+
+    def forward(self, x: Sample, *conditions: Tensor) -> Score:
+        """(N, C, H, W) and conditions to (N,), or to (N, outputs) where more than one is asked for."""
+        beside = len(self.recipe.inputs)
+        v: Score = self.head(self.features(x, *conditions[:beside]), *conditions[beside:])
+        return v
+
+
+def initialise(network: nn.Module) -> None:
+    """Weights by Glorot & Bengio 2010, with a gain of sqrt 2 in front of a ReLU, as the authors' code; biases 0."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            inside = name.endswith(("first", "second"))
+            nn.init.xavier_uniform_(module.weight, 2**0.5 if inside else 1.0)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,0 +1,67 @@
+"""An update as one CUDA graph: forward, backward, step and projection are launched at once, not kernel by kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import torch
+from torch import Tensor
+
+from gan_core.types import Batch, Terms
+
+Descend = Callable[[Batch], Terms]
+WARM_UP = 3
+"""Steps taken as ever before one is captured: optimizers make their state, libraries choose their kernels."""
+
+
+class Captured:
+    """Takes the same steps as ``descend``, from a graph where it can be captured.
+
+    It cannot where a step asks the GPU for a number, or draws one on the CPU (a pool of old fakes does): such a step is
+    taken as ever. A graph draws its noise from torch's seed at the time it is replayed, as a step does.
+    """
+
+    def __init__(self, descend: Descend, forget: Callable[[], object]) -> None:
+        self.descend, self.forget = descend, forget
+        self.taken, self.able = 0, True
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.fed: list[Tensor] = []
+        self.terms: Terms = {}
+
+    def __call__(self, batch: Batch) -> Terms:
+        """One step. The terms are the caller's to keep."""
+        self.taken += 1
+        if self.able and self.graph is None and self.taken > WARM_UP:
+            self.able = self.capture(batch)
+        if self.graph is None:
+            return self.descend(batch)
+        for mine, given in zip(self.fed, tensors(batch), strict=True):
+            mine.copy_(given)
+        self.graph.replay()
+        return {name: value.clone() for name, value in self.terms.items()}
+
+    def capture(self, batch: Batch) -> bool:
+        """Record a step without taking it; whether that was possible."""
+        self.forget()  # gradients made outside the graph's memory
+        fed = Batch(*(None if t is None else t.clone() for t in (batch.x, batch.y, batch.other)))  # type: ignore[arg-type]
+        drawn, graph = torch.get_rng_state(), torch.cuda.CUDAGraph()
+        torch.cuda.synchronize()
+        try:
+            with torch.cuda.graph(graph):
+                terms = self.descend(fed)
+        except RuntimeError:
+            torch.set_rng_state(drawn)
+            self.forget()
+            return False
+        if not torch.equal(drawn, torch.get_rng_state()):
+            torch.set_rng_state(drawn)
+            self.forget()
+            return False
+        self.graph, self.fed, self.terms = graph, tensors(fed), terms
+        return True
+
+
+def tensors(batch: Batch) -> list[Tensor]:
+    """What a batch holds."""
+    return [value for f in fields(batch) if (value := getattr(batch, f.name)) is not None]

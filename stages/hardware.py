@@ -1,0 +1,13 @@
+"""hardware: this machine's GPU and TensorRT -> a file that the engines built for it depend on. It runs each time."""
+
+from gan_core import errors, files
+from gan_core.export import hardware
+from stages import paths
+
+
+def main(run: str) -> None:
+    files.write_json(paths.hardware(run), hardware.probe())
+
+
+if __name__ == "__main__":
+    errors.run(main, "run")

@@ -1,0 +1,88 @@
+"""The serving benchmark itself: what it refuses to time, what it counts, and that it runs on real artefacts."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import gpu, serve
+from benchmarks.tables import markdown
+from gan_core.errors import DataError, NumericsError
+from tests.conftest import Workspace
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory: pytest.TempPathFactory) -> serve.Subject:
+    return serve.built(serve.Body("dcgan", 4, 8, (3, 8, 8)), tmp_path_factory.mktemp("built"))
+
+
+def ways(subject: serve.Subject) -> list[serve.Way]:
+    """All but those that need a server or a compiler."""
+    (float_graph,) = subject.graphs()
+    pixels = serve.session(subject.folder / "generator.uint8.onnx", 1)
+    return [
+        serve.Way("torch eager", "compute", serve.in_torch(subject, subject.network)),
+        serve.Way("ONNX Runtime", "compute", serve.bound(subject, serve.session(float_graph, 1))),
+        serve.Way("in process", "draw", lambda n: serve.in_process(subject, pixels, n)),
+    ]
+
+
+def test_every_way_is_timed_as_often_as_asked_and_set_against_torch(subject: serve.Subject) -> None:
+    listed = ways(subject)
+    for batch in (1, 4):
+        serve.measure(listed, batch, 10)
+    rows = list(serve.rows(listed, subject.flops(), 1e12))
+    assert [(r["way"], r["batch"], r["calls"]) for r in rows] == [(w.name, b, 10) for b in (1, 4) for w in listed]
+    assert [r["of_eager"] for r in rows if r["way"] == "torch eager"] == [1, 1]
+    for r in rows:
+        assert r["p50_ms"] <= r["p90_ms"] <= r["p99_ms"]
+
+
+def test_what_computes_something_else_is_not_timed(subject: serve.Subject) -> None:
+    listed = ways(subject)
+    listed[1].prepare = lambda n: lambda: np.zeros((n, 3, 8, 8), np.float32)
+    with pytest.raises(NumericsError, match="ONNX Runtime is off by"):
+        serve.measure(listed, 2, 5)
+    assert not listed[1].seconds.get(2)
+
+
+def test_operations_are_counted(subject: serve.Subject) -> None:
+    """Of width 4 to 8x8: a projection of 8 numbers, 3x3 convolutions 8 -> 4 at 8x8 and 4 -> 3 at 8x8."""
+    assert subject.flops() == 2 * (8 * 8 * 4 * 4 + 9 * 64 * (8 * 4 + 4 * 3))
+
+
+def test_percentiles_and_rates_are_those_of_the_calls() -> None:
+    assert serve.summary([0.001] * 98 + [0.1] * 2) == pytest.approx({"p50_ms": 1, "p90_ms": 1, "p99_ms": 100})
+    taken = serve.timed(lambda: time.sleep(0.002), 3)
+    assert len(taken) == 3
+    assert min(taken) >= 0.002
+
+
+def test_a_run_that_draws_nothing_is_refused(built: Workspace) -> None:
+    with pytest.raises(DataError, match="draws no images from a prior"):
+        serve.exported(built.folder / "exported/cycle_gan", built.folder / "models")
+    found = serve.exported(built.folder / "exported/gan", built.folder / "models")
+    assert found.model == "gan_generator_uint8"
+    assert found.graphs()
+
+
+def test_the_page_has_a_row_for_every_row() -> None:
+    percentiles = {"p50_ms": 1.0, "p90_ms": 2.0, "p99_ms": 3.0, "images_per_s": 10.0}
+    machine = dict.fromkeys(["cpu", "device", "torch", "onnxruntime-gpu", "tritonclient", "date"], "?")
+    row = {"way": "torch eager", "scope": "compute", "batch": 1, "of_eager": 1.0, "of_peak": 0.5, **percentiles}
+    load = {"way": "Triton, HTTP", "clients": 4, "server_batch": 2.0, "client_cpu_ms": 0.1, **percentiles}
+    subject = {"shape": [1, 8, 8], "parameters": 1, "flops": 1, "rows": [row], "load": [load]}
+    page = markdown({"machine": machine | {"cores": 2, "threads": 2, "peak_gflops": 1.0}, "subjects": {"gan": subject}})
+    assert "| 1 | torch eager | compute | 1 | 2 | 3 | 10 | 1.00 | 50.0% |" in page
+    assert "| Triton, HTTP | 4 | 1 | 2 | 3 | 10 | 2.0 | 0.10 |" in page
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_every_way_on_a_gpu_gives_what_torch_gives(subject: serve.Subject) -> None:
+    listed = [ways(subject)[0], *(serve.Way(name, "compute", prepare) for name, prepare in gpu.ways(subject))]
+    serve.measure(listed, 4, 5)
+    assert len(listed) >= 6

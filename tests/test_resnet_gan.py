@@ -1,0 +1,59 @@
+"""The residual networks for bigger pictures."""
+
+import pytest
+import torch
+
+from gan_core.errors import InputError
+from gan_core.networks.build import build
+from gan_core.networks.resnet_gan import Down, Up
+from gan_core.signature import Body
+
+
+@pytest.mark.parametrize("size", [(8, 8), (24, 32), (64, 64), (128, 128)])
+def test_a_generator_draws_what_a_critic_reads(size: tuple[int, int]) -> None:
+    body = Body("resnet_gan", 2, 5, (3, *size), 4)
+    x = build(body.generator(body.prior()))(torch.randn(3, 5))
+    assert x.shape == (3, 3, *size)
+    assert x.abs().max() <= 1
+    y = torch.tensor([0, 1, 3])
+    for judge, given in (
+        (body.discriminator(), ()),
+        (body.discriminator(body.label()), (y,)),
+        (body.discriminator(projected=(body.label(),)), (y,)),
+    ):
+        assert build(judge)(x, *given).shape == (3,)
+    assert build(body.discriminator(pack=3))(x.reshape(1, 9, *size)).shape == (1,)
+
+
+def test_a_critic_sees_each_sample_alone() -> None:
+    body = Body("resnet_gan", 4, 5, (1, 16, 16))
+    critic = build(body.discriminator(spectral=True)).eval()
+    x = torch.randn(4, 1, 16, 16)
+    assert torch.allclose(critic(x)[:1], critic(x[:1]), atol=1e-5)
+
+
+def test_spectral_norm_bounds_every_layer() -> None:
+    judge = build(Body("resnet_gan", 4, 4, (1, 16, 16)).discriminator(spectral=True))
+    for _ in range(60):
+        judge(torch.randn(2, 1, 16, 16))
+    layers = [m for m in judge.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
+    assert len(layers) == 7
+    largest = [torch.linalg.matrix_norm(m.weight.flatten(1), 2).item() for m in layers]
+    assert largest == pytest.approx([1.0] * len(layers), abs=0.02)
+
+
+def test_without_its_branch_a_block_is_its_shortcut() -> None:
+    """A flat picture stays flat through both kinds of block: the shortcut is linear, and halves and doubles evenly."""
+    for block, side in ((Up(3, 3), 8), (Down(3, 3, first=False), 2)):
+        torch.nn.init.zeros_(block.second.weight)
+        torch.nn.init.zeros_(block.second.bias)
+        torch.nn.init.dirac_(block.shortcut.weight)
+        torch.nn.init.zeros_(block.shortcut.bias)
+        flat = torch.tensor([1.0, -2.0, 3.0])[None, :, None, None]
+        assert torch.allclose(block(flat.expand(2, 3, 4, 4)), flat.expand(2, 3, side, side))
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 8), (3, 30, 36), (2,)])
+def test_what_it_cannot_draw_is_said(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="8 or more"):
+        build(Body("resnet_gan", 4, 4, shape).discriminator())
