@@ -27,10 +27,11 @@ def check(arguments: argparse.Namespace) -> None:
 
 def summary(arguments: argparse.Namespace) -> None:
     """A short table of every declared run."""
-    from gan_core import config, report
+    from gan_core import config
+    from gan_core.report import facts, words
 
-    runs = [report.Facts.read(n, Path("reports") / n, Path("exported") / n) for n in config.load(arguments.params).runs]
-    print(report.summary(runs, Path("report.html").resolve()))
+    runs = [facts.Facts.read(n, Path("reports") / n, Path("exported") / n) for n in config.load(arguments.params).runs]
+    print(words.summary(runs, Path("report.html").resolve()))
 
 
 def pages(arguments: argparse.Namespace) -> None:

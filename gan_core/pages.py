@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 from gan_core import config, files
-from gan_core.report import number
+from gan_core.pictures import caption
+from gan_core.report.facts import figures, interval
+from gan_core.report.words import named, number
 
 NOT_LOSSES = ("cast", "updates", "exports", "judges")
 
 
 def write(params: config.Params, docs: Path, reports: Path) -> list[Path]:
-    """Write ``docs/variants/<variant>.md`` of every paper, with the samples of its runs beside it."""
+    """Write ``docs/variants/<variant>.md`` of every paper, with the pictures of its runs beside it."""
     traps = (docs / "papers.md").read_text()
     written = []
     for variant in config.variants():
         page = docs / "variants" / f"{variant}.md"
         runs = {name: reports / name for name, run in params.runs.items() if run.variant == variant}
-        text = "\n\n".join(filter(None, [*paper(variant), traps_of(variant, traps), *figures(runs)]))
+        text = "\n\n".join(filter(None, [*paper(variant), traps_of(variant, traps), *shown(runs)]))
         files.write(page, f"{text}\n".encode())
         for name, folder in runs.items():
-            if (folder / "samples.png").is_file():
-                files.write(page.parent / f"{name}.png", (folder / "samples.png").read_bytes())
+            pictures = {name: folder / "samples.png"}
+            pictures |= {f"{name}-{p.stem}": p for p in sorted((folder / "pictures").glob("*.png"))}
+            for beside, picture in pictures.items():
+                if picture.is_file():
+                    files.write(page.parent / f"{beside}.png", picture.read_bytes())
         written.append(page)
     return written
 
@@ -65,15 +71,24 @@ def traps_of(variant: str, text: str) -> str:
     return "## Traps avoided\n\n" + "\n".join(f"* {item}" for item in mine) if mine else ""
 
 
-def figures(runs: dict[str, Path]) -> Iterator[str]:
+def shown(runs: dict[str, Path]) -> Iterator[str]:
     """The declared runs that play it: settings are in params.yaml, here what came out."""
     for name, folder in runs.items():
         if not (folder / "metrics.json").is_file():
             continue
         found = {role: f for role, f in files.read_json(folder / "metrics.json").items() if "protocol" in f}
-        measures = list(dict.fromkeys(k for f in found.values() for k, v in f.items() if not isinstance(v, dict)))
-        rows = [f"| {k} | {' | '.join(number(f.get(k)) for f in found.values())} |" for k in measures]
+        measures = list(dict.fromkeys(k for of in found.values() for k in figures(of)))
+        rows = [f"| {named(k)} | {' | '.join(figure(of, k) for of in found.values())} |" for k in measures]
         head = f"| measure | {' | '.join(found)} |\n| --- |{' --- |' * len(found)}"
         protocol = next(iter(found.values()))["protocol"]
         counts = f"{protocol['fake_count']} samples against {protocol['real_count']} held-out ones"
         yield f"## Run `{name}`\n\n![samples of {name}]({name}.png)\n\n{head}\n" + "\n".join(rows) + f"\n\nOf {counts}."
+        for picture in sorted((folder / "pictures").glob("*.png")):
+            title, says = caption(picture.read_bytes())
+            yield f"**{title}.** {says}\n\n![{title} of {name}]({name}-{picture.name})"
+
+
+def figure(of: Mapping[str, Any], name: str) -> str:
+    """A figure, and where it may well lie."""
+    span = interval(of, name)
+    return number(of.get(name)) + (f" ({number(span[0])} to {number(span[1])})" if span else "")

@@ -1,13 +1,16 @@
-"""evaluate: trained networks -> figures of each role with their protocol, and a picture of pinned samples."""
+"""evaluate: trained networks -> figures of each role with their protocol, and pictures from pinned inputs."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from gan_core import artifact, config, errors, files, pictures
+from gan_core import artifact, config, errors, files, gallery, pictures
 from gan_core.datasets.prepared import Prepared, to_model
 from gan_core.metrics import roles
 from gan_core.metrics.distances import frechet, kernel
@@ -18,8 +21,6 @@ from gan_core.types import Sample
 from stages import paths
 
 SHOWN = 64
-COLUMNS, PANEL = 12, 140
-"""Of the timeline: images a row, and the side of a panel of points."""
 
 
 def main(name: str, dataset: str) -> None:
@@ -71,13 +72,24 @@ def main(name: str, dataset: str) -> None:
             shown = [seen.numpy()[:2500]]
     curves = {role: figures_of_curve(n) for role, n in trained.items() if n.recipe.gives == "curve"}
     files.write_json(paths.report(name) / "metrics.json", figures | curves)
+    files.write_json(paths.report(name) / "figures.json", numbers(figures))
     picture = (
-        pictures.grid(np.stack(shown))
+        pictures.grid(np.stack(shown), "Samples", "From pinned inputs, unchosen.")
         if data.is_image
-        else pictures.scatter(shown[0], data.samples("train").numpy()[:2500])
+        else pictures.scatter(shown[0], data.samples("train").numpy()[:2500], "Samples", "Over training data in grey.")
     )
     files.write(paths.report(name) / "samples.png", picture)
-    draw_timeline(name, data)
+    with files.replacing(paths.report(name) / "pictures") as folder:
+        for role, _ in drawn:
+            for what, made in gallery.pictures_of(role, trained, spaces, data.spaces, asked.seed):
+                files.write(folder / f"{role}-{what}.png", made)
+    files.write(paths.report(name) / "timeline.png", timeline(name, data))
+
+
+def numbers(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Only the numbers, the same columns for every run; of several roles their mean."""
+    names = dict.fromkeys(k for found in figures.values() for k, v in found.items() if isinstance(v, int | float))
+    return {name: fmean(found[name] for found in figures.values() if name in found) for name in names}
 
 
 def draw(network: artifact.Artifact, data: Prepared, asked: config.Evaluate) -> tuple[dict[str, Tensor], Sample]:
@@ -113,20 +125,12 @@ def last_step(
     }
 
 
-def draw_timeline(name: str, data: Prepared) -> None:
-    """Samples from the same inputs, a row for each moment of training, and which step each row is."""
-    strips = sorted(safetensors.torch.load(paths.strips(name).read_bytes()).items())
-    steps = sorted({int(key.partition(".")[0]) for key, _ in strips})
-    rows = [[x for key, x in strips if key.startswith(f"{step:09d}.")] for step in steps]
-    if data.is_image:
-        each = COLUMNS // max(len(rows[0]), 1)
-        images = np.concatenate([pictures.to_uint8(x[:each].numpy()) for row in rows for x in row])
-        picture = pictures.grid(images, columns=each * len(rows[0]))
-    else:
-        truth = data.samples("train").numpy()[:1000]
-        picture = pictures.panels([pictures.scatter(x.numpy(), truth, PANEL) for row in rows for x in row], len(rows))
-    files.write(paths.report(name) / "timeline.png", picture)
-    files.write_json(paths.report(name) / "timeline.json", {"steps": steps, "rows": data.is_image})
+def timeline(name: str, data: Prepared) -> bytes:
+    """Samples from the same inputs at several steps of training."""
+    moments: dict[int, list[Sample]] = {}
+    for key, x in sorted(safetensors.torch.load(paths.strips(name).read_bytes()).items()):
+        moments.setdefault(int(key.partition(".")[0]), []).append(x)
+    return gallery.timeline(moments, data.samples("train").numpy()[:1000])
 
 
 def figures_of_curve(curve: artifact.Artifact) -> dict[str, float]:

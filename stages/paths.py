@@ -5,6 +5,7 @@ from pathlib import Path
 STATE = Path(".state")
 REPORT = Path("report.html")
 CLAIMS = Path("docs/claims.json")
+TIMINGS = Path("benchmarks/results")
 
 
 def prepared(dataset: str) -> Path:

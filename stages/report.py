@@ -1,13 +1,20 @@
-"""report: figures, pictures and manifests of all declared runs, and the table of claims -> one offline page."""
+"""report: figures, pictures and manifests of all declared runs, claims and timings -> one offline page."""
 
-from gan_core import config, errors, files, report
+from dataclasses import asdict
+
+from gan_core import config, errors, files
+from gan_core.report import page
+from gan_core.report.facts import Facts
 from stages import paths
 
 
 def main() -> None:
-    runs = [report.Facts.read(name, paths.report(name), paths.exported(name)) for name in config.load().runs]
+    declared = config.load().runs
+    runs = [Facts.read(name, paths.report(name), paths.exported(name)) for name in declared]
     claims = files.read_json(paths.CLAIMS) if paths.CLAIMS.is_file() else {}
-    files.write(paths.REPORT, report.html(runs, list(claims.values())).encode())
+    timings = [files.read_json(path) for path in sorted(paths.TIMINGS.glob("serve-*.json"))]
+    said = {name: asdict(run) for name, run in declared.items()}
+    files.write(paths.REPORT, page.html(runs, list(claims.values()), said, timings).encode())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,244 @@
+"""What can be seen of a trained run: walks between latents, every class or code, nearest neighbours, round trips.
+
+Which pictures a role has follows from its recipe's inputs alone, and every picture from pinned inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_core import pictures
+from gan_core.artifact import Artifact
+from gan_core.datasets.prepared import to_model
+from gan_core.metrics.distances import squared_distances
+from gan_core.metrics.measure import Reference, features, in_batches
+from gan_core.metrics.roles import counterpart, mapped
+from gan_core.signature import Input, Prior, Recipe
+from gan_core.types import Sample
+
+Picture = tuple[str, bytes]
+"""What it shows, in a word, and the PNG."""
+Values = Mapping[str, NDArray[Any]]
+
+WALKS, STEPS = 8, 13
+COLUMNS = 14
+MOST_VALUES = 20
+IMAGES = 4
+"""How many axes a batch of images has."""
+SEARCHED, PAIRS, CHUNK = 1_000, 24, 100
+REACH: Mapping[Prior, float] = {"uniform": 1.0, "normal": 2.0}
+"""How far a continuous code is swept to both sides."""
+
+
+def pictures_of(
+    role: str, trained: Mapping[str, Artifact], spaces: Mapping[str, Reference], data: Mapping[str, Any], seed: int
+) -> Iterator[Picture]:
+    """Every picture of a role that draws samples. ``data``: the prepared data set of every space."""
+    artefact, domain = trained[role], data[trained[role].recipe.gives]
+    truth = domain.samples("train").numpy()[:2500]
+    sources = [i for i in artefact.recipe.inputs if i.is_data]
+    if sources:
+        yield "translation", translation(role, trained, spaces, data, sources[0])
+        return
+    noise, *codes = latents_first(artefact.recipe.inputs)
+    yield "interpolation", interpolation(artefact, noise, truth, seed)
+    for code in codes:
+        if domain.is_image or code.is_integer:
+            yield f"traversal-{code.name}", traversal(artefact, code, truth, seed)
+    if domain.is_image:
+        yield "neighbours", neighbours(artefact, spaces[artefact.recipe.gives], domain, seed)
+        if encoder := counterpart(trained, takes="sample", gives="latent"):
+            yield "reconstruction", reconstruction(role, trained, encoder, domain.samples("heldout"))
+
+
+def latents_first(inputs: tuple[Input, ...]) -> list[Input]:
+    """The noise, which is the first input that is not a whole number; then what else a sample is asked for by."""
+    noise = next(i for i in inputs if not i.is_integer)
+    return [noise, *(i for i in inputs if i is not noise)]
+
+
+def drawn(artefact: Artifact, values: Values) -> Sample:
+    """What the network makes of inputs."""
+    return in_batches(artefact.network, *(torch.from_numpy(values[i.name]) for i in artefact.recipe.inputs))
+
+
+def pixels(x: Tensor) -> pictures.Pixels:
+    """As a user sees them."""
+    return pictures.to_uint8(x.numpy())
+
+
+def taken(values: Values, rows: Any) -> dict[str, NDArray[Any]]:
+    """Some rows of every input, in any order and as often as asked."""
+    return {name: v[rows] for name, v in values.items()}
+
+
+def between(prior: Prior, a: NDArray[Any], b: NDArray[Any], steps: int) -> NDArray[np.float32]:
+    """From rows a to rows b (N, D) on what the prior calls a straight way: (N, steps, D).
+
+    Normal latents lie near a sphere, so the way is the great circle (slerp; White 2016), and the radius goes evenly;
+    uniform ones fill a cube, so it is the chord.
+    """
+    t = np.linspace(0, 1, steps)[None, :, None]
+    a, b = a[:, None].astype(np.float64), b[:, None].astype(np.float64)
+    if prior != "normal":
+        return np.asarray((1 - t) * a + t * b, np.float32)
+    long_a, long_b = (np.linalg.norm(x, axis=2, keepdims=True).clip(1e-12) for x in (a, b))
+    angle = np.arccos((a / long_a * b / long_b).sum(2, keepdims=True).clip(-1, 1))
+    sine = np.sin(angle)
+    near = sine < 1e-6  # as good as parallel: there is no circle to follow
+    share_a, share_b = (
+        np.where(near, s, np.sin(s * angle) / np.where(near, 1, sine)) for s in (np.broadcast_to(1 - t, t.shape), t)
+    )
+    radius = (1 - t) * long_a + t * long_b
+    return np.asarray((share_a * a / long_a + share_b * b / long_b) * radius, np.float32)
+
+
+def interpolation(artefact: Artifact, noise: Input, truth: NDArray[np.float32], seed: int) -> bytes:
+    """Walks between pairs of latents, everything else held."""
+    image = artefact.recipe.is_image
+    steps = STEPS if image else 200
+    values = artefact.recipe.pinned(2 * WALKS, seed)
+    walks = between(noise.prior, values[noise.name][:WALKS], values[noise.name][WALKS:], steps)
+    held = taken(values, np.arange(WALKS).repeat(steps))
+    for i in artefact.recipe.inputs:
+        if i.is_integer:
+            held[i.name] = np.arange(WALKS).repeat(steps) % i.size
+    x = drawn(artefact, held | {noise.name: walks.reshape(WALKS * steps, -1)})
+    way = "along the great circle" if noise.prior == "normal" else "straight"
+    title, says = "Walks between latents", f"from one {noise.name} (left) to another (right), {way}; all else held"
+    if image:
+        return pictures.sheet(
+            pixels(x), STEPS, title=title, says=f"Each row goes {says}. A jump is a gap between modes."
+        )
+    points, says = x.numpy(), f"{WALKS} walks go {says}, over training data in grey."
+    if len(truth[0]) == 1:  # across: how far the walk has come
+        reach = float(np.abs(truth).max())
+        points = np.column_stack([np.tile(np.linspace(-reach, reach, steps, dtype=np.float32), WALKS), points])
+        truth = np.column_stack([np.linspace(-reach, reach, len(truth), dtype=np.float32), truth])
+        says += " What is drawn goes up, the way across."
+    return pictures.scatter(points, truth, title, says)
+
+
+def traversal(artefact: Artifact, code: Input, truth: NDArray[np.float32], seed: int) -> bytes:
+    """What one input does while all others are held."""
+    if not code.is_integer:
+        return swept(artefact, code, seed)
+    asked = np.unique(np.linspace(0, code.size - 1, min(code.size, MOST_VALUES)).astype(np.int64))
+    title = f"Every {code.name}" if len(asked) == code.size else f"{len(asked)} of {code.size} values of {code.name}"
+    if artefact.recipe.is_image:
+        x = drawn(artefact, crossed(artefact.recipe, code, asked, COLUMNS, seed))
+        says = f"A row is a value of {code.name}, a column one latent: rows should differ in kind, columns in style."
+        return pictures.sheet(pixels(x), COLUMNS, [str(v) for v in asked], title=title, says=says)
+    x = drawn(artefact, crossed(artefact.recipe, code, asked, 500, seed))
+    draw = pictures.dots if len(truth[0]) > 1 else pictures.density
+    clouds = np.stack([draw(cloud, truth, 150) for cloud in x.reshape(len(asked), 500, -1).numpy()])
+    says = f"500 samples for each value of {code.name}, over the training data in grey."
+    return pictures.sheet(clouds[..., None], 4, under=[str(v) for v in asked], title=title, says=says)
+
+
+def crossed(recipe: Recipe, code: Input, asked: NDArray[Any], each: int, seed: int) -> dict[str, NDArray[Any]]:
+    """Every asked value of a code with each of the same pinned rows of everything else."""
+    values = recipe.pinned(each, seed)
+    return taken(values, np.tile(np.arange(each), len(asked))) | {code.name: asked.repeat(each, axis=0)}
+
+
+def swept(artefact: Artifact, code: Input, seed: int) -> bytes:
+    """Each number of a continuous code from one end to the other, for three latents, the code's other numbers at 0."""
+    reach, latents = REACH[code.prior], 3
+    marks = np.linspace(-reach, reach, COLUMNS - 1, dtype=np.float32)
+    dimensions = range(min(code.size, MOST_VALUES // latents))
+    ways = np.zeros((len(dimensions), latents, len(marks), code.size), np.float32)
+    for d in dimensions:
+        ways[d, :, :, d] = marks
+    values = artefact.recipe.pinned(latents, seed)
+    held = taken(values, np.tile(np.arange(latents).repeat(len(marks)), len(dimensions)))
+    x = drawn(artefact, held | {code.name: ways.reshape(-1, code.size)})
+    return pictures.sheet(
+        pixels(x),
+        len(marks),
+        [f"{code.name} {d}" if k == 0 else "" for d in dimensions for k in range(latents)],
+        [f"{m:+.1f}" for m in marks],
+        title=f"Every {code.name}, swept",
+        says=f"A row is one latent while one number of {code.name} goes from {-reach:g} to {reach:g}: "
+        "along a row one thing should change, and only that.",
+    )
+
+
+def timeline(moments: Mapping[int, Sequence[Sample]], truth: NDArray[np.float32]) -> bytes:
+    """Samples of every role from the same inputs, a row (of points: a panel) for each step of training."""
+    steps, roles = [f"{step:,}" for step in moments], len(next(iter(moments.values())))
+    title, says = "From the same inputs over time", "The number is the step of training; what is averaged is shown."
+    if truth.ndim == IMAGES:
+        each = COLUMNS // roles
+        shown = np.concatenate([pixels(x[:each]) for drawn in moments.values() for x in drawn])
+        return pictures.sheet(shown, each * roles, steps, title=title, says=says)
+    draw = pictures.dots if len(truth[0]) > 1 else pictures.density
+    clouds = np.stack([draw(x.numpy(), truth, 150) for drawn in moments.values() for x in drawn])
+    under = [step for step in steps for _ in range(roles)]
+    return pictures.sheet(clouds[..., None], 4, under=under, title=title, says=says)
+
+
+def neighbours(artefact: Artifact, reference: Reference, domain: Any, seed: int) -> bytes:
+    """Samples beside the training samples nearest to them in the extractor's features, from nearest to farthest."""
+    x = torch.from_numpy(pixels(drawn(artefact, artefact.recipe.pinned(SEARCHED, seed))))
+    train = domain.samples("train")
+    known = features(reference.extractor, train)
+    fake_at, fake_far = nearest(features(reference.extractor, to_model(x)), known)
+    _, real_far = nearest(reference.real[:SEARCHED], known)
+    order = np.argsort(fake_far, kind="stable")[np.linspace(0, len(x) - 1, PAIRS).astype(int)]
+    left, right = x.numpy()[order], pixels(train[torch.from_numpy(fake_at[order])])
+    seam = np.full((*left.shape[:2], 1, left.shape[3]), pictures.PAPER, np.uint8)
+    return pictures.sheet(
+        np.concatenate([left, seam, right], 2),
+        6,
+        under=[f"{d:.2f}" for d in fake_far[order]],
+        title="Nearest in the training set",
+        says="Pairs of a sample and the training sample nearest to it in the extractor's features, with their "
+        f"distance, from the nearest of {len(x)} to the farthest. Median {np.median(fake_far):.2f}; held-out real "
+        f"samples have {np.median(real_far):.2f}. Far smaller distances than theirs mean that it copies.",
+    )
+
+
+def nearest(x: NDArray[np.float64], known: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Of every row of x the nearest row of ``known``, and its distance."""
+    pieces = [squared_distances(rows, known) for rows in np.array_split(x, len(x) // CHUNK + 1)]
+    return np.concatenate([p.argmin(1) for p in pieces]), np.sqrt(np.concatenate([p.min(1) for p in pieces]))
+
+
+def translation(
+    role: str, trained: Mapping[str, Artifact], spaces: Mapping[str, Reference], data: Mapping[str, Any], source: Input
+) -> bytes:
+    """Held-out samples, what becomes of them, what should, and what the way back makes of that."""
+    x = data[source.prior].samples("heldout")[:COLUMNS]
+    y = drawn(trained[role], {source.name: x.numpy()})
+    rows = {"given": x, role: y}
+    if truth := spaces[source.prior].index.get("translation"):
+        rows["true map"] = mapped(x, truth, inverse=source.prior == "other")
+    if back := counterpart(trained, takes=trained[role].recipe.gives, gives=source.prior):
+        rows["and back"] = in_batches(back.network, y)
+    return pictures.sheet(
+        np.concatenate([pixels(row) for row in rows.values()]),
+        len(x),
+        list(rows),
+        title=f"Translation {role}",
+        says="Held-out samples and, below each, its translation" + ", then the way back." * ("and back" in rows),
+    )
+
+
+def reconstruction(role: str, trained: Mapping[str, Artifact], encoder: Artifact, x: Sample) -> bytes:
+    """Held-out samples, and what is left of them after both halves."""
+    x = x[:COLUMNS]
+    y = in_batches(trained[role].network, in_batches(encoder.network, x))
+    return pictures.sheet(
+        np.concatenate([pixels(x), pixels(y)]),
+        len(x),
+        ["given", "rebuilt"],
+        title="Reconstruction",
+        says="Held-out samples and, below each, what encoder and decoder make of it.",
+    )

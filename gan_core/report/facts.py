@@ -1,0 +1,162 @@
+"""What is known about a finished run, read from its folders. What an optional file would say is simply missing."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gan_core import files
+
+Row = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of the gate: of which file, what was measured, and what was allowed."""
+
+    file: str
+    check: str
+    measured: Any
+    allowed: Any
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One shipped graph: of which role, what it computes in, what its samples score, and its checks."""
+
+    role: str
+    file: str
+    precision: str
+    fid: float | None
+    checks: Sequence[Check]
+
+    @property
+    def error(self) -> float | None:
+        """The largest difference from the trained network, of a graph with a float output."""
+        found = [float(c.measured) for c in self.checks if c.check.startswith("max abs error")]
+        return max(found, default=None)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One run."""
+
+    name: str
+    metrics: dict[str, Any]
+    manifest: dict[str, Any]
+    losses: Sequence[Row] = ()
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    """PNG files by name; ``samples`` comes first."""
+    health: Mapping[str, Any] | None = None
+    progress: Sequence[Row] = ()
+
+    @staticmethod
+    def read(name: str, report: Path, exported: Path) -> Facts:
+        """From the run's folders."""
+        metrics, manifest = files.read_json(report / "metrics.json"), files.read_json(exported / "manifest.json")
+        first = [report / "samples.png", report / "timeline.png"]
+        found = [p for p in first if p.is_file()] + sorted((report / "pictures").glob("*.png"))
+        health = report / "health.json"
+        return Facts(
+            name,
+            metrics,
+            manifest,
+            rows(report / "loss.csv"),
+            {p.stem: p.read_bytes() for p in found},
+            files.read_json(health) if health.is_file() else None,
+            rows(report / "progress.csv"),
+        )
+
+    @property
+    def measured(self) -> dict[str, dict[str, Any]]:
+        """Role -> its figures with protocol and intervals, of the roles that draw samples."""
+        return {role: found for role, found in self.metrics.items() if "protocol" in found}
+
+    @property
+    def curves(self) -> dict[str, list[tuple[float, float]]]:
+        """Role -> the points of its curve, of the roles that are curves."""
+        return {
+            role: sorted((float(at.removeprefix("at ")), value) for at, value in found.items())
+            for role, found in self.metrics.items()
+            if "protocol" not in found
+        }
+
+    def title(self, role: str) -> str:
+        """The run, and the role where it has several."""
+        return f"{self.name} {role}" if len(self.measured) > 1 else self.name
+
+    @property
+    def variant(self) -> str:
+        """The paper."""
+        return str(next(iter(self.roles.values()))["provenance"]["notes"].get("variant", ""))
+
+    @property
+    def roles(self) -> dict[str, Any]:
+        """What was shipped, by role."""
+        return dict(self.manifest["roles"])
+
+    @property
+    def graphs(self) -> list[Graph]:
+        """Every shipped graph."""
+        return [
+            Graph(
+                role,
+                file,
+                str(gate.get("precision", "fp32")),
+                gate.get("fid"),
+                [Check(file, check, found["measured"], found["allowed"]) for check, found in gate["checks"].items()],
+            )
+            for role, shipped in self.roles.items()
+            for file, gate in shipped["gate"].items()
+        ]
+
+    @property
+    def refused(self) -> dict[str, Sequence[str]]:
+        """File -> why the gate left it out, of precisions that did not pass."""
+        return {file: why for shipped in self.roles.values() for file, why in shipped.get("refused", {}).items()}
+
+    @property
+    def checks(self) -> list[Check]:
+        """Every check of the gate."""
+        return [check for graph in self.graphs for check in graph.checks]
+
+    @property
+    def worst_error(self) -> float:
+        """The largest difference from the trained network that the gate saw in the output of a float32 graph."""
+        return max(g.error for g in self.graphs if g.precision == "fp32" and g.error is not None)
+
+    @property
+    def artefacts(self) -> str:
+        """What was shipped, counted."""
+        names = list(self.manifest["files"])
+        graphs = [n for n in names if n.endswith(".onnx") and "/" not in n]
+        engines = [n for n in names if n.endswith(".engine")]
+        models = [n for n in names if n.endswith("/config.pbtxt")]
+        return f"{len(graphs)} ONNX, {len(engines)} engines, {len(models)} server models"
+
+    @property
+    def alarms(self) -> list[Mapping[str, Any]]:
+        """What the watch over training said, in order; a recovery is among it."""
+        return list((self.health or {}).get("events", ()))
+
+
+def figures(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a role, without what stands beside them: protocol, intervals, and what is told class by class."""
+    return {name: value for name, value in found.items() if not isinstance(value, Mapping)}
+
+
+def interval(found: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    """Where a figure may well lie, if that was measured."""
+    span = found.get("intervals", {}).get(name)
+    return (float(span[0]), float(span[1])) if span else None
+
+
+def rows(path: Path) -> list[Row]:
+    """The rows of a table of numbers; empty cells are left out, and there are none of a file that is not there."""
+    if not path.is_file():
+        return []
+    with path.open() as file:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]

@@ -1,0 +1,183 @@
+"""What measures mean, how numbers are written, and what a table of figures says in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gan_core.report.facts import Facts, interval
+
+LOWER, HIGHER, NEITHER = "lower", "higher", ""
+
+MEASURES: dict[str, tuple[str, str]] = {
+    "fid": (LOWER, "Fréchet distance between real and drawn samples, as Gaussians of the extractor's features"),
+    "kid": (
+        LOWER,
+        "squared kernel distance of the same features; unbiased, so around 0 (even below) means no difference",
+    ),
+    "precision": (HIGHER, "share of drawn samples that lie among real ones: quality"),
+    "recall": (HIGHER, "share of real samples that lie among drawn ones: variety"),
+    "density": (HIGHER, "how thickly drawn samples lie where real ones do; can exceed 1"),
+    "coverage": (HIGHER, "share of real samples with a drawn one in their neighbourhood: modes not forgotten"),
+    "fid_within_class": (LOWER, "mean of the FID of each class on its own: within-class quality and variety"),
+    "inception_fid": (LOWER, "FID through Inception v3, as papers give it"),
+    "extractor_score": (HIGHER, "how surely samples are of a class, and how evenly of all classes (Inception score)"),
+    "train_distance_ratio": (NEITHER, "distance to the nearest training sample; 1 as held-out samples, near 0 copies"),
+    "nearer_to_train": (NEITHER, "share nearer to a training sample than to a held-out one; 0.5 is fair, more copies"),
+    "ms_ssim": (NEITHER, "likeness of pairs of samples; about that of real pairs is right, more means less variety"),
+    "parzen_nats": (HIGHER, "log-likelihood of real samples under windows over drawn ones; given as papers give it"),
+    "recognised": (HIGHER, "share of samples that the extractor takes for some class with at least 90 % certainty"),
+    "classes_seen": (HIGHER, "classes that samples are taken for"),
+    "class_evenness": (HIGHER, "entropy of these classes; 1 when all are as frequent"),
+    "class_kl": (LOWER, "divergence of the classes drawn from those of the real samples"),
+    "label_accuracy": (HIGHER, "share of samples recognised as the label they were asked for"),
+    "category_accuracy": (HIGHER, "share of samples whose code tells their class, codes matched to classes one to one"),
+    "modes": (HIGHER, "modes of the true mixture with at least one sample near"),
+    "modes_of": (NEITHER, "modes that there are"),
+    "modes_strong": (HIGHER, "modes that get a fair share of the samples"),
+    "high_quality": (HIGHER, "share of samples within three standard deviations of a mode"),
+    "reverse_kl": (LOWER, "divergence of the share of each mode from the true one"),
+    "translation_r2": (HIGHER, "how much of the true map between the domains was found; 1 is all, 0 the mean picture"),
+    "class_kept": (HIGHER, "share of samples that are still of their class after translation"),
+    "cycle_l1": (LOWER, "mean difference after there and back, in [-1, 1]"),
+    "reconstruction_mse": (LOWER, "mean squared difference of held-out samples after encoder and decoder"),
+    "reconstruction_class_kept": (HIGHER, "share of held-out samples still of their class after encoder and decoder"),
+}
+"""Measure -> in which direction it is better, and what it says, in a line."""
+TELLING = (
+    "translation_r2",
+    "class_kept",
+    "label_accuracy",
+    "category_accuracy",
+    "reconstruction_class_kept",
+    "modes",
+    "high_quality",
+    "recognised",
+)
+"""What only some runs can be measured by; the first that there are say most."""
+
+
+def number(value: Any) -> str:
+    """Always three digits of a number, a dash for nothing."""
+    if value is None:
+        return "–"
+    return f"{value:#.3g}".rstrip(".") if isinstance(value, float) else str(value)
+
+
+def named(key: str) -> str:
+    """The name of a measure, a term or a picture, for a person."""
+    return {
+        "fid": "FID",
+        "kid": "KID",
+        "ms_ssim": "MS-SSIM",
+        "js": "JS",
+        "cycle_l1": "cycle L1",
+        "translation_r2": "translation R²",
+    }.get(key, key.replace("_", " "))
+
+
+def telling(found: Mapping[str, Any], most: int) -> str:
+    """The figures that say most beside FID."""
+    return ", ".join(f"{k} {found[k]:.3g}" for k in [k for k in TELLING if k in found][:most])
+
+
+def listed(things: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(things[:-1]), *things[-1:]]))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One role of one run in a comparison."""
+
+    run: Facts
+    role: str
+    found: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        return self.run.title(self.role)
+
+    @property
+    def telling(self) -> str:
+        return named(telling(self.found, 1))
+
+    @property
+    def is_image(self) -> bool:
+        """Whether its samples are images."""
+        return len(self.run.roles[self.role]["provenance"]["recipe"]["shape"]) == 3
+
+    def span(self, name: str) -> tuple[float, float] | None:
+        """Where a figure may well lie."""
+        return interval(self.found, name)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What may be compared: roles that draw from the same space of the same data set. The best by FID comes first."""
+
+    dataset: str
+    space: str
+    entries: Sequence[Entry]
+
+    @property
+    def title(self) -> str:
+        return self.dataset if self.space == "sample" else f"{self.dataset}, second domain"
+
+    @property
+    def real(self) -> float | None:
+        """The FID of real samples, the training data's: what a generator can hope for."""
+        value = self.entries[0].found["protocol"].get("fid_of_training_data")
+        return None if value is None else float(value)
+
+    @property
+    def verdict(self) -> str:
+        """Which is best, and whether the figures are sure of it."""
+        first, *others = self.entries
+        said = f"{first.title}, FID {number(first.found['fid'])}"
+        if not others:
+            return f"{said}; nothing to compare it with"
+        second = others[0]
+        spans = first.span("fid"), second.span("fid")
+        if spans[0] and spans[1]:
+            sure = "the intervals do not touch" if spans[0][1] < spans[1][0] else "but the intervals overlap"
+            return f"{said}; next {second.title}, {number(second.found['fid'])}: {sure}"
+        return f"{said}; next {second.title}, {number(second.found['fid'])}"
+
+
+def groups(runs: Iterable[Facts]) -> list[Group]:
+    """Everything that was measured, by what it may be compared with; the largest group first."""
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for run in runs:
+        for role, of in run.measured.items():
+            space = run.roles[role]["provenance"]["recipe"]["gives"] if role in run.roles else "sample"
+            found.setdefault((str(run.manifest["dataset"]), space), []).append(Entry(run, role, of))
+    ranked = [Group(*key, sorted(entries, key=lambda e: e.found["fid"])) for key, entries in found.items()]
+    return sorted(ranked, key=lambda group: -len(group.entries))
+
+
+def health(run: Facts) -> tuple[str, str]:
+    """(level, verdict) of the watch over training: ``good``, ``warn``, ``bad``, or ``none`` where nobody watched."""
+    if run.health is None:
+        return "none", "not watched"
+    alarms = [e["kind"] for e in run.alarms if e["kind"] != "recovered"]
+    over = len(run.alarms) - len(alarms)
+    kinds = listed([named(kind) for kind in dict.fromkeys(alarms)])
+    if not alarms:
+        return "good", "healthy"
+    return ("warn", f"{kinds}, over") if over >= len(alarms) else ("bad", kinds)
+
+
+def summary(runs: Sequence[Facts], report: Path) -> str:
+    """A short table for a terminal."""
+    header = ("run", "metric", "parity (max abs)", "artefacts")
+    lines = [header]
+    for run in runs:
+        for role, found in run.measured.items():
+            metric = ", ".join(filter(None, (f"fid {found['fid']:.3g}", telling(found, 1))))
+            lines.append((run.title(role), metric, f"{run.worst_error:.1e}", run.artefacts))
+    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
+    rows = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([rows[0], "-" * len(rows[0]), *rows[1:], "", f"report: {report}"])
