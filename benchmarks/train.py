@@ -168,7 +168,7 @@ def columns(
 ) -> Iterator[tuple[str, Callable[[], None], Callable[[], AbstractContextManager[Any]]]]:
     """Every way to play a case: its name, a step, and what must hold while it is taken."""
     conv = case.body.family != "mlp"
-    best = Means(channels_last=case.body.family == "dcgan")
+    best = Means(channels_last=conv)
     yield "plain loop", plain(case), nullcontext
     yield "ours", ours(case, best, device), nullcontext
     for name, off in OFF.items():
