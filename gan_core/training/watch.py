@@ -143,7 +143,7 @@ class Watch:
         with torch.no_grad():
             x = torch.cat([network(*(c[k : k + BATCH] for c in columns)) for k in range(0, DRAWN, BATCH)])
         labels = [c for i, c in zip(recipe.inputs, columns, strict=True) if i.prior == "label"]
-        return x, labels[0] if labels else None
+        return x.contiguous(), labels[0] if labels else None
 
     def _see(self, run: Run, role: str, recipe: Recipe, fake: Sample, labels: Tensor | None) -> Row:
         """One row of everything that can be seen of a role now."""
