@@ -39,7 +39,7 @@ Content = bytes | NDArray[np.uint8]
 
 @dataclass
 class Chunk:
-    """Some images in order: pixels and digests of the good, place and fault of the bad, how many are near-blank, what they were."""
+    """Some images in order: pixels and digests of the good, place and fault of the bad, and what was noticed."""
 
     pixels: NDArray[np.uint8]
     digests: NDArray[np.void]
@@ -61,7 +61,7 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
         except BadImage as error:
             made.bad[k] = str(error)
     made.pixels = np.array(good, np.uint8).reshape(-1, spec.size, spec.size, spec.channels)
-    planes = np.ascontiguousarray(made.pixels.reshape(len(good), -1, spec.channels).transpose(0, 2, 1))
+    planes = np.ascontiguousarray(made.pixels.reshape(len(good), spec.size**2, spec.channels).transpose(0, 2, 1))
     made.flat = int((np.ptp(planes, axis=2) <= FLAT).all(1).sum())
     digests = b"".join(blake2b(image.data, digest_size=DIGEST).digest() for image in made.pixels)
     made.digests = np.frombuffer(digests, f"V{DIGEST}")
