@@ -130,6 +130,7 @@ def main() -> None:
         "| images | number | plain loop, images/s | prepare, images/s | ratio | plain loop, peak MiB "
         "| prepare, peak MiB | with its workers |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
     )
+    arguments.results.parent.mkdir(parents=True, exist_ok=True)
     arguments.results.write_text(head + "\n".join(rows) + f"\n\n{__doc__.split('``. ', 1)[1]}")
 
 
