@@ -39,12 +39,12 @@ Content = bytes | NDArray[np.uint8]
 
 @dataclass
 class Chunk:
-    """Some images in order: pixels and digests of the good, place and fault of the bad, and what they were."""
+    """Some images in order: pixels and digests of the good, place and fault of the bad, and what was noticed."""
 
     pixels: NDArray[np.uint8]
     digests: NDArray[np.void]
     bad: dict[int, str] = field(default_factory=dict)
-    flat: list[int] = field(default_factory=list)
+    flat: int = 0
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
 
@@ -58,11 +58,11 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
             made.sizes[image.size] += 1
             made.modes[image.mode] += 1
             good.append(packed(image, spec))
-            if np.ptp(good[-1].reshape(-1, spec.channels), axis=0).max() <= FLAT:
-                made.flat.append(k)
         except BadImage as error:
             made.bad[k] = str(error)
     made.pixels = np.array(good, np.uint8).reshape(-1, spec.size, spec.size, spec.channels)
+    planes = np.ascontiguousarray(made.pixels.reshape(len(good), spec.size**2, spec.channels).transpose(0, 2, 1))
+    made.flat = int((np.ptp(planes, axis=2) <= FLAT).all(1).sum())
     digests = b"".join(blake2b(image.data, digest_size=DIGEST).digest() for image in made.pixels)
     made.digests = np.frombuffer(digests, f"V{DIGEST}")
     return made

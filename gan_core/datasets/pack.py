@@ -169,7 +169,7 @@ def note(found: Found, items: list[Item], made: Chunk, spec: Images) -> None:
             found.labels.append(item.label)
     found.digests += made.digests.tobytes()
     found.images += len(items)
-    found.flat += len(made.flat)
+    found.flat += made.flat
     found.sizes += made.sizes
     found.modes += made.modes
 
