@@ -12,7 +12,7 @@ repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 
 test: .venv/.test .venv-triton/.done ## every test and every check
 	@$(MAKE) --no-print-directory check
-	OMP_WAIT_POLICY=PASSIVE pytest --numprocesses auto --dist loadgroup
+	OMP_WAIT_POLICY=PASSIVE pytest --numprocesses auto --dist worksteal
 
 check: .venv/.test ## style, types, import borders
 	ruff format --check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -31,14 +32,6 @@ from gan_core.variants import VARIANTS
 ROOT = Path(__file__).parents[1]
 DIGITS = config.Digits("digits", 0.2)
 DOMAINS = config.DigitDomains("digit_domains", "recolour", 0, 0.2)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the built project run in one process of several: building it takes a minute."""
-    for item in items:
-        if "built" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("built"))
 
 
 @pytest.fixture(autouse=True)
@@ -258,12 +251,22 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A small project after ``dvc repro``."""
-    made = Workspace(tmp_path_factory.mktemp("built"))
-    made.declare(SMALL)
-    done = made.run("dvc", "repro")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return made
+    """A small project after ``dvc repro``. Of several test processes one builds it, and each has a copy of its own."""
+    root = tmp_path_factory.getbasetemp()
+    shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder, finished = shared / "built", shared / "built.done"
+    with (shared / "built.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            made = Workspace(folder)
+            made.declare(SMALL)
+            done = made.run("dvc", "repro")
+            assert done.returncode == 0, done.stdout + done.stderr
+            finished.touch()
+    own = tmp_path_factory.mktemp("own") / "built"
+    shutil.copytree(folder, own, symlinks=True)
+    return Workspace.at(own)
 
 
 @pytest.fixture

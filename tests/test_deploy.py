@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,12 +25,20 @@ TRITON = ROOT / ".venv-triton"
 
 
 @pytest.fixture(scope="module")
-def written(built: Workspace) -> Path:
+def project(built: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what was exported, to write and to serve in."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(built.folder / "exported", folder / "exported")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(built: Workspace, project: Path) -> Path:
     command = [sys.executable, "-m", "gan_core", "deploy", *(f"exported/{run}" for run in RUNS), "--out", "out/deploy"]
-    done = subprocess.run(command, cwd=built.folder, env=built.environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=project, env=built.environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("wrote out/deploy/compose.yaml, out/deploy/kserve/gan.yaml")
-    return built.folder / "out/deploy"
+    return project / "out/deploy"
 
 
 @pytest.fixture
@@ -106,8 +115,8 @@ def test_a_service_says_which_weights_it_serves(built, service) -> None:
         assert weights == said["provenance"]["weights_sha256"]
 
 
-def test_the_same_folders_give_the_same_bytes(built, written, tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(built.folder)
+def test_the_same_folders_give_the_same_bytes(project, written, monkeypatch) -> None:
+    monkeypatch.chdir(project)
     before = {p: p.read_bytes() for p in written.rglob("*.yaml")}
     assert len(before) == 1 + len(RUNS)
     deploy.write([Path("exported") / run for run in RUNS], Path("out/deploy"), deploy.VERSION, "s3://models/exported/")

@@ -103,7 +103,7 @@ def test_the_server_draws_what_onnx_runtime_draws(repositories, ports, protocol:
                 assert got.dtype == expected.dtype
                 if got.dtype == np.uint8:
                     assert (got != expected).mean() <= 1e-3
-                    assert len(np.unique(got)) > 20, "a picture, not a blank"
+                    assert len(np.unique(got)) > 8, "a picture, not a blank"
                 else:
                     assert np.abs(got - expected).max() <= 1e-5
 

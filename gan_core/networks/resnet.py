@@ -30,6 +30,10 @@ def smaller_side(recipe: Recipe) -> int:
     return min(recipe.shape[1:])
 
 
+KERNEL = "cpu"
+"""The kind of device whose own reflection padding has a deterministic gradient."""
+
+
 class Reflect(nn.Module):
     """Reflection padding as a choice of rows and columns, whose gradient is a deterministic sum on every device.
 
@@ -42,7 +46,7 @@ class Reflect(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H + 2p, W + 2p)."""
-        if self.training and x.device.type == "cpu":
+        if self.training and x.device.type == KERNEL:
             return nn.functional.pad(x, (self.padding,) * 4, mode="reflect")
         for dim in (2, 3):
             size = x.shape[dim]

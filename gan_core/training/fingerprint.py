@@ -14,7 +14,7 @@ import torch
 from gan_core import files
 
 ROOT = Path(__file__).parents[2]
-SHARED = ("build", "classifier", "curvature", "head", "memory")
+SHARED = ("build", "classifier", "curvature", "head", "lookahead", "memory")
 """Files beside the papers and networks that are no rows of a table."""
 
 
