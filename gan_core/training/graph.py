@@ -41,6 +41,10 @@ class Captured:
         self.graph.replay()
         return {name: value.clone() for name, value in self.terms.items()}
 
+    def drop(self) -> None:
+        """Forget the recorded step: the tensors it moves are others now, as after a restored state."""
+        self.taken, self.graph = 0, None
+
     def capture(self, batch: Batch) -> bool:
         """Record a step without taking it; whether that was possible."""
         self.forget()  # gradients made outside the graph's memory

@@ -121,6 +121,8 @@ class Run:
             for name, network in players(self.game).items():
                 for key, buffer in network.named_buffers():
                     buffer.copy_(mine[name][key])
+        for graph in self.graphs:
+            graph.drop()
 
     def check(self) -> None:
         """Refuse to go on with numbers that are none.
