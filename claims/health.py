@@ -103,8 +103,8 @@ CLAIMS = (
         "gan on digits, the minimax objective, 600 Adam(2e-3, beta1 0.9) steps",
         "both, and nothing of the sample or of numbers, on every seed", vanished,
         lambda f: only(f | {"mode collapse": 0}, "js pinned", "vanishing gradient"), 3, 30,
-        "on one seed of three the gradient is gone at the first look, 2e-4 where others begin at 0.08, so it is not seen "
-        "to fall; the pinned estimate names that run all the same",
+        "on one seed of three the gradient is gone at the first look, 2e-4 where others begin at 0.08, so it is not "
+        "seen to fall; the pinned estimate names that run all the same",
     ),
     claim(
         "H4", "A collapse is named", "gan on the ring, 1,200 Adam(1e-2, beta1 0.9) steps", "that, on every seed",
