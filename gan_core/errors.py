@@ -55,6 +55,9 @@ def run(command: Callable[..., None], *names: str) -> None:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         raise SystemExit(130) from None
+    except BrokenPipeError:  # whoever read what we print has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
     except (FoundryError, OSError, ModuleNotFoundError) as error:
         if os.environ.get("GAN_DEBUG"):
             raise
