@@ -16,7 +16,6 @@ import yaml
 
 from gan_core import deploy, files
 from gan_core.errors import DataError, InputError
-from gan_core.lifetime import die_with_parent
 from gan_core.serving import server
 from tests.conftest import ROOT, Workspace
 
@@ -152,15 +151,7 @@ def ready(compose, written, tmp_path) -> Iterator[bool]:
     here = [f"--http-port={ports.http}", f"--grpc-port={ports.grpc}", f"--metrics-port={ports.metrics}"]
     here += ["--model-config-name=cpu", f"--backend-directory={found.lay_out(tmp_path)}", "--http-address=127.0.0.1"]
     log = tmp_path / "server.log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [found.server / "bin" / "tritonserver", *told, *here],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env=found.environment(),
-            start_new_session=True,
-            preexec_fn=die_with_parent,
-        )
+    process = server.launch(found, [str(found.server / "bin" / "tritonserver"), *told, *here], log)
     try:
         server.wait_until_ready(process, ports.http, log)
         health = compose["services"]["triton"]["healthcheck"]["test"][1:]

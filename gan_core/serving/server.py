@@ -136,20 +136,25 @@ def running(
             "--grpc-address=127.0.0.1",
             "--metrics-address=127.0.0.1",
         ]
-        with path.open("wb") as file:
-            process = subprocess.Popen(
-                command,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=installation.environment(),
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+        process = launch(installation, command, path)
         try:
             wait_until_ready(process, ports.http, path)
             yield process
         finally:
             stop(process)
+
+
+def launch(installation: Installation, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """A server as a process group of its own that ends with this process; what it says goes to ``log``."""
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=installation.environment(),
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
 
 
 def view(repository: Path, folder: Path) -> Path:
