@@ -27,7 +27,6 @@ bench: .venv/.done ## training against a plain loop and with each optimisation o
 	python -m benchmarks.train
 	python -m benchmarks.growth
 
-chaos: .venv/.test ## kill training and pipeline at random points; count equal results
 fuzz: .venv/.test ## mutated images, containers and declarations: a right result or one sentence
 	python -m tests.fuzz --trials $(or $(TRIALS),2000)
 

@@ -268,11 +268,12 @@ class Engines:
 
 @dataclass(frozen=True, config=STRICT)
 class Export:
-    """What is shipped, and how good it must be."""
+    """What is shipped, and how good it must be. ``served``: the precision of the graphs in model repositories."""
 
     opset: Annotated[int, Field(ge=18, le=23)]
     max_batch_size: Annotated[int, Field(ge=8)]
     precisions: dict[Precision, Tolerance]
+    served: Literal["fp32", "fp16", "int8"]
     engines: Engines
 
     @field_validator("precisions")
@@ -281,6 +282,13 @@ class Export:
         if "fp32" not in precisions:
             raise PydanticCustomError("fp32", "must declare fp32, which all others come from")
         return precisions
+
+    @field_validator("served")
+    @classmethod
+    def _one_of_them(cls, served: str, info: ValidationInfo) -> str:
+        if served not in info.data.get("precisions", served):
+            raise PydanticCustomError("served", "must be one of those that export.precisions declares")
+        return served
 
     @field_validator("engines")
     @classmethod

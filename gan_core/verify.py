@@ -151,7 +151,7 @@ def asked(folder: Path, url: str) -> Iterator[Row]:
                 asks = partial(client.infer, url, model, output=output)
                 yield answered(folder, f"server, {model}", role, file, about, asks)
         if client.draws(about):
-            file = client.preferred(role, client.graphs_of(manifest, role))
+            file = about["served"][-1]
             ask = by_seed(client.Generator.connect(url, folder, role))
             yield answered(folder, f"server, {manifest['run']}_{role}_seeded", role, file, about, ask)
 

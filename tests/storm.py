@@ -96,8 +96,7 @@ def models(folders: list[Path]) -> Iterator[Model]:
                 graph = next(folder / g for g in graphs if (folder / g).read_bytes() == path.read_bytes())
                 yield Model(path.parts[-3], about, graph, False)
             if client.draws(about):
-                drawn = folder / client.preferred(role, graphs)
-                yield Model(f"{manifest['run']}_{role}_seeded", about, drawn, True)
+                yield Model(f"{manifest['run']}_{role}_seeded", about, folder / about["served"][-1], True)
 
 
 def mixed(served: list[Model], ports: server.Ports, count: int, seed: int) -> Counter[str]:

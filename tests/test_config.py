@@ -116,6 +116,12 @@ BAD = [
         ["export.precisions", "must declare fp32, which all others come from"],
     ),
     ("precisions: [fp32, fp16]", "precisions: [bf16]", ["asks for bf16, which export.precisions does not declare"]),
+    ("served: fp32", "served: bf16", ["export.served is 'bf16'", "'fp32', 'fp16' or 'int8'"]),
+    (
+        "    int8: {max_abs: 0.5, psnr: 33, pixels_off: 1, pixels_far: 1, fid_share: 0.1}\n  served: fp32",
+        "  served: int8",
+        ["export.served is 'int8': must be one of those that export.precisions declares"],
+    ),
     ("here: []", "here: [gna]", ["export.engines.here 'gna' is not one of gan,", "did you mean gan?"]),
     ("flavour: tensorrt_rtx", "flavour: openvino", ["export.engines.flavour is 'openvino'"]),
     ("settings: {r1: 0.1}", "settings: {beta1: 1.5}", ["settings.beta1 is 1.5", "less than 1"]),

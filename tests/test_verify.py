@@ -171,6 +171,24 @@ def test_a_repository_that_is_not_what_the_folder_says_fails_on_the_server(folde
     assert [row.check for row in failed] == ["server, cgan_generator_seeded"]
 
 
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_another_precision_is_served(precision: str, built: Workspace, tmp_path: Path) -> None:
+    """The graphs of the declared precision, and no others, are what a server loads and answers with."""
+    if not (ROOT / ".venv-triton").is_dir():
+        pytest.skip("the server's environment is absent: make .venv-triton")
+    shutil.copytree(built.folder, tmp_path / "other", symlinks=True)
+    other = Workspace.at(tmp_path / "other")
+    other.declare({"export.served": precision, "export.engines.flavour": "none"})
+    done = other.run(sys.executable, "-m", "stages.export", "gan", "digits")
+    assert done.returncode == 0, done.stderr
+    folder = other.folder / "exported" / "gan"
+    models = {p.read_bytes() for p in folder.glob("model_repository/*/1/model.onnx")}
+    assert models == {(folder / f"generator.{precision}{form}.onnx").read_bytes() for form in ("", ".uint8")}
+    rows = list(verify([folder], ROOT / ".venv-triton"))
+    assert all(row.passed for row in rows), table(rows)
+    assert sum(row.check.startswith("server") for row in rows) == 3
+
+
 def test_no_server_is_said_and_is_no_failure(folder: Path, tmp_path: Path) -> None:
     (row,) = [row for row in verify([folder], tmp_path) if row.check == "server"]
     assert (row.passed, row.says[:42]) == (None, f"not run: no Triton server in {tmp_path}"[:42])

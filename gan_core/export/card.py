@@ -150,7 +150,7 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
         output=output,
         largest=role["max_batch_size"],
         graphs="Graphs: "
-        + ", ".join(form(file, graph) for file, graph in role["gate"].items())
+        + ", ".join(form(file, graph, file in role["served"]) for file, graph in role["gate"].items())
         + f".{open_sides(role)}{refused(role)}",
         figures=figures(manifest["metrics"].get(name)),
         seeds=SEEDS.format(run=manifest["run"], role=name, labels="".join(f", {i['name']}=3" for i in labels))
@@ -163,10 +163,10 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
     )
 
 
-def form(file: str, graph: Mapping[str, Any]) -> str:
-    """A graph and what it is."""
+def form(file: str, graph: Mapping[str, Any], served: bool) -> str:
+    """A graph and what it is; ``served``: a server loads it from the repository."""
     pixels = ", images as pixels: uint8, height x width x channels" if graph["pixels"] else ""
-    return f"`{file}` ({FORMS[graph['precision']]}{pixels})"
+    return f"`{file}` ({FORMS[graph['precision']]}{pixels}{'; what a server loads' if served else ''})"
 
 
 def refused(role: Mapping[str, Any]) -> str:

@@ -114,12 +114,15 @@ def ship(
     A precision that does not pass the gate is left out, and the entry says why.
 
     Raises:
-        DataError: float32 did not pass; every reason is in the message.
+        DataError: float32, or the precision that is to be served, did not pass; every reason is in the message.
     """
     found = list(graphs(role, Case(trained, export, judge, threads)))
     if refused := [f"{a.file}: {reason}" for a in found if a.precision == "fp32" for reason in a.reasons]:
         raise DataError(f"the gate refuses {run}: {'; '.join(refused)}")
     failed = {a.precision for a in found if a.reasons}
+    if export.served in failed:
+        why = "; ".join(f"{a.file}: {reason}" for a in found if a.precision == export.served for reason in a.reasons)
+        raise DataError(f"export.served is '{export.served}', which the gate refuses for {run}, so serve fp32: {why}")
     artefacts = [a for a in found if a.precision not in failed]
     provenance = {
         "run": run,
@@ -129,7 +132,7 @@ def ship(
     }
     for artefact in artefacts:
         files.write(folder / artefact.file, artefact.model)
-    served = [a for a in artefacts if a.precision == "fp32"]
+    served = [a for a in artefacts if a.precision == export.served]
     repository = folder / "model_repository"
     for artefact in served:
         name = f"{run}_{role}{artefact.suffix}"
@@ -166,6 +169,7 @@ def ship(
             }
             for a in artefacts
         },
+        "served": [a.file for a in served],
         "refused": {a.file: a.reasons or [f"{a.precision} is refused"] for a in found if a.precision in failed},
         "engines": list(engines(role, artefacts, trained, folder, export)),
     }
