@@ -43,7 +43,7 @@ test-remote: .venv/.test .venv-moto/.done ## push to and pull from a real S3 ser
 
 test-kserve: .venv/.test .venv-kserve/.done ## hold what `deploy` writes against KServe's own models
 	python -m gan_core deploy --out deploy
-	.venv-kserve/bin/python tests/kserve_models.py deploy/kserve/*.yaml
+	.venv-kserve/bin/python -P tests/kserve_models.py deploy/kserve/*.yaml
 
 mutants: .venv/.test ## plant known defects of public code, one at a time; count the tests that see them
 	python -m tests.mutants
@@ -80,9 +80,9 @@ storm: .venv/.test .venv-triton/.done ## a real server under 1,000 mixed and 500
 	.venv-moto/bin/pip install --quiet --no-deps --requirement constraints-moto.txt
 	touch $@
 
-.venv-kserve/.done:
+.venv-kserve/.done: constraints-kserve.txt
 	$(PYTHON) -m venv .venv-kserve
-	.venv-kserve/bin/pip install --quiet kserve==0.21.0
+	.venv-kserve/bin/pip install --quiet --no-deps --requirement constraints-kserve.txt
 	touch $@
 
 freeze: .venv/.test ## write constraints.txt from what is installed
