@@ -80,9 +80,12 @@ class Input:
 
         A label's row is -1 and 1, as it must be heard beside pixels. A code's row is 0 and 1 (Chen et al. 2016): twice
         as loud, it parts the generator's input so far that codes mean something without any information term.
+
+        Raises:
+            IndexError: a number is not one of 0 to size - 1; -1 would be the last class, here and in an ONNX graph.
         """
         if self.is_integer:
-            one_hot = torch.eye(self.size, device=value.device)[value]
+            one_hot = torch.eye(self.size, device=value.device)[torch.where(value < 0, self.size, value)]
             return one_hot * 2 - 1 if self.prior == "label" else one_hot
         return value.flatten(1)
 

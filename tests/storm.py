@@ -253,7 +253,7 @@ def bad_truncation(model: Model, choose: random.Random) -> Body:
 def bad_label(model: Model, choose: random.Random) -> Body:
     rows = model.rows(np.random.default_rng(0), 1)
     name, size = next(iter(model.labels.items()))
-    wrong = [size, 99, 2**62, -(2**63), -size - 1] + ([-1] if model.seeded else [])  # a graph counts -1 from the end
+    wrong = [-1, size, 99, 2**62, -(2**63), -size - 1]
     return raw(rows | {name: np.array([choose.choice(wrong)])})
 
 

@@ -150,6 +150,9 @@ def test_inputs_stand_side_by_side() -> None:
     assert rows.tolist() == [[0, 0, 0, -1, 1, -1, -1], [0, 0, 0, -1, -1, -1, 1]]
     assert build(recipe)(torch.zeros(2, 3), torch.tensor([1, 3])).shape == (2, 2)
     assert Input("c", "category", 3).encode(torch.tensor([2, 0])).tolist() == [[0, 0, 1], [1, 0, 0]]
+    for wrong in (-1, -3, 3):
+        with pytest.raises(IndexError):
+            Input("c", "category", 3).encode(torch.tensor([0, wrong]))
 
 
 def test_pinned_latents_are_the_same_everywhere() -> None:

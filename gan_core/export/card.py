@@ -159,7 +159,7 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
         python=PYTHON.format(file=file, feed=feed(fed, n), rng=RNG if draws else ""),
         curl=curl(called, asked),
         client=CLIENT.format(feed=feed(asked, n, column="[:, None]"), model=called, output=role["output"]["name"]),
-        warning=warning(labels, draws),
+        warning=warning(draws),
     )
 
 
@@ -188,12 +188,10 @@ def as_pixels(i: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**i, "dtype": "uint8", "shape": [batch, *c_h_w[1:], c_h_w[0]]}
 
 
-def warning(labels: list[Mapping[str, Any]], draws: bool) -> str:
+def warning(draws: bool) -> str:
     """What a graph by itself takes without a word."""
-    wraps = f", and a negative `{labels[0]['name']}` counts from the last class" if labels else ""
-    refuse = "\nThe seeded model and the project's client refuse both." if labels else ""
-    refuse = refuse or ("\nThe seeded model and the project's client refuse it." if draws else "")
-    return f"To a graph by itself, NaN is a number: the answer is NaN{wraps}.{refuse}\n"
+    refuse = "\nThe seeded model and the project's client refuse it." if draws else ""
+    return f"To a graph by itself, NaN is a number: the answer is NaN.{refuse}\n"
 
 
 def does(inputs: list[Mapping[str, Any]], gives: str, kind: str) -> str:
