@@ -199,6 +199,24 @@ def test_bfloat16_multiplies_less_exactly_and_nothing_else(digits: Prepared, var
     assert exact.step == coarse.step
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_a_generators_pictures_lie_as_its_weights(last: bool) -> None:
+    """From the first convolution on, so that no layer copies them from one form to the other, forward or backward."""
+    network = assemble("gan", Body("dcgan", 4, 4, (3, 16, 16)), {}).generator
+    form = torch.channels_last if last else torch.contiguous_format
+    network.to(memory_format=form)
+    seen: list[bool] = []
+
+    def note(_module: nn.Module, _x: object, y: torch.Tensor) -> None:
+        assert y.is_contiguous(memory_format=form)
+        y.register_hook(lambda grad: seen.append(grad.is_contiguous(memory_format=form)))
+
+    for module in network.body[2:]:
+        module.register_forward_hook(note)
+    network(torch.randn(8, 4)).square().sum().backward()
+    assert seen == [True] * (len(network.body) - 2)
+
+
 def test_folded_up_sampling_is_up_sampling_then_a_convolution() -> None:
     torch.manual_seed(0)
     module = Doubling(3, 5).double()
