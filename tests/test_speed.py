@@ -1,6 +1,7 @@
 """How numbers are computed, and that they stay the same numbers: shards, processes, memory formats, precision."""
 
 import copy
+import ctypes
 import os
 import subprocess
 import sys
@@ -215,6 +216,19 @@ def test_a_generators_pictures_lie_as_its_weights(last: bool) -> None:
         module.register_forward_hook(note)
     network(torch.randn(8, 4)).square().sum().backward()
     assert seen == [True] * (len(network.body) - 2)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
+def test_freed_memory_is_used_again() -> None:
+    """Once it has room, a process asks for no more pages: here 2,000 for each tensor, by the allocator's defaults."""
+    code = (
+        "import torch, resource; from gan_core.training.setup import set_up; set_up(1)\n"
+        "for k in range(40):\n"
+        "    before = before if k > 20 else resource.getrusage(resource.RUSAGE_SELF).ru_minflt; torch.ones(2 * 10**6)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1000
 
 
 def test_folded_up_sampling_is_up_sampling_then_a_convolution() -> None:
