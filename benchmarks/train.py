@@ -38,6 +38,7 @@ from gan_core.training.setup import set_up
 RESULTS = Path(__file__).parent / "results"
 ROUNDS, SECONDS = 5, 0.06
 """How often every column is played, and for how long at least."""
+BFLOAT16 = "with bfloat16"
 NOISE, EMA = 0.05, 0.995
 
 
@@ -181,7 +182,7 @@ def columns(
         other = Means(channels_last=not best.channels_last)
         word = "with" if other.channels_last else "without"
         yield f"{word} channels_last", ours(case, other, device), nullcontext
-    yield "with bfloat16", ours(case, Means(best.channels_last, "bfloat16"), device), nullcontext
+    yield BFLOAT16, ours(case, Means(best.channels_last, "bfloat16"), device), nullcontext
 
 
 def measure(case: Case, device: str) -> dict[str, Any]:
@@ -206,6 +207,7 @@ def measure(case: Case, device: str) -> dict[str, Any]:
         "gflop_per_step": counter.total / 1e9,
         "floor_ms_per_step": counter.total / median(rates) * 1e3,
         "ratio": median(p / o for p, o in zip(taken["plain loop"], taken["ours"], strict=True)),
+        "ratio_bfloat16": median(p / o for p, o in zip(taken["plain loop"], taken[BFLOAT16], strict=True)),
         "beside_ours": {n: median(o / s for o, s in zip(taken["ours"], taken[n], strict=True)) for n in taken},
     }
 
@@ -261,15 +263,18 @@ def table(found: Mapping[str, Any]) -> str:
         f"{found['machine']['date']}. `python -m benchmarks.train`; medians of {ROUNDS} rounds in turns"
         f"{', in processor time' if found['machine']['threads'] == 1 else ''}.",
         "Floor: the step's multiplications at the rate of a 1,024 x 1,024 product on this machine. Ours averages "
-        "weights, adds instance noise and draws fresh latents for each update; the plain loop does none of it.",
+        "weights, adds instance noise and draws fresh latents for each update; the plain loop does none of it. "
+        "Products in bfloat16 give other digits (`benchmarks.drift`): a column of its own, beside the same plain loop.",
         "",
-        "| game | plain loop | ours | ratio | ours, ms a step | floor, ms |",
-        "|---|---|---|---|---|---|",
+        "| game | plain loop, float32 | ours, float32 | ratio | ours, bfloat16 | ratio | ours, float32, ms a step | "
+        "floor, ms |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in found["rows"]:
         speed = row["images_per_second"]
         lines.append(
             f"| {row['case']} | {speed['plain loop']:,.0f} | {speed['ours']:,.0f} | **{row['ratio']:.2f}** | "
+            f"{speed[BFLOAT16]:,.0f} | {row['ratio_bfloat16']:.2f} | "
             f"{row['ms_per_step']:.1f} | {row['floor_ms_per_step']:.1f} |"
         )
     names = list(dict.fromkeys(n for row in found["rows"] for n in row["beside_ours"]))[2:]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import gpu, serve
+from benchmarks import drift, gpu, serve
 from benchmarks.tables import markdown
 from gan_core.errors import DataError, NumericsError
 from tests.conftest import Workspace
@@ -86,3 +86,10 @@ def test_every_way_on_a_gpu_gives_what_torch_gives(subject: serve.Subject) -> No
     listed = [ways(subject)[0], *(serve.Way(name, "compute", prepare) for name, prepare in gpu.ways(subject))]
     serve.measure(listed, 4, 5)
     assert len(listed) >= 6
+
+
+def test_a_way_that_changes_more_than_a_seed_does_is_outside_the_tolerance() -> None:
+    seeds = {drift.declared(0): 0.05, drift.declared(1): 0.07, drift.declared(2): 0.04}
+    assert drift.tolerance(seeds) == pytest.approx(0.03)
+    assert not drift.outside(seeds | {"near": 0.079, "better": 0.021})
+    assert drift.outside(seeds | {"far": 0.081, "none": float("nan")}) == ["far", "none"]

@@ -1,12 +1,19 @@
 """The residual networks for bigger pictures."""
 
+from typing import Any
+
 import pytest
 import torch
 
+from gan_core.assemble import assemble
 from gan_core.errors import InputError
+from gan_core.game import players
 from gan_core.networks.build import build
 from gan_core.networks.resnet_gan import Down, Up
 from gan_core.signature import Body
+from gan_core.training import loop
+from gan_core.training.loop import Means
+from gan_core.types import Batch
 
 
 @pytest.mark.parametrize("size", [(8, 8), (24, 32), (64, 64), (128, 128)])
@@ -51,6 +58,25 @@ def test_without_its_branch_a_block_is_its_shortcut() -> None:
         torch.nn.init.zeros_(block.shortcut.bias)
         flat = torch.tensor([1.0, -2.0, 3.0])[None, :, None, None]
         assert torch.allclose(block(flat.expand(2, 3, 4, 4)), flat.expand(2, 3, side, side))
+
+
+@pytest.mark.parametrize(
+    ("variant", "settings", "shards"),
+    [("gan", {"objective": "hinge", "spectral_norm": True, "beta1": 0.0}, 1), ("wgan_gp", {"critic_steps": 1}, 2)],
+)
+def test_the_presets_of_bigger_pictures_train(variant: str, settings: dict[str, object], shards: int) -> None:
+    """Two steps at 64 pixels in bfloat16: every weight that has a say moves, and stays a number."""
+    torch.manual_seed(0)
+    game: Any = assemble(variant, Body("resnet_gan", 2, 8, (3, 64, 64)), settings)
+    run = loop.start(game, 0.9, means=Means(channels_last=True, precision="bfloat16", shards=shards))
+    before = {k: w.clone() for k, n in players(game).items() for k, w in n.named_parameters(k)}
+    for run.step in range(2):
+        run.window = loop.play_step(run, lambda i: Batch(torch.rand(4, 3, 64, 64) * 2 - 1), 0)
+    run.check()
+    for k, n in players(game).items():
+        for name, weight in n.named_parameters(k):
+            shift = name.endswith("bias")  # that of a layer in front of a norm has no gradient
+            assert shift or not torch.equal(weight, before[name]), name
 
 
 @pytest.mark.parametrize("shape", [(1, 6, 8), (3, 30, 36), (2,)])

@@ -1,6 +1,7 @@
 """How numbers are computed, and that they stay the same numbers: shards, processes, memory formats, precision."""
 
 import copy
+import ctypes
 import os
 import subprocess
 import sys
@@ -197,6 +198,37 @@ def test_bfloat16_multiplies_less_exactly_and_nothing_else(digits: Prepared, var
         assert rough[name].item() == pytest.approx(value.item(), rel=0.03, abs=0.02)
     assert all(p.dtype == torch.float32 for n in players(coarse.game).values() for p in n.parameters())
     assert exact.step == coarse.step
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_generators_pictures_lie_as_its_weights(last: bool) -> None:
+    """From the first convolution on, so that no layer copies them from one form to the other, forward or backward."""
+    network = assemble("gan", Body("dcgan", 4, 4, (3, 16, 16)), {}).generator
+    form = torch.channels_last if last else torch.contiguous_format
+    network.to(memory_format=form)
+    seen: list[bool] = []
+
+    def note(_module: nn.Module, _x: object, y: torch.Tensor) -> None:
+        assert y.is_contiguous(memory_format=form)
+        y.register_hook(lambda grad: seen.append(grad.is_contiguous(memory_format=form)))
+
+    for module in network.body[2:]:
+        module.register_forward_hook(note)
+    network(torch.randn(8, 4)).square().sum().backward()
+    assert seen == [True] * (len(network.body) - 2)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
+def test_freed_memory_is_used_again() -> None:
+    """Once it has room, a process asks for no more pages: here 2,000 for each tensor, by the allocator's defaults."""
+    code = (
+        "import torch, resource; from gan_core.training.setup import set_up; set_up(1)\n"
+        "for k in range(40):\n"
+        "    before = before if k > 20 else resource.getrusage(resource.RUSAGE_SELF).ru_minflt; torch.ones(2 * 10**6)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1000
 
 
 def test_folded_up_sampling_is_up_sampling_then_a_convolution() -> None:

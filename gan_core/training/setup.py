@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 import torch
@@ -17,6 +18,7 @@ def set_up(threads: int, device: str = "cpu") -> str:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # the same bits wherever arrays lie in memory
+    keep_memory()
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms(True) imports the compiler: a second
     # Nothing here reads memory that it did not write.
@@ -27,3 +29,17 @@ def set_up(threads: int, device: str = "cpu") -> str:
             "train.device is 'cuda', but torch finds no NVIDIA GPU here; set it to 'auto' or 'cpu'"
         )
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+TRIM_THRESHOLD, MMAP_MAX = -1, -4
+"""Parameters of glibc's mallopt."""
+
+
+def keep_memory() -> None:
+    """Freed memory stays with the process, where glibc's allocator is the one in use.
+
+    By default it returns megabytes to the kernel at each free, and a step takes back and clears thousands of pages.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(MMAP_MAX, 0)
+        mallopt(TRIM_THRESHOLD, 2**31 - 1)
