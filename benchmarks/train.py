@@ -2,17 +2,20 @@
 
 ``python -m benchmarks.train``. Every column plays the same networks on the same data with the same batch, in turns;
 figures are medians. An image is one of a batch, whatever a step does with it: a step is one pass over the algorithm
-box. Writes results/train-cpu.json and .md.
+box. What holds for a whole process, as its allocator's settings do, cannot be turned off in ours: the plain loop, and
+ours without them, have a process of their own. Writes results/train-cpu.json and .md.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,7 +34,7 @@ from gan_core.game import Optimizer, Update, players
 from gan_core.networks.dcgan import Doubling
 from gan_core.seeds import fold
 from gan_core.signature import Body
-from gan_core.training import loop
+from gan_core.training import loop, setup
 from gan_core.training.loop import Means
 from gan_core.training.setup import set_up
 
@@ -164,13 +167,50 @@ def fresh(case: Case) -> Any:
     return assemble(case.variant, case.body, dict(case.settings))
 
 
+def as_declared(case: Case) -> Means:
+    """The means that params.yaml declares, where they matter."""
+    return Means(channels_last=case.body.family != "mlp")
+
+
+def elsewhere(case: Case, what: str, threads: int, device: str, connection: Connection) -> None:
+    """A process that takes steps of the plain loop, or of ours without kept memory, and says how long one took."""
+    if what == "plain loop":
+        torch.set_num_threads(threads)
+        step = plain(case)
+    else:
+        with patch.object(setup, "keep_memory"):
+            step = ours(case, as_declared(case), set_up(threads, device))
+    while (seconds := connection.recv()) is not None:
+        connection.send(timed(step, seconds))
+
+
+Timer = Callable[[float], float]
+"""From how long to measure at least, to the seconds of a step."""
+
+
+@contextmanager
+def another(case: Case, what: str, threads: int, device: str) -> Iterator[Timer]:
+    """A timer of what another process does; between questions it rests."""
+    spawn = multiprocessing.get_context("spawn")
+    mine, its = spawn.Pipe()
+    process = spawn.Process(target=elsewhere, args=(case, what, threads, device, its), daemon=True)
+    process.start()
+    its.close()
+
+    def ask(seconds: float) -> float:
+        mine.send(seconds)
+        return float(mine.recv())
+
+    yield ask
+    mine.send(None)
+    process.join()
+
+
 def columns(
     case: Case, device: str
 ) -> Iterator[tuple[str, Callable[[], None], Callable[[], AbstractContextManager[Any]]]]:
-    """Every way to play a case: its name, a step, and what must hold while it is taken."""
-    conv = case.body.family != "mlp"
-    best = Means(channels_last=conv)
-    yield "plain loop", plain(case), nullcontext
+    """Every way to play a case in this process: its name, a step, and what must hold while it is taken."""
+    conv, best = case.body.family != "mlp", as_declared(case)
     yield "ours", ours(case, best, device), nullcontext
     for name, off in OFF.items():
         if name == "folded up-sampling" and case.body.family != "dcgan":
@@ -189,16 +229,21 @@ def measure(case: Case, device: str) -> dict[str, Any]:
     """Images a second of every column, in turns, and the time that the arithmetic alone would take."""
     ways = list(columns(case, device))
     with Flops() as counter:  # type: ignore[no-untyped-call]
-        ways[1][1]()
-    taken: dict[str, list[float]] = {name: [] for name, *_ in ways}
+        ways[0][1]()
     rates: list[float] = []
-    for round_ in range(ROUNDS + 1):
-        rates.append(multiplications_a_second(device))
-        for name, step, during in ways:
-            with during():
-                seconds = timed(step, SECONDS if round_ else 0.0)
-            if round_:
-                taken[name].append(seconds)
+    with ExitStack() as open_:
+        apart = ("plain loop", "without kept memory")
+        timers = {n: open_.enter_context(another(case, n, torch.get_num_threads(), device)) for n in apart}
+        taken: dict[str, list[float]] = {name: [] for name in (apart[0], *(n for n, *_ in ways), apart[1])}
+        for round_ in range(ROUNDS + 1):
+            rates.append(multiplications_a_second(device))
+            at_least = SECONDS if round_ else 0.0
+            seconds = {name: timer(at_least) for name, timer in timers.items()}
+            for name, step, during in ways:
+                with during():
+                    seconds[name] = timed(step, at_least)
+            for name in taken if round_ else ():
+                taken[name].append(seconds[name])
     per_step = {name: median(seconds) for name, seconds in taken.items()}
     return {
         "case": case.name,
