@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import multiprocessing
 import os
 import pickle
 import struct
@@ -143,7 +144,7 @@ def test_a_share_is_held_out_where_no_part_is_official(tmp_path: Path) -> None:
 
 
 def test_the_bytes_do_not_depend_on_how_many_decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack, "FEW", 0)
+    monkeypatch.setattr(pack, "ALONE", 0)
     monkeypatch.setattr(pack, "AT_ONCE", 16)
     path = as_folder(tmp_path / "d", [*members(), ("0/bad.png", b"<html>"), ("1/none.png", b"")])
     one, three = (prepare(replace(SPEC, on_bad_image="skip"), path, tmp_path / f"{n}", n) for n in (1, 3))
@@ -155,12 +156,12 @@ def test_the_bytes_do_not_depend_on_how_many_decode(tmp_path: Path, monkeypatch:
     assert one.index["found"]["skipped"] == three.index["found"]["skipped"] == 2
 
 
-def die(*_: object) -> None:
-    os._exit(9)
+def die(*arguments: object) -> object:
+    return chunk(*arguments) if multiprocessing.parent_process() is None else os._exit(9)
 
 
 def test_a_killed_worker_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack, "FEW", 0)
+    monkeypatch.setattr(pack, "ALONE", 0)
     path = as_folder(tmp_path / "d", members())
     prepare(SPEC, path, tmp_path / "out" / "x")
     before = {p.name: p.read_bytes() for p in (tmp_path / "out" / "x").iterdir()}
@@ -182,7 +183,7 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 
 def one(content: bytes | np.ndarray, **changes: object) -> np.ndarray:
     """What one image becomes."""
-    return packed(opened(content), replace(SPEC, labels=False, **changes))
+    return packed(opened(content)[0], replace(SPEC, labels=False, **changes))
 
 
 RAMP = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
@@ -270,6 +271,20 @@ def test_shrinking_does_not_alias() -> None:
     """A fine checkerboard shrinks to its mean, not to a pattern that was never there."""
     board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
     assert np.abs(one(png(board), fit="crop").astype(int) - 127).max() <= 3
+
+
+def test_a_large_jpeg_is_read_at_a_part_of_its_size_and_looks_the_same() -> None:
+    """Within two grey levels of what all its pixels give, and its own size is what is noted, the way it is seen."""
+    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    photo = saved(Image.fromarray(noise).resize((800, 600), Image.Resampling.BICUBIC), "JPEG", quality=95, exif=EXIF)
+    spec = replace(SPEC, size=16, channels=3, fit="crop")
+    image, size = opened(photo, 48)
+    assert (image.size, size) == ((75, 100), (600, 800))
+    whole, _ = opened(photo)
+    assert whole.size == (600, 800)
+    assert np.abs(packed(image, spec).astype(int) - packed(whole, spec)).max() <= 2
+    assert chunk([photo], spec).sizes == {(600, 800): 1}
+    assert chunk([photo], replace(spec, fit="exact")).bad == {0: "has 600x800 pixels, not the declared 16x16"}
 
 
 # What is noticed.
