@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gan_core import artifact, config, errors, files, gallery, pictures
-from gan_core.datasets.prepared import Prepared, to_model
+from gan_core.datasets.prepared import PARTS, Prepared, to_model
 from gan_core.metrics import roles
 from gan_core.metrics.distances import frechet, kernel
 from gan_core.metrics.inception import Inception
@@ -47,6 +47,7 @@ def main(name: str, dataset: str) -> None:
         figures[role] = {
             **with_intervals(reference, seen, found, asked.resamples, asked.seed),
             **last_step(name, role, data, reference, asked),
+            **of_data(domain.index),
             "protocol": reference.protocol(len(fake))
             | found.facts
             | {
@@ -125,6 +126,15 @@ def last_step(
             "kid": kernel(reference.real, seen),
         }
     }
+
+
+def of_data(index: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of a user's own images: what was found in them when they were prepared, and how many there are of each class."""
+    if "found" not in index:
+        return {}
+    each = zip(index["class_names"], *(index["class_counts"].get(part, ()) for part in PARTS), strict=True)
+    counts = {name: {"train": train, "heldout": heldout} for name, train, heldout in each}
+    return {"data": {"found": index["found"]["says"], "counts": index["counts"], "classes": counts}}
 
 
 def timeline(name: str, data: Prepared) -> bytes:

@@ -10,7 +10,7 @@ from stages import paths
 
 
 def main(name: str) -> None:
-    from gan_core.datasets.pack import in_words, prepare_images
+    from gan_core.datasets.pack import prepare_images
     from gan_core.datasets.prepared import Prepared
     from gan_core.training import guard
     from gan_core.training.progress import Progress
@@ -24,7 +24,7 @@ def main(name: str) -> None:
     with guard.alone(paths.preparing(name), "data set", "prepared"):
         prepare_images(spec, paths.prepared(name), cores, lambda total: Progress(name, total, unit="image"))
         data = Prepared(paths.prepared(name))
-        print(f"{name}: {in_words(data.index['found'])}")
+        print(f"{name}: {data.index['found']['says']}")
         save_extractor(data, paths.extractor(name))
 
 

@@ -30,7 +30,7 @@ from gan_core.datasets.pack import in_words, prepare_images
 from gan_core.datasets.prepared import Prepared
 from gan_core.errors import DataError, EnvironmentFailure, FoundryError
 
-SPEC = Images("?", True, 0.25, 8, 1, "exact", 0, "error")
+SPEC = Images("?", True, 0.25, 8, 1, "exact", 0, "error", None)
 X, Y = load_digits(return_X_y=True)
 X = np.rint(X * 255 / 16).astype(np.uint8).reshape(-1, 8, 8)[:400]
 Y = Y[:400]
@@ -327,7 +327,7 @@ def test_a_class_without_images_is_said(tmp_path: Path) -> None:
 
 def test_two_folders_are_two_domains(tmp_path: Path) -> None:
     files = [(f"{'cats' if k % 3 else 'dogs'}/{n}", f) for k, (n, f) in enumerate(members())]
-    spec = ImageDomains("?", True, 0.4, 8, 1, "exact", 0, "error", ["dogs", "cats"])  # not in the order of names
+    spec = ImageDomains("?", True, 0.4, 8, 1, "exact", 0, "error", None, ["dogs", "cats"])  # not in the order of names
     data = prepare(spec, as_folder(tmp_path / "d", [*files, ("birds/1/x.png", PNGS[0])]), tmp_path / "out")
     assert data.domains == 2
     ks = np.arange(400)
@@ -383,6 +383,7 @@ BAD_IMAGES = {
     "size": (png(X[0][:7]), "has 8x7 pixels, not the declared 8x8"),
     "float": (saved(Image.new("F", (8, 8)), "TIFF"), "holds pixels of mode F beyond 16 bits"),
     "pickle": (pickle.dumps({"a": 1}), "is no image"),
+    "long": (png(np.zeros((1, 20_000), np.uint8)), "has 20000x1 pixels; at most 64,000,000 are read, 16,384 on a side"),
 }
 
 
@@ -465,7 +466,7 @@ def nan(p: Path) -> Path:
     return saved_npz(p, images=x, labels=Y)
 
 
-DOMAINS = ImageDomains("?", False, 0.4, 8, 1, "exact", 0, "error", ["photo", "monet"])
+DOMAINS = ImageDomains("?", False, 0.4, 8, 1, "exact", 0, "error", None, ["photo", "monet"])
 LABELS = "train-labels-idx1-ubyte"
 IMAGES_GZ = "train-images-idx3-ubyte.gz"
 REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
@@ -616,6 +617,21 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
         lambda p: as_parquet(p / "d", labels=[None, *Y[1:].tolist()]),
         SPEC,
         r"\.parquet\[0\] is label None",
+    ),
+    "a class of few": (
+        lambda p: as_folder(p / "d", [*members(), ("rare/1.png", PNGS[0]), ("rare/2.png", PNGS[1])]),
+        replace(SPEC, min_per_class=3),
+        r"class 'rare' has 2 images, and min_per_class is 3; bring more of it, take the class out, or lower it",
+    ),
+    "a class without images": (
+        lambda p: saved_npz(p, images=X[Y != 3], labels=Y[Y != 3]),
+        replace(SPEC, min_per_class=1),
+        r"class '3' has 0 images, and min_per_class is 1; bring more",
+    ),
+    "a class of few in a domain": (
+        lambda p: as_folder(p / "d", [*((f"photo/{n}", f) for n, f in members()), ("monet/2/1.png", PNGS[0])]),
+        replace(DOMAINS, labels=True, min_per_class=1),
+        r"class '0' in domain 'monet' has 0 images, and min_per_class is 1",
     ),
     "one domain all bad": (
         lambda p: as_folder(

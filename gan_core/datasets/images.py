@@ -22,8 +22,9 @@ from gan_core.config import Images
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-MOST_PIXELS = 64_000_000
-"""More are refused before they are read: a few kilobytes can unfold to gigabytes."""
+MOST_PIXELS, MOST_SIDE = 64_000_000, 16_384
+"""More, in all or on one side, are refused before they are read: a few kilobytes can unfold to gigabytes."""
+LIMITS = f"at most {MOST_PIXELS:,} are read, {MOST_SIDE:,} on a side"
 FLAT = 8
 """Grey levels (of 256) between the darkest and the lightest pixel of a near-blank image."""
 AMPLE = 3
@@ -89,8 +90,8 @@ def opened(content: Content, enough: int | None = None) -> tuple[Image.Image, tu
             if not content:
                 raise BadImage("is empty (0 bytes)")
             image = Image.open(BytesIO(content), formats=FORMATS)
-            if image.width * image.height > MOST_PIXELS:
-                raise BadImage(f"has {image.width}x{image.height} pixels; at most {MOST_PIXELS:,} are read")
+            if image.width * image.height > MOST_PIXELS or max(image.size) > MOST_SIDE:
+                raise BadImage(f"has {image.width}x{image.height} pixels; {LIMITS}")
             whole = image.size
             if enough is not None:
                 image.draft(None, (enough, enough))
@@ -101,7 +102,7 @@ def opened(content: Content, enough: int | None = None) -> tuple[Image.Image, tu
         except BadImage:
             raise
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            raise BadImage(f"has too many pixels; at most {MOST_PIXELS:,} are read") from None
+            raise BadImage(f"has too many pixels; {LIMITS}") from None
         except UnidentifiedImageError:
             start = bytes(content[:12])
             raise BadImage(f"is no image that can be read ({', '.join(FORMATS)}): it begins with {start!r}") from None

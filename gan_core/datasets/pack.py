@@ -87,7 +87,10 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
                 f"{found.skipped_names[0]}; more than half is no accident, so look at what `path` holds"
             )
         labels, names = numbered(found.labels, listed.class_names) if spec.labels else (None, [])
-        domains, heldout = np.frombuffer(found.domains, np.uint8), sides(found, labels, spec)
+        domains = np.frombuffer(found.domains, np.uint8)
+        if labels is not None and spec.min_per_class:
+            enough_of_each(labels, names, domains, spec, spec.min_per_class)
+        heldout = sides(found, labels, spec)
         facts = {
             "source": asdict(spec),
             "kind": "image",
@@ -96,8 +99,9 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
             **of_domains([counted(heldout, labels, domains == d, len(names)) for d in range(count_of(spec))]),
             "class_names": names,
             "licence": "own images, licence not stated",
-            "found": summary(found, labels, heldout, len(names)) | {"other_files": listed.ignored},
         }
+        looked = summary(found, labels, heldout, len(names)) | {"other_files": listed.ignored}
+        facts["found"] = looked | {"says": in_words(looked)}
         copy_rows(scratch, new, spec, labels, heldout, domains)
         scratch.unlink()
         write_index(new, facts)
@@ -217,9 +221,30 @@ def sides(found: Found, labels: NDArray[np.int64] | None, spec: Images) -> NDArr
             order = np.argsort(first)  # the first of each content, as they come
             chosen = split(len(first), None if labels is None else labels[rows[first[order]]], spec.heldout)
             heldout[rows] = chosen[np.argsort(order)][which]
-        where = f" in domain '{spec.domains[domain]}'" if isinstance(spec, ImageDomains) else ""
-        enough(heldout[rows], f"heldout {spec.heldout}{where}")
+        enough(heldout[rows], f"heldout {spec.heldout}{where(spec, domain)}")
     return heldout
+
+
+def where(spec: Images, domain: int) -> str:
+    """Which domain, where there are two."""
+    return f" in domain '{spec.domains[domain]}'" if isinstance(spec, ImageDomains) else ""
+
+
+def enough_of_each(
+    labels: NDArray[np.int64], names: list[str], domains: NDArray[np.uint8], spec: Images, least: int
+) -> None:
+    """Refuse a class with fewer images than are declared to be needed, in any domain.
+
+    Raises:
+        DataError: with the name of the smallest and its number.
+    """
+    for domain in range(count_of(spec)):
+        counts = np.bincount(labels[domains == domain], minlength=len(names))
+        if (fewest := int(counts.min())) < least:
+            raise DataError(
+                f"class '{names[int(counts.argmin())]}'{where(spec, domain)} has {fewest} images, and min_per_class is "
+                f"{least}; bring more of it, take the class out, or lower it"
+            )
 
 
 def counted(
