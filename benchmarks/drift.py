@@ -81,7 +81,7 @@ def learned(data: Prepared, seed: int, means: Means) -> float:
     recalibrate(generator, game.generator.recipe.inputs, seed, 64)
     torch.manual_seed(0)
     with torch.no_grad():
-        return float(energy_distance(generator.eval()(torch.randn(1000, 32)), data.samples("heldout")))
+        return float(energy_distance(generator.eval()(torch.randn(1000, 32)), data.samples("heldout")[:]))
 
 
 def main() -> None:

@@ -1,31 +1,41 @@
-"""How fast and in how much memory a user's images are prepared, against a plain Pillow loop in the same run.
+"""How fast a user's images are prepared beside a plain Pillow loop, and what memory each stage then takes.
 
-``python -m benchmarks.prepare`` writes ``benchmarks/results/prepare.md``. The loop opens, converts, crops and resizes
-each file as any script does, keeps the arrays in a list and saves them with one ``numpy.save``; it checks nothing,
-splits nothing and names nothing. Both read the same files from a warm cache, in processes of their own. Up to 4,096
-images one process decodes, then one a core. Peaks are of private memory, sampled a hundred times a second.
+``python -m benchmarks.prepare speed`` and ``... memory`` each write their half of ``benchmarks/results/prepare.json``,
+and the page beside it. The loop opens, converts, crops and resizes each file as any script does, keeps the arrays in a
+list and saves them with one ``numpy.save``; it checks nothing, splits nothing and names nothing. Both read the same
+files from a warm cache, in turns, in processes of their own; figures are medians. Peaks are of private memory (what is
+mapped from a file can be dropped at any time), sampled a hundred times a second, each stage in processes of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import numpy as np
+from omegaconf import OmegaConf
 from PIL import Image, ImageOps
 
-from gan_core.config import Images
-from gan_core.datasets.pack import prepare_images
-
-SIZE = 64
-KINDS = {"JPEG photographs, 256x192": ("jpg", 256, 192), "PNG, 28x28 grey": ("png", 28, 28)}
+ROOT = Path(__file__).parents[1]
+SIZE, ROUNDS = 64, 3
+KINDS = {
+    "JPEG photographs, 256x192": ("jpg", 256, 192, 4_000),
+    "JPEG photographs, 1600x1200": ("jpg", 1600, 1200, 300),
+    "PNG, 28x28 grey": ("png", 28, 28, 10_000),
+}
+"""Suffix, width, height and number of files."""
+STAGES = {"prepare_images": ("own",), "train": ("gan",), "evaluate": ("gan", "own"), "export": ("gan", "own")}
+"""What the memory of is measured, and the arguments of each."""
 
 
 def draw(folder: Path, suffix: str, width: int, height: int, count: int) -> None:
@@ -51,7 +61,10 @@ def plain(folder: Path, out: Path) -> None:
 
 def ours(folder: Path, out: Path) -> None:
     """What ``prepare_images`` does before it trains the extractor."""
-    spec = Images(str(folder), True, 0.5, SIZE, 3, "crop", 0, "error")
+    from gan_core.config import Images  # here and not above: each process that decodes imports this file
+    from gan_core.datasets.pack import prepare_images
+
+    spec = Images(str(folder), True, 0.5, SIZE, 3, "crop", 0, "error", None)
     prepare_images(spec, out, len(os.sched_getaffinity(0)))
 
 
@@ -73,65 +86,118 @@ def tree(pid: int) -> list[int]:
     return [pid, *(p for child in children for p in tree(int(child)))]
 
 
-def measured(which: str, folder: Path, out: Path) -> tuple[float, int, int]:
-    """Seconds of the work, and the highest private memory of the process and of all processes, in bytes."""
+def measured(command: list[str], folder: Path) -> tuple[str, int]:
+    """What a command of ours said in ``folder``, and the highest private memory of all its processes, in bytes."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.prepare", "--run", which, str(folder), str(out)],
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
-    peaks, done = [0, 0], threading.Event()
+    peak, done = 0, threading.Event()
 
     def watch() -> None:
+        nonlocal peak
         while not done.wait(0.01):
-            each = [private(pid) for pid in tree(process.pid)]
-            if each:
-                peaks[:] = max(peaks[0], each[0]), max(peaks[1], sum(each))
+            peak = max(peak, sum(private(pid) for pid in tree(process.pid)))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    text, _ = process.communicate()
+    said, errors = process.communicate()
     done.set()
     watcher.join()
     if process.returncode:
-        raise SystemExit(f"{which} failed on {folder}")
-    return float(text.split()[-1]), peaks[0], peaks[1]
+        raise SystemExit(f"{' '.join(command)} failed: {errors}")
+    return said, peak
+
+
+def speeds(scratch: Path) -> Iterator[dict[str, Any]]:
+    """Images a second of both, by kind of file."""
+    for kind, (suffix, width, height, count) in KINDS.items():
+        images = scratch / f"{suffix}-{width}"
+        draw(images, suffix, width, height, count)
+        seconds: dict[str, list[float]] = {"plain": [], "ours": []}
+        for k in range(ROUNDS):
+            for which, of in seconds.items():
+                said, _ = measured(
+                    ["benchmarks.prepare", which, str(images), str(scratch / f"{kind} {which} {k}")], ROOT
+                )
+                of.append(float(said))
+        rates = {which: count / median(of) for which, of in seconds.items()}
+        yield {"kind": kind, "count": count} | rates
+
+
+def peaks(scratch: Path, count: int) -> dict[str, int]:
+    """The peak of every stage on so many images of random pixels, in bytes."""
+    rng = np.random.default_rng(0)
+    np.save(scratch / "images.npy", rng.integers(0, 256, (count, SIZE, SIZE, 3), np.uint8))
+    params: Any = OmegaConf.load(ROOT / "params.yaml")
+    params.datasets = {}
+    params.images = {
+        "own": {"path": "images.npy", "labels": False, "heldout": 0.2, "size": SIZE, "channels": 3}
+        | {"fit": "exact", "background": 0, "on_bad_image": "error"}
+    }
+    network = {"family": "dcgan", "width": 8, "latent": 16}
+    params.runs = {"gan": {"variant": "gan", "dataset": "own", "network": network, "train": {"steps": 20}}}
+    params.train.watch_every = params.train.checkpoint_every = 10
+    params.export.engines.flavour = "none"
+    OmegaConf.save(params, scratch / "params.yaml")
+    return {stage: measured([f"stages.{stage}", *of], scratch)[1] for stage, of in STAGES.items()}
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """For a person."""
+    assert __doc__
+    lines = [f"# Preparing images, to {SIZE}x{SIZE}", "", __doc__.split("\n\n", 1)[1].strip()]
+    if speed := result.get("speed"):
+        lines += ["", "{cpu}, {cores} cores, Python {python}, {date}.".format(**speed["machine"]), ""]
+        lines += ["| files | number | plain loop, images/s | prepare, images/s | ratio |", "|---|---:|---:|---:|---:|"]
+        for r in speed["rows"]:
+            ratio = r["ours"] / r["plain"]
+            lines.append(f"| {r['kind']} | {r['count']:,} | {r['plain']:,.0f} | {r['ours']:,.0f} | **{ratio:.2f}** |")
+    if memory := result.get("memory"):
+        few, many = memory["counts"]
+        lines += ["", f"Peak of private memory, MiB; images of {SIZE}x{SIZE}x3, the run a small `gan` (dcgan):", ""]
+        lines += [f"| stage | {few:,} images | {many:,} images |", "|---|---:|---:|"]
+        lines += [f"| {stage} | {a >> 20:,} | {b >> 20:,} |" for stage, (a, b) in memory["bytes"].items()]
+        packed = [n * SIZE * SIZE * 3 >> 20 for n in memory["counts"]]
+        lines.append(f"| *the set, packed; as float32 four times as much* | {packed[0]:,} | {packed[1]:,} |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
+    from benchmarks.machine import described
+    from gan_core import files
+
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", nargs=3)
-    parser.add_argument("--count", type=int, default=2000, help="N; 10 N are measured as well")
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/prepare.md"))
+    parser.add_argument("what", choices=["speed", "memory", "plain", "ours"])
+    parser.add_argument("paths", nargs="*", type=Path, help="of plain and ours: the images, and what to write")
+    parser.add_argument("--count", type=int, default=2000, help="of memory: N; 10 N are measured as well")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/prepare.json")
     arguments = parser.parse_args()
-    if arguments.run:
-        which, folder, out = arguments.run
-        begun = time.perf_counter()  # what is imported is imported
-        {"plain": plain, "ours": ours}[which](Path(folder), Path(out))
+    if arguments.what in ("plain", "ours"):
+        import_module("gan_core.datasets.pack")  # takes a second, as every stage does
+        begun = time.perf_counter()
+        {"plain": plain, "ours": ours}[arguments.what](*arguments.paths)
         print(time.perf_counter() - begun)
         return
-    rows, load = [], os.getloadavg()[0]
-    for kind, (suffix, width, height) in KINDS.items():
-        for count in (arguments.count, 10 * arguments.count):
-            with tempfile.TemporaryDirectory(prefix="prepare-") as scratch:
-                folder = Path(scratch) / "images"
-                draw(folder, suffix, width, height, count)
-                plain_s, plain_peak, _ = measured("plain", folder, Path(scratch) / "plain.npy")
-                ours_s, ours_peak, all_peak = measured("ours", folder, Path(scratch) / "ours")
-            rows.append(
-                f"| {kind} | {count:,} | {count / plain_s:,.0f} | {count / ours_s:,.0f} | {plain_s / ours_s:.2f} "
-                f"| {plain_peak >> 20} | {ours_peak >> 20} | {all_peak >> 20} |"
-            )
-            print(rows[-1], flush=True)
-    head = (
-        f"# Preparing images, to {SIZE}x{SIZE}\n\n`python -m benchmarks.prepare --count {arguments.count}`, "
-        f"{len(os.sched_getaffinity(0))} cores ({platform.machine()}), Python {platform.python_version()}; "
-        f"load before it began: {load:.1f}.\n\n"
-        "| images | number | plain loop, images/s | prepare, images/s | ratio | plain loop, peak MiB "
-        "| prepare, peak MiB | with its workers |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
-    )
-    arguments.results.parent.mkdir(parents=True, exist_ok=True)
-    arguments.results.write_text(head + "\n".join(rows) + f"\n\n{__doc__.split('``. ', 1)[1]}")
+    result = files.read_json(arguments.results) if arguments.results.is_file() else {}
+    with tempfile.TemporaryDirectory(prefix="prepare-") as scratch:
+        if arguments.what == "speed":
+            cores = len(os.sched_getaffinity(0))
+            result["speed"] = {"machine": described(cores, "cpu"), "rows": list(speeds(Path(scratch)))}
+        else:
+            counts = [arguments.count, 10 * arguments.count]
+            each = []
+            for count in counts:
+                (folder := Path(scratch) / str(count)).mkdir()
+                each.append(peaks(folder, count))
+            result["memory"] = {"counts": counts, "bytes": {stage: [of[stage] for of in each] for stage in STAGES}}
+    files.write_json(arguments.results, result)
+    files.write(arguments.results.with_suffix(".md"), page(result).encode())
+    print(page(result))
 
 
 if __name__ == "__main__":

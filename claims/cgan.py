@@ -77,8 +77,8 @@ def classifier(x: Tensor, y: Tensor, seed: int) -> nn.Module:
 def conditional(seed: int, blind: bool = False, **settings: Any) -> Figures:
     """How well the label is obeyed, and how good and how varied the samples of a class are."""
     data = prepared(THIRD)
-    x, y = data.samples("train"), labels(data, "train")
-    other, other_y = data.samples("heldout"), labels(data, "heldout")
+    x, y = data.samples("train")[:], labels(data, "train")
+    other, other_y = data.samples("heldout")[:], labels(data, "heldout")
     fake, asked = trained(data, seed, blind, settings)
     judge = classifier(other, other_y, seed)
     figures = {

@@ -29,7 +29,7 @@ def translated(
     game = game_of("cycle_gan", Body(family, width, 0, data.shape), seed, **(FAST | settings))
     run = finish(play(game, batches(data, 16 if family == "resnet" else 64, seed, noise=0.0), steps, seed))
     there, back = (shipped(run, role, seed, 16) for role in ("a_to_b", "b_to_a"))
-    x = data.samples("heldout")
+    x = data.samples("heldout")[:]
     y = in_batches(there, x)
     judge = classifier(data)
     before, after = (in_batches(judge, s).argmax(1) for s in (x, y))

@@ -30,7 +30,7 @@ def sharpness(x: Tensor) -> float:
 def compared(seed: int) -> Figures:
     """The same encoder and decoder trained by pixels alone and by learned features and a game."""
     data = prepared(DIGITS)
-    x, heldout = data.samples("train"), data.samples("heldout")
+    x, heldout = data.samples("train")[:], data.samples("heldout")[:]
     judge = classifier(data)
     real = features(judge, heldout)
     figures: Figures = {}

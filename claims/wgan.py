@@ -79,7 +79,7 @@ CHECKPOINTS = {round(8 * (STEPS / 8) ** (k / 23)) for k in range(24)}
 def follow(game: Any, seed: int, judge: str, estimate: Callable[[Tensor, Tensor], float]) -> Figures:
     """Play on digits; at 24 checkpoints, log-spaced from step 8, the judge's estimate and the distance to the data."""
     data = prepared(DIGITS)
-    real = data.samples("train")
+    real = data.samples("train")[:]
     estimates, distances = [], []
     for run in play(game, batches(data, 128, seed), STEPS, seed):
         if run.step in CHECKPOINTS:

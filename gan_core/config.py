@@ -179,6 +179,8 @@ class Images:
     fit: Literal["crop", "pad", "exact"]
     background: Annotated[int, Field(ge=0, le=255)]
     on_bad_image: Literal["error", "skip"]
+    min_per_class: PositiveInt | None
+    """Of a class with fewer images nothing is prepared; null, or left out: there may be any number."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -561,10 +563,13 @@ def check_datasets(checker: Checker, tree: Any) -> Iterator[tuple[str, Dataset]]
 
 
 def check_images(checker: Checker, tree: Any) -> Iterator[tuple[str, Images]]:
-    """Each data set of a user's own images; ``domains`` makes it one of two."""
+    """Each data set of a user's own images; ``domains`` makes it one of two, ``min_per_class`` may be left out."""
     for name, entry in named(checker, tree, "images"):
         schema = ImageDomains if "domains" in entry else Images
-        if images := checker.build(schema, entry, ("images", name)):
+        images = checker.build(schema, {"min_per_class": None} | entry, ("images", name))
+        if images and images.min_per_class and not images.labels:
+            checker.mistake(("images", name, "min_per_class"), "needs classes, and labels is false; leave it out")
+        elif images:
             yield name, images
 
 

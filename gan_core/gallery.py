@@ -16,7 +16,7 @@ from torch import Tensor
 from gan_core import pictures
 from gan_core.artifact import Artifact
 from gan_core.datasets.prepared import to_model
-from gan_core.metrics.distances import squared_distances
+from gan_core.metrics.distances import nearest
 from gan_core.metrics.measure import Reference, features, in_batches
 from gan_core.metrics.roles import counterpart, mapped
 from gan_core.signature import Input, Prior, Recipe
@@ -28,10 +28,12 @@ Values = Mapping[str, NDArray[Any]]
 
 WALKS, STEPS = 8, 13
 COLUMNS = 14
+POINTS = 2_500
+"""So many of the training data are drawn, where they are points."""
 MOST_VALUES = 20
 IMAGES = 4
 """How many axes a batch of images has."""
-SEARCHED, PAIRS, CHUNK = 1_000, 24, 100
+SEARCHED, PAIRS = 1_000, 24
 REACH: Mapping[Prior, float] = {"uniform": 1.0, "normal": 2.0}
 """How far a continuous code is swept to both sides."""
 
@@ -41,7 +43,7 @@ def pictures_of(
 ) -> Iterator[Picture]:
     """Every picture of a role that draws samples. ``data``: the prepared data set of every space."""
     artefact, domain = trained[role], data[trained[role].recipe.gives]
-    truth = domain.samples("train").numpy()[:2500]
+    truth = domain.samples("train")[: 0 if domain.is_image else POINTS].numpy()
     sources = [i for i in artefact.recipe.inputs if i.is_data]
     if sources:
         yield "translation", translation(role, trained, spaces, data, sources[0])
@@ -54,7 +56,7 @@ def pictures_of(
     if domain.is_image:
         yield "neighbours", neighbours(artefact, spaces[artefact.recipe.gives], domain, seed)
         if encoder := counterpart(trained, takes="sample", gives="latent"):
-            yield "reconstruction", reconstruction(role, trained, encoder, domain.samples("heldout"))
+            yield "reconstruction", reconstruction(role, trained, encoder, domain.samples("heldout")[:COLUMNS])
 
 
 def latents_first(inputs: tuple[Input, ...]) -> list[Input]:
@@ -187,12 +189,10 @@ def timeline(moments: Mapping[int, Sequence[Sample]], truth: NDArray[np.float32]
 def neighbours(artefact: Artifact, reference: Reference, domain: Any, seed: int) -> bytes:
     """Samples beside the training samples nearest to them in the extractor's features, from nearest to farthest."""
     x = torch.from_numpy(pixels(drawn(artefact, artefact.recipe.pinned(SEARCHED, seed))))
-    train = domain.samples("train")
-    known = features(reference.extractor, train)
-    fake_at, fake_far = nearest(features(reference.extractor, to_model(x)), known)
-    _, real_far = nearest(reference.real[:SEARCHED], known)
+    fake_at, fake_far = nearest(features(reference.extractor, to_model(x)), reference.train)
+    _, real_far = nearest(reference.real[:SEARCHED], reference.train)
     order = np.argsort(fake_far, kind="stable")[np.linspace(0, len(x) - 1, PAIRS).astype(int)]
-    left, right = x.numpy()[order], pixels(train[torch.from_numpy(fake_at[order])])
+    left, right = x.numpy()[order], pixels(domain.samples("train")[fake_at[order]])
     seam = np.full((*left.shape[:2], 1, left.shape[3]), pictures.PAPER, np.uint8)
     return pictures.sheet(
         np.concatenate([left, seam, right], 2),
@@ -203,12 +203,6 @@ def neighbours(artefact: Artifact, reference: Reference, domain: Any, seed: int)
         f"distance, from the nearest of {len(x)} to the farthest. Median {np.median(fake_far):.2f}; held-out real "
         f"samples have {np.median(real_far):.2f}. Far smaller distances than theirs mean that it copies.",
     )
-
-
-def nearest(x: NDArray[np.float64], known: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Of every row of x the nearest row of ``known``, and its distance."""
-    pieces = [squared_distances(rows, known) for rows in np.array_split(x, len(x) // CHUNK + 1)]
-    return np.concatenate([p.argmin(1) for p in pieces]), np.sqrt(np.concatenate([p.min(1) for p in pieces]))
 
 
 def translation(
@@ -233,7 +227,6 @@ def translation(
 
 def reconstruction(role: str, trained: Mapping[str, Artifact], encoder: Artifact, x: Sample) -> bytes:
     """Held-out samples, and what is left of them after both halves."""
-    x = x[:COLUMNS]
     y = in_batches(trained[role].network, in_batches(encoder.network, x))
     return pictures.sheet(
         np.concatenate([pixels(x), pixels(y)]),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import prod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from gan_core.types import Samples
 
 Prior = Literal["normal", "uniform", "label", "category", "sample", "other"]
 Space = Literal["sample", "other", "latent", "curve"]
@@ -120,16 +123,18 @@ class Recipe:
         """All inputs side by side: (N, fed)."""
         return side_by_side(self.inputs, values)
 
-    def pinned(self, n: int, seed: int, real: Mapping[str, NDArray[Any]] | None = None) -> dict[str, NDArray[Any]]:
+    def pinned(self, n: int, seed: int, real: Mapping[str, Samples] | None = None) -> dict[str, NDArray[Any]]:
         """The pinned inputs that every artefact of this network is compared on.
 
         ``real``: under "sample" and "other", the samples that stand for the noise, over and over.
         """
         given = real or {}
-        return {
-            i.name: given[i.prior][np.arange(n) % len(given[i.prior])] if i.prior in given else i.pinned(n, seed)
-            for i in self.inputs
-        }
+
+        def rows(i: Input) -> NDArray[Any]:
+            x = given.get(i.prior)
+            return i.pinned(n, seed) if x is None else x[np.arange(n) % len(x)].numpy()
+
+        return {i.name: rows(i) for i in self.inputs}
 
     @property
     def is_image(self) -> bool:

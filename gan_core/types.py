@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from torch import Tensor, nn
 
@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 
 Sample: TypeAlias = Tensor
 """float32 in [-1, 1]: images (N, C, H, W), or points (N, D) of about unit size."""
+
+
+class Samples(Protocol):
+    """Many samples, of which some are asked for at a time: a tensor, or a prepared set that converts what is asked."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> Sample: ...
+
 
 Score: TypeAlias = Tensor
 """(N,), or (N, patches), raw discriminator or critic outputs v; the objective owns the sigmoid or link."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gan_core import artifact, config, errors, files, gallery, pictures
-from gan_core.datasets.prepared import Prepared, to_model
+from gan_core.datasets.prepared import PARTS, Prepared, to_model
 from gan_core.metrics import roles
 from gan_core.metrics.distances import frechet, kernel
 from gan_core.metrics.inception import Inception
@@ -47,6 +47,7 @@ def main(name: str, dataset: str) -> None:
         figures[role] = {
             **with_intervals(reference, seen, found, asked.resamples, asked.seed),
             **last_step(name, role, data, reference, asked),
+            **of_data(domain.index),
             "protocol": reference.protocol(len(fake))
             | found.facts
             | {
@@ -55,7 +56,7 @@ def main(name: str, dataset: str) -> None:
                 "extractor_sha256": extractor.sha256,
                 "resize": "none",
                 "fake_bits": 32 if pixels is None else 8,
-                "fid_of_training_data": reference.fid(domain.samples("train")),
+                "fid_of_training_data": frechet(reference.real, reference.train),
                 "seed": asked.seed,
                 "resamples": asked.resamples,
                 "interval": "95 %, of other samples of the same data and weights",
@@ -69,14 +70,16 @@ def main(name: str, dataset: str) -> None:
             pairs = [pictures.to_uint8(inputs[i.name].numpy()) for i in recipe.inputs if i.is_data] + [pixels]
             shown += [image for row in zip(*pairs, strict=True) for image in row][:each]
         elif not shown:
-            shown = [seen.numpy()[:2500]]
+            shown = [seen.numpy()[: gallery.POINTS]]
     curves = {role: figures_of_curve(n) for role, n in trained.items() if n.recipe.gives == "curve"}
     files.write_json(paths.report(name) / "metrics.json", figures | curves)
     files.write_json(paths.report(name) / "figures.json", numbers(figures))
     picture = (
         pictures.grid(np.stack(shown), "Samples", "From pinned inputs, unchosen.")
         if data.is_image
-        else pictures.scatter(shown[0], data.samples("train").numpy()[:2500], "Samples", "Over training data in grey.")
+        else pictures.scatter(
+            shown[0], data.samples("train")[: gallery.POINTS].numpy(), "Samples", "Over training data in grey."
+        )
     )
     files.write(paths.report(name) / "samples.png", picture)
     with files.replacing(paths.report(name) / "pictures") as folder:
@@ -96,7 +99,7 @@ def draw(network: artifact.Artifact, data: Prepared, asked: config.Evaluate) -> 
     """The pinned inputs of a network and what it makes of them; of a translator no more than there are real samples."""
     real = {space: domain.samples("heldout") for space, domain in data.spaces.items()}
     n = min([asked.samples, *(len(real[i.prior]) for i in network.recipe.inputs if i.is_data)])
-    pinned = network.recipe.pinned(n, asked.seed, {space: x.numpy() for space, x in real.items()})
+    pinned = network.recipe.pinned(n, asked.seed, real)
     inputs = {name: torch.from_numpy(value) for name, value in pinned.items()}
     return inputs, in_batches(network.network, *inputs.values())
 
@@ -125,12 +128,21 @@ def last_step(
     }
 
 
+def of_data(index: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of a user's own images: what was found in them when they were prepared, and how many there are of each class."""
+    if "found" not in index:
+        return {}
+    each = zip(index["class_names"], *(index["class_counts"].get(part, ()) for part in PARTS), strict=True)
+    counts = {name: {"train": train, "heldout": heldout} for name, train, heldout in each}
+    return {"data": {"found": index["found"]["says"], "counts": index["counts"], "classes": counts}}
+
+
 def timeline(name: str, data: Prepared) -> bytes:
     """Samples from the same inputs at several steps of training."""
     moments: dict[int, list[Sample]] = {}
     for key, x in sorted(safetensors.torch.load(paths.strips(name).read_bytes()).items()):
         moments.setdefault(int(key.partition(".")[0]), []).append(x)
-    return gallery.timeline(moments, data.samples("train").numpy()[:1000])
+    return gallery.timeline(moments, data.samples("train")[:1000].numpy())
 
 
 def figures_of_curve(curve: artifact.Artifact) -> dict[str, float]:

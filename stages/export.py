@@ -19,7 +19,7 @@ def main(run: str, dataset: str) -> None:
         spaces = references(artifact.load(paths.extractor(dataset)).network, data.spaces)
         judge = Judge(
             {space: reference.fid for space, reference in spaces.items()},
-            {space: domain.samples("heldout").numpy() for space, domain in data.spaces.items()},
+            {space: domain.samples("heldout") for space, domain in data.spaces.items()},
             params.evaluate.samples,
             params.evaluate.seed,
             to_model,

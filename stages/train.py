@@ -13,7 +13,7 @@ from torch import nn
 
 from gan_core import artifact, config, errors, files
 from gan_core.assemble import assemble
-from gan_core.datasets.prepared import Batches, Prepared
+from gan_core.datasets.prepared import Batches, Prepared, View
 from gan_core.metrics.quick import Quick, chosen
 from gan_core.seeds import fold
 from gan_core.signature import Body, Recipe
@@ -75,11 +75,11 @@ def main(name: str) -> None:
 
 def sight(domain: Prepared, extractor: nn.Module, device: str) -> Sight:
     """A domain as the watch sees it: measured against its training samples."""
-    train, labels = domain.samples("train"), domain.labels("train")
+    train, labels = domain.raw("train"), domain.labels("train")
     some = chosen(len(train), DRAWN, "seen")
     return Sight(
-        Quick(extractor, train.to(device)),
-        (train[some], labels[some] if labels is not None else None),
+        Quick(extractor, View(train), device),
+        (View(train[some]), labels[some] if labels is not None else None),
         (domain.samples("heldout"), domain.labels("heldout")),
     )
 
@@ -89,7 +89,7 @@ def keep(name: str, run: Run, best: dict[str, Any], train: config.Train, notes: 
     shutil.rmtree(paths.model(name), ignore_errors=True)
     step = int(best["step"]) if best else run.step
     for role, average in run.averages.items():
-        recipe = run.game.exports()[role].recipe
+        recipe = run.exports[role].recipe
         if step != run.step:
             save(paths.last(name) / f"{role}.safetensors", average.network, recipe, train, notes | {"step": run.step})
             average.network.load_state_dict(best["weights"][role])

@@ -49,7 +49,7 @@ def exported(variant: str, family: str, seed: int, data: Prepared, export: confi
     spaces = {name: (d, Reference.of(Flat(), d.samples("heldout"), d.index)) for name, d in data.spaces.items()}
     judge = Judge(
         {name: reference.fid for name, (_, reference) in spaces.items()},
-        {name: d.samples("heldout").numpy() for name, (d, _) in spaces.items()},
+        {name: d.samples("heldout") for name, (d, _) in spaces.items()},
         1000,
         seed,
         to_model,

@@ -161,6 +161,8 @@ BAD = [
         for old, new, said in [
             ("path: x", "path: ''", ["images.d.path is ''"]),
             ("labels: false", "labels: maybe", ["images.d.labels is 'maybe'", "boolean"]),
+            ("labels: false", "labels: false, min_per_class: 5", ["images.d.min_per_class needs classes"]),
+            ("labels: false", "labels: true, min_per_class: 0", ["images.d.min_per_class is 0"]),
             (
                 "heldout: 0.2",
                 "heldout: 1.5",

@@ -44,7 +44,7 @@ def judge(digits: Prepared) -> Judge:
             return x.flatten(1)
 
     reference = Reference.of(Pixels(), digits.samples("heldout"), digits.index)
-    return Judge({"sample": reference.fid}, {"sample": digits.samples("heldout").numpy()}, 600, 1, to_model)
+    return Judge({"sample": reference.fid}, {"sample": digits.samples("heldout")}, 600, 1, to_model)
 
 
 def refusals(model: bytes, trained: Artifact, judge: Judge, precision: str = "fp32", pixels: bool = False) -> list[str]:
@@ -128,8 +128,8 @@ def test_every_kind_of_role_is_shipped(role: str, digits: Prepared, tmp_path) ->
     """Images in, latents out, codes in: the same gate, on held-out samples where the input is data; and an engine."""
     recipe = ROLES[role]
     side = recipe.inputs[0].shape[-1]
-    big = digits.samples("heldout").repeat_interleave(side // 8 or 1, 2).repeat_interleave(side // 8 or 1, 3)
-    judge = Judge({}, {"sample": big.numpy()}, 600, 1, to_model)
+    big = digits.samples("heldout")[:].repeat_interleave(side // 8 or 1, 2).repeat_interleave(side // 8 or 1, 3)
+    judge = Judge({}, {"sample": big}, 600, 1, to_model)
     trained = Artifact(build(recipe).eval(), recipe, {"data": "none"}, "none")
     one = replace(EXPORT, max_batch_size=8, engines=replace(EXPORT.engines, targets=[86], precisions=["int8"]))
     entry = ship("r", "role", trained, tmp_path, one, judge, 1)

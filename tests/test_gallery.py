@@ -136,7 +136,7 @@ def test_a_copier_is_seen(digits: Prepared) -> None:
         def features(self, x: Tensor) -> Tensor:
             return x.flatten(1)
 
-    reference = Reference.of(Flat(), digits.samples("heldout"), digits.index)
+    reference = Reference.of(Flat(), digits.samples("heldout"), digits.index, digits)
     said = []
     for network in (Copier(), Noise()):
         artefact = Artifact(network, Recipe("none", (1, 8, 8), 0, (Z,)), {}, "")
@@ -146,14 +146,6 @@ def test_a_copier_is_seen(digits: Prepared) -> None:
         assert (png == again) == (network.__class__ is Copier), "nothing but the network decides"
     assert "Median 0.00" in said[0]
     assert "Median 0.00" not in said[1]
-
-
-def test_the_nearest_is_the_nearest(rng: np.random.Generator) -> None:
-    x, known = rng.normal(size=(450, 3)), rng.normal(size=(70, 3))
-    at, far = gallery.nearest(x, known)
-    plain = np.linalg.norm(x[:, None] - known[None], axis=2)
-    assert np.array_equal(at, plain.argmin(1))
-    np.testing.assert_allclose(far, plain.min(1), rtol=1e-6, atol=1e-9)
 
 
 def test_translations_are_shown_with_the_truth_and_the_way_back(domains: Prepared) -> None:

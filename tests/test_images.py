@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import multiprocessing
 import os
 import pickle
 import struct
@@ -29,7 +30,7 @@ from gan_core.datasets.pack import in_words, prepare_images
 from gan_core.datasets.prepared import Prepared
 from gan_core.errors import DataError, EnvironmentFailure, FoundryError
 
-SPEC = Images("?", True, 0.25, 8, 1, "exact", 0, "error")
+SPEC = Images("?", True, 0.25, 8, 1, "exact", 0, "error", None)
 X, Y = load_digits(return_X_y=True)
 X = np.rint(X * 255 / 16).astype(np.uint8).reshape(-1, 8, 8)[:400]
 Y = Y[:400]
@@ -143,7 +144,7 @@ def test_a_share_is_held_out_where_no_part_is_official(tmp_path: Path) -> None:
 
 
 def test_the_bytes_do_not_depend_on_how_many_decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack, "FEW", 0)
+    monkeypatch.setattr(pack, "ALONE", 0)
     monkeypatch.setattr(pack, "AT_ONCE", 16)
     path = as_folder(tmp_path / "d", [*members(), ("0/bad.png", b"<html>"), ("1/none.png", b"")])
     one, three = (prepare(replace(SPEC, on_bad_image="skip"), path, tmp_path / f"{n}", n) for n in (1, 3))
@@ -155,12 +156,12 @@ def test_the_bytes_do_not_depend_on_how_many_decode(tmp_path: Path, monkeypatch:
     assert one.index["found"]["skipped"] == three.index["found"]["skipped"] == 2
 
 
-def die(*_: object) -> None:
-    os._exit(9)
+def die(*arguments: object) -> object:
+    return chunk(*arguments) if multiprocessing.parent_process() is None else os._exit(9)
 
 
 def test_a_killed_worker_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack, "FEW", 0)
+    monkeypatch.setattr(pack, "ALONE", 0)
     path = as_folder(tmp_path / "d", members())
     prepare(SPEC, path, tmp_path / "out" / "x")
     before = {p.name: p.read_bytes() for p in (tmp_path / "out" / "x").iterdir()}
@@ -182,7 +183,7 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 
 def one(content: bytes | np.ndarray, **changes: object) -> np.ndarray:
     """What one image becomes."""
-    return packed(opened(content), replace(SPEC, labels=False, **changes))
+    return packed(opened(content)[0], replace(SPEC, labels=False, **changes))
 
 
 RAMP = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
@@ -272,6 +273,20 @@ def test_shrinking_does_not_alias() -> None:
     assert np.abs(one(png(board), fit="crop").astype(int) - 127).max() <= 3
 
 
+def test_a_large_jpeg_is_read_at_a_part_of_its_size_and_looks_the_same() -> None:
+    """Within two grey levels of what all its pixels give, and its own size is what is noted, the way it is seen."""
+    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    photo = saved(Image.fromarray(noise).resize((800, 600), Image.Resampling.BICUBIC), "JPEG", quality=95, exif=EXIF)
+    spec = replace(SPEC, size=16, channels=3, fit="crop")
+    image, size = opened(photo, 48)
+    assert (image.size, size) == ((75, 100), (600, 800))
+    whole, _ = opened(photo)
+    assert whole.size == (600, 800)
+    assert np.abs(packed(image, spec).astype(int) - packed(whole, spec)).max() <= 2
+    assert chunk([photo], spec).sizes == {(600, 800): 1}
+    assert chunk([photo], replace(spec, fit="exact")).bad == {0: "has 600x800 pixels, not the declared 16x16"}
+
+
 # What is noticed.
 
 
@@ -312,7 +327,7 @@ def test_a_class_without_images_is_said(tmp_path: Path) -> None:
 
 def test_two_folders_are_two_domains(tmp_path: Path) -> None:
     files = [(f"{'cats' if k % 3 else 'dogs'}/{n}", f) for k, (n, f) in enumerate(members())]
-    spec = ImageDomains("?", True, 0.4, 8, 1, "exact", 0, "error", ["dogs", "cats"])  # not in the order of names
+    spec = ImageDomains("?", True, 0.4, 8, 1, "exact", 0, "error", None, ["dogs", "cats"])  # not in the order of names
     data = prepare(spec, as_folder(tmp_path / "d", [*files, ("birds/1/x.png", PNGS[0])]), tmp_path / "out")
     assert data.domains == 2
     ks = np.arange(400)
@@ -368,6 +383,7 @@ BAD_IMAGES = {
     "size": (png(X[0][:7]), "has 8x7 pixels, not the declared 8x8"),
     "float": (saved(Image.new("F", (8, 8)), "TIFF"), "holds pixels of mode F beyond 16 bits"),
     "pickle": (pickle.dumps({"a": 1}), "is no image"),
+    "long": (png(np.zeros((1, 20_000), np.uint8)), "has 20000x1 pixels; at most 64,000,000 are read, 16,384 on a side"),
 }
 
 
@@ -450,7 +466,7 @@ def nan(p: Path) -> Path:
     return saved_npz(p, images=x, labels=Y)
 
 
-DOMAINS = ImageDomains("?", False, 0.4, 8, 1, "exact", 0, "error", ["photo", "monet"])
+DOMAINS = ImageDomains("?", False, 0.4, 8, 1, "exact", 0, "error", None, ["photo", "monet"])
 LABELS = "train-labels-idx1-ubyte"
 IMAGES_GZ = "train-images-idx3-ubyte.gz"
 REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
@@ -601,6 +617,21 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
         lambda p: as_parquet(p / "d", labels=[None, *Y[1:].tolist()]),
         SPEC,
         r"\.parquet\[0\] is label None",
+    ),
+    "a class of few": (
+        lambda p: as_folder(p / "d", [*members(), ("rare/1.png", PNGS[0]), ("rare/2.png", PNGS[1])]),
+        replace(SPEC, min_per_class=3),
+        r"class 'rare' has 2 images, and min_per_class is 3; bring more of it, take the class out, or lower it",
+    ),
+    "a class without images": (
+        lambda p: saved_npz(p, images=X[Y != 3], labels=Y[Y != 3]),
+        replace(SPEC, min_per_class=1),
+        r"class '3' has 0 images, and min_per_class is 1; bring more",
+    ),
+    "a class of few in a domain": (
+        lambda p: as_folder(p / "d", [*((f"photo/{n}", f) for n, f in members()), ("monet/2/1.png", PNGS[0])]),
+        replace(DOMAINS, labels=True, min_per_class=1),
+        r"class '0' in domain 'monet' has 0 images, and min_per_class is 1",
     ),
     "one domain all bad": (
         lambda p: as_folder(

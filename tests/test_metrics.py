@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from gan_core.artifact import Artifact
-from gan_core.metrics import roles
+from gan_core.metrics import distances, roles
 from gan_core.metrics.distances import energy, frechet, kernel, prdc
 from gan_core.metrics.measure import Reference, references
 from gan_core.metrics.modes import mode_coverage
@@ -55,6 +55,28 @@ def test_kernel_is_the_definition(rng) -> None:
     bb = np.mean([k(b[i], b[j]) for i in range(20) for j in range(20) if i != j])
     ab = np.mean([k(x, y) for x in a for y in b])
     assert kernel(a, b) == pytest.approx(aa + bb - 2 * ab, rel=1e-9)
+
+
+def test_the_nearest_is_the_nearest(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where both sets are looked at in pieces, and of two as near the first."""
+    monkeypatch.setattr(distances, "ACROSS", 20)
+    x, known = rng.normal(size=(1_100, 3)), rng.normal(size=(70, 3))
+    at, far = distances.nearest(x, np.concatenate([known, known]))
+    plain = np.linalg.norm(x[:, None] - known[None], axis=2)
+    assert np.array_equal(at, plain.argmin(1))
+    np.testing.assert_allclose(far, plain.min(1), rtol=1e-6, atol=1e-9)
+
+
+def test_pieces_change_no_figure(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = rng.normal(size=(90, 4)), rng.normal(size=(80, 4)) + 0.3
+
+    def figures() -> list[float]:
+        return [kernel(a, b), energy(a, b), *(float(v.mean()) for v in prdc(a, b, 5).values())]
+
+    whole = figures()
+    monkeypatch.setattr(distances, "ACROSS", 20)
+    monkeypatch.setattr(distances.pieces, "__defaults__", (30,))
+    assert figures() == pytest.approx(whole, rel=1e-12)
 
 
 def test_kernel_is_unbiased_at_zero(rng) -> None:
@@ -156,11 +178,11 @@ class Pixels(torch.nn.Module):
 def test_both_directions_of_a_translation_are_measured(domains) -> None:
     """The true map has R^2 1 and no cycle loss; its negative has neither."""
     spaces = references(Pixels(), domains.spaces)
-    x, truth = domains.samples("heldout"), domains.index["translation"]
+    x, truth = domains.samples("heldout")[:], domains.index["translation"]
     there, back = (lambda x, i=i: roles.mapped(x, truth, i) for i in (False, True))
     assert torch.allclose(back(there(x)), x, atol=1e-5)
     trained = {"a_to_b": artifact("other", "sample", there), "b_to_a": artifact("sample", "other", back)}
-    for role, given in (("a_to_b", x), ("b_to_a", domains.other.samples("heldout"))):
+    for role, given in (("a_to_b", x), ("b_to_a", domains.other.samples("heldout")[:])):
         found = roles.figures(role, trained, spaces, {"x": given}, trained[role].network(given)).figures
         assert found["translation_r2"] == pytest.approx(1, abs=1e-4)
         assert found["cycle_l1"] == pytest.approx(0, abs=1e-5)

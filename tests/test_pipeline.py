@@ -422,6 +422,9 @@ def test_the_walk_through_of_your_own_images_runs_as_it_stands(tmp_path: Path) -
         assert done.returncode == 0, program + done.stdout + done.stderr
         said.append(done.stdout)
     assert "pictures: 1,797 images packed, of 20x16 pixels; 1,797 L" in said[2]
+    (told,) = (m["data"] for m in files.read_json(made.folder / "reports/my_gan/metrics.json").values())
+    assert told["found"] == "1,797 images packed, of 20x16 pixels; 1,797 L"
+    assert [sum(each.values()) for each in told["classes"].values()] == np.bincount(load_digits().target).tolist()
     assert said[-1].endswith("Data and pipelines are up to date.\n")
     exported = "exported/my_gan/generator.uint8.onnx"
     assert (tmp_path / "elsewhere" / exported).read_bytes() == (made.folder / exported).read_bytes()

@@ -103,6 +103,24 @@ def test_large_pictures_do_not_make_a_large_page(rng: np.random.Generator) -> No
         assert np.abs(np.asarray(picture.convert("L"), float) - grey).mean() < 4, "of 255"
 
 
+def test_what_was_found_in_a_user_s_own_images_is_told_once() -> None:
+    """Of two roles on the same images; what they are called is text, whatever it is."""
+    one = facts("own")
+    classes = {HOSTILE: {"train": 1234, "heldout": 56}, "dog": {"train": 0, "heldout": 1}}
+    data = {
+        "found": "1,291 images packed; 3 are near-blank",
+        "counts": {"train": 1234, "heldout": 57},
+        "classes": classes,
+    }
+    one.metrics["generator"]["data"] = data
+    one.metrics["other"] = one.metrics["generator"]
+    read = Page.read(page.html([one]))
+    assert read.faults() == []
+    assert read.text.count("1,291 images packed; 3 are near-blank. 1,234 are trained on, 57 measured with.") == 1
+    assert f"{HOSTILE}1,23456" in read.text
+    assert "The data" not in Page.read(page.html([facts("declared")])).text
+
+
 def test_no_runs_and_no_claims_make_a_page() -> None:
     assert Page.read(page.html([])).faults() == []
 

@@ -42,7 +42,7 @@ def sights(data: Prepared) -> dict[str, Sight]:
     if data.is_image:  # random features, of mean 0 and variance 1
         norm = next(m for m in extractor.modules() if isinstance(m, torch.nn.BatchNorm1d))
         norm.momentum = None
-        extractor.features(data.samples("train"))
+        extractor.features(data.samples("train")[:])
     extractor.eval()
     return {
         space: Sight(Quick(extractor, d.samples("train")), *((d.samples(p), d.labels(p)) for p in ("train", "heldout")))

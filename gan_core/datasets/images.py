@@ -2,7 +2,8 @@
 
 Pillow reads; nothing here trusts what it reads. Colours: 16 bits become 8, palettes and CMYK become RGB, what is
 transparent lies on the declared background, one channel is the luma of ITU-R 601. An orientation in EXIF is applied.
-Of an animation the first picture counts. Resizing is Lanczos, which looks at every pixel it stands for (no aliasing).
+Of an animation the first picture counts. Resizing is Lanczos, which looks at every pixel it stands for (no aliasing); a
+JPEG of several times the size is decoded at a half, a quarter or an eighth of it, as its coding offers.
 """
 
 from __future__ import annotations
@@ -21,10 +22,15 @@ from gan_core.config import Images
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-MOST_PIXELS = 64_000_000
-"""More are refused before they are read: a few kilobytes can unfold to gigabytes."""
+MOST_PIXELS, MOST_SIDE = 64_000_000, 16_384
+"""More, in all or on one side, are refused before they are read: a few kilobytes can unfold to gigabytes."""
+LIMITS = f"at most {MOST_PIXELS:,} are read, {MOST_SIDE:,} on a side"
 FLAT = 8
 """Grey levels (of 256) between the darkest and the lightest pixel of a near-blank image."""
+AMPLE = 3
+"""So many times the size on both sides, a JPEG is decoded no larger."""
+TURNED = 0x0112
+"""The tag of EXIF that says how an image lies: 1 as it is seen, 5 to 8 on its side."""
 DIGEST = 16
 """Bytes that tell one content from another."""
 
@@ -54,8 +60,8 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
     good, made = [], Chunk(np.empty(0, np.uint8), np.empty(0, f"V{DIGEST}"))
     for k, content in enumerate(contents):
         try:
-            image = opened(content)
-            made.sizes[image.size] += 1
+            image, size = opened(content, None if spec.fit == "exact" else AMPLE * spec.size)
+            made.sizes[size] += 1
             made.modes[image.mode] += 1
             good.append(packed(image, spec))
         except BadImage as error:
@@ -68,8 +74,8 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
     return made
 
 
-def opened(content: Content) -> Image.Image:
-    """An image, read whole and the right way up.
+def opened(content: Content, enough: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    """An image, read whole and the right way up, and its size; ``enough``: a JPEG may come smaller, but not than that.
 
     Raises:
         BadImage: it is none, or too large, or damaged.
@@ -79,18 +85,24 @@ def opened(content: Content) -> Image.Image:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             if not isinstance(content, bytes):
-                return Image.fromarray(content)
+                image = Image.fromarray(content)
+                return image, image.size
             if not content:
                 raise BadImage("is empty (0 bytes)")
             image = Image.open(BytesIO(content), formats=FORMATS)
-            if image.width * image.height > MOST_PIXELS:
-                raise BadImage(f"has {image.width}x{image.height} pixels; at most {MOST_PIXELS:,} are read")
+            if image.width * image.height > MOST_PIXELS or max(image.size) > MOST_SIDE:
+                raise BadImage(f"has {image.width}x{image.height} pixels; {LIMITS}")
+            whole = image.size
+            if enough is not None:
+                image.draft(None, (enough, enough))
             image.load()
-            return ImageOps.exif_transpose(image)
+            if (way := image.getexif().get(TURNED, 1)) == 1:
+                return image, whole
+            return ImageOps.exif_transpose(image), whole[::-1] if way in (5, 6, 7, 8) else whole
         except BadImage:
             raise
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            raise BadImage(f"has too many pixels; at most {MOST_PIXELS:,} are read") from None
+            raise BadImage(f"has too many pixels; {LIMITS}") from None
         except UnidentifiedImageError:
             start = bytes(content[:12])
             raise BadImage(f"is no image that can be read ({', '.join(FORMATS)}): it begins with {start!r}") from None
@@ -109,7 +121,10 @@ def packed(image: Image.Image, spec: Images) -> NDArray[np.uint8]:
         if image.has_transparency_data:
             below = Image.new("RGBA", image.size, (spec.background,) * 3 + (255,))
             image = Image.alpha_composite(below, image.convert("RGBA"))
-        return fitted(image.convert("L" if spec.channels == 1 else "RGB"), spec)
+        mode = "L" if spec.channels == 1 else "RGB"
+        if image.mode not in (mode, "L"):
+            image = image.convert(mode)
+        return fitted(image, spec)
     except BadImage:
         raise
     except Exception as error:
@@ -149,6 +164,8 @@ def fitted(image: Image.Image, spec: Images) -> NDArray[np.uint8]:
         if spec.fit == "crop":
             image = ImageOps.fit(image, square, Image.Resampling.LANCZOS)
         else:
-            ground = spec.background if spec.channels == 1 else (spec.background,) * 3
+            ground = (spec.background,) * len(image.getbands())
             image = ImageOps.pad(image, square, Image.Resampling.LANCZOS, ground)
+    if spec.channels > len(image.getbands()):  # grey to three: after resizing, which is then one channel's work
+        image = image.convert("RGB")
     return np.asarray(image).reshape(spec.size, spec.size, spec.channels)

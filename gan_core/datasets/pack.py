@@ -7,6 +7,7 @@ its part. The bytes depend on the source and the declaration alone, not on how m
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -23,15 +24,15 @@ from numpy.typing import NDArray
 from gan_core import files
 from gan_core.config import ImageDomains, Images
 from gan_core.datasets.containers import listing
-from gan_core.datasets.images import DIGEST, Chunk, chunk
+from gan_core.datasets.images import DIGEST, Chunk, Content, chunk
 from gan_core.datasets.items import Item
 from gan_core.datasets.prepared import PARTS, Packed, enough, of_domains, split, write_index
 from gan_core.errors import DataError, EnvironmentFailure
 
 AT_ONCE, AT_ONCE_BYTES = 256, 8 << 20
 """Images and bytes of a chunk, whichever is reached first."""
-FEW = 4096
-"""So many images are decoded before another process would have started."""
+ALONE = 0.3
+"""Seconds after which other processes help; before that none would have started."""
 NAMED = 20
 """Names of skipped images in the index; all are counted."""
 ROWS = 1024
@@ -73,7 +74,7 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
         scratch, found = new / "rows.tmp", Found()
         progress = begin(listed.total) if begin else None
         with scratch.open("wb") as file:
-            for items, made in decoded(listed.items, spec, workers if listed.encoded and listed.total > FEW else 1):
+            for items, made in decoded(listed.items, spec, workers if listed.encoded else 1):
                 file.write(made.pixels.data)
                 note(found, items, made, spec)
                 if progress:
@@ -86,7 +87,10 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
                 f"{found.skipped_names[0]}; more than half is no accident, so look at what `path` holds"
             )
         labels, names = numbered(found.labels, listed.class_names) if spec.labels else (None, [])
-        domains, heldout = np.frombuffer(found.domains, np.uint8), sides(found, labels, spec)
+        domains = np.frombuffer(found.domains, np.uint8)
+        if labels is not None and spec.min_per_class:
+            enough_of_each(labels, names, domains, spec, spec.min_per_class)
+        heldout = sides(found, labels, spec)
         facts = {
             "source": asdict(spec),
             "kind": "image",
@@ -95,8 +99,9 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
             **of_domains([counted(heldout, labels, domains == d, len(names)) for d in range(count_of(spec))]),
             "class_names": names,
             "licence": "own images, licence not stated",
-            "found": summary(found, labels, heldout, len(names)) | {"other_files": listed.ignored},
         }
+        looked = summary(found, labels, heldout, len(names)) | {"other_files": listed.ignored}
+        facts["found"] = looked | {"says": in_words(looked)}
         copy_rows(scratch, new, spec, labels, heldout, domains)
         scratch.unlink()
         write_index(new, facts)
@@ -122,22 +127,26 @@ def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def decoded(items: Iterable[Item], spec: Images, workers: int) -> Iterator[tuple[list[Item], Chunk]]:
-    """Every chunk with what it decodes to, in order, at most two a process on the way.
+    """Every chunk with what it decodes to, in order, a few a process on the way.
+
+    This process reads, and decodes as well while the others are busy; ``workers`` counts it.
 
     Raises:
         EnvironmentFailure: a process that decodes was killed.
     """
-    if workers == 1:
-        for some in chunks(items):
-            yield some, chunk([item.content for item in some], spec)
-        return
     waiting: deque[tuple[list[Item], Future[Chunk]]] = deque()
-    source = chunks(items)
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    source, begun, others = chunks(items), time.monotonic(), workers - 1
+    with ProcessPoolExecutor(max(others, 1), multiprocessing.get_context("spawn")) as pool:
         try:
             while True:
-                for some in islice(source, 2 * workers - len(waiting)):
-                    waiting.append((some, pool.submit(chunk, [item.content for item in some], spec)))
+                if time.monotonic() - begun > ALONE:
+                    busy = sum(not future.done() for _, future in waiting)
+                    for some in islice(source, max(2 * others - busy, 0)):
+                        waiting.append((some, pool.submit(chunk, contents(some), spec)))
+                ready = waiting and waiting[0][1].done()
+                if not ready and len(waiting) < 4 * workers and (some := next(source, [])):
+                    waiting.append((some, done(chunk(contents(some), spec))))
+                    continue
                 if not waiting:
                     return
                 some, future = waiting.popleft()
@@ -148,6 +157,18 @@ def decoded(items: Iterable[Item], spec: Images, workers: int) -> Iterator[tuple
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def contents(items: list[Item]) -> list[Content]:
+    """What is decoded of them."""
+    return [item.content for item in items]
+
+
+def done(made: Chunk) -> Future[Chunk]:
+    """A result that nobody needs to wait for."""
+    future: Future[Chunk] = Future()
+    future.set_result(made)
+    return future
 
 
 def note(found: Found, items: list[Item], made: Chunk, spec: Images) -> None:
@@ -200,9 +221,30 @@ def sides(found: Found, labels: NDArray[np.int64] | None, spec: Images) -> NDArr
             order = np.argsort(first)  # the first of each content, as they come
             chosen = split(len(first), None if labels is None else labels[rows[first[order]]], spec.heldout)
             heldout[rows] = chosen[np.argsort(order)][which]
-        where = f" in domain '{spec.domains[domain]}'" if isinstance(spec, ImageDomains) else ""
-        enough(heldout[rows], f"heldout {spec.heldout}{where}")
+        enough(heldout[rows], f"heldout {spec.heldout}{where(spec, domain)}")
     return heldout
+
+
+def where(spec: Images, domain: int) -> str:
+    """Which domain, where there are two."""
+    return f" in domain '{spec.domains[domain]}'" if isinstance(spec, ImageDomains) else ""
+
+
+def enough_of_each(
+    labels: NDArray[np.int64], names: list[str], domains: NDArray[np.uint8], spec: Images, least: int
+) -> None:
+    """Refuse a class with fewer images than are declared to be needed, in any domain.
+
+    Raises:
+        DataError: with the name of the smallest and its number.
+    """
+    for domain in range(count_of(spec)):
+        counts = np.bincount(labels[domains == domain], minlength=len(names))
+        if (fewest := int(counts.min())) < least:
+            raise DataError(
+                f"class '{names[int(counts.argmin())]}'{where(spec, domain)} has {fewest} images, and min_per_class is "
+                f"{least}; bring more of it, take the class out, or lower it"
+            )
 
 
 def counted(

@@ -7,9 +7,10 @@ pieces before its first use.
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -22,7 +23,7 @@ from torch import Tensor
 from gan_core import files
 from gan_core.errors import DataError
 from gan_core.seeds import fold
-from gan_core.types import Batch, Sample
+from gan_core.types import Batch, Sample, Samples
 
 if TYPE_CHECKING:
     from gan_core.config import Dataset
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 INDEX, PARTS = "index.json", ("train", "heldout")
 FEWEST = 50
+NO_RESERVE = 0x4000
+"""Of Linux's mmap, which Python names from 3.13 on: memory is not promised for pages that nobody may ever write to."""
 
 
 def prepare(raw: Raw, spec: Dataset, folder: Path) -> None:
@@ -215,8 +218,7 @@ class Prepared:
             path = self.folder / f"{name}.npy"
             if files.file_digest(path) != self._files[path.name]["sha256"]:
                 raise DataError(f"{path} is corrupt: not what {INDEX} describes; remove it and run `dvc repro`")
-            # "c": what is written to it stays in memory, so the file cannot change under anyone.
-            self._arrays[name] = torch.from_numpy(np.load(path, mmap_mode="c"))
+            self._arrays[name] = torch.from_numpy(mapped(path))
         return self._arrays[name]
 
     def read(self) -> Prepared:
@@ -233,9 +235,36 @@ class Prepared:
         """Labels (N,) int64, where there are any."""
         return self._array(f"{part}.y")[self._rows[part]] if f"{part}.y.npy" in self._files else None
 
-    def samples(self, part: str) -> Sample:
-        """All samples of a part as the networks see them."""
-        return to_model(self.raw(part))
+    def samples(self, part: str) -> Samples:
+        """The samples of a part as the networks see them, converted as they are asked for."""
+        return View(self.raw(part))
+
+
+@dataclass(frozen=True)
+class View:
+    """Packed samples as the networks see them. Only what is asked for is converted, as they may not fit into memory."""
+
+    raw: Tensor
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __getitem__(self, rows: Any) -> Sample:
+        return to_model(self.raw[rows])
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """The array of a ``.npy`` file, mapped. What is written to it stays in memory: the file changes under nobody.
+
+    Not NumPy's own ``mmap_mode="c"``, which reserves memory for all of it, so that a larger array is refused.
+    """
+    with path.open("rb") as file:
+        npy.read_magic(file)
+        shape, _, dtype = npy.read_array_header_1_0(file)
+        if not np.prod(shape):
+            return np.empty(shape, dtype)
+        pages = mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE | NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE)
+        return np.frombuffer(pages, dtype, offset=file.tell()).reshape(shape)
 
 
 def united(first: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,11 +77,13 @@ def folder(path: Path, spec: Images) -> Listing:
 
     def items() -> Iterator[Item]:
         for name, _ in wanted:
-            entry = path / name
-            if not entry.is_file():
+            entry = f"{path}/{name}"
+            if not os.path.isfile(entry):  # noqa: PTH113 (as above)
                 raise DataError(f"{entry} is no file; remove it")
             domain, part, label = place(name, spec)
-            yield Item(str(entry), within_limit(entry.stat().st_size, entry, entry.read_bytes), label, part, domain)
+            with open(entry, "rb", buffering=0) as file:  # noqa: PTH123
+                content = within_limit(os.fstat(file.fileno()).st_size, entry, file.read)
+            yield Item(entry, content, label, part, domain)
 
     return Listing(len(wanted), items(), ignored=others(names, len(wanted)))
 

@@ -25,6 +25,7 @@ from gan_core.signature import Recipe
 
 if TYPE_CHECKING:
     from gan_core.config import Export, Precision
+    from gan_core.types import Samples
 
 BATCH = 256
 CALIBRATION, CALIBRATION_SEED = 1024, 20170704
@@ -39,7 +40,7 @@ class Judge:
 
     fid: Mapping[str, Callable[[torch.Tensor], float]]
     """FID of model-space samples, by the space they are to be in; a latent has none."""
-    real: Mapping[str, Array]
+    real: Mapping[str, Samples]
     """Held-out samples in model space, for inputs that are data."""
     samples: int
     seed: int

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Features = NDArray[np.float64]
+DOWN, ACROSS = 500, 16_384
+"""At most so many rows of one set are compared with so many of another at a time."""
 
 
 def frechet(a: Features, b: Features) -> float:
@@ -32,7 +36,7 @@ def kernel(a: Features, b: Features) -> float:
 
 def kernel_sum(a: Features, b: Features) -> float:
     """The kernel over all pairs of a row of one set and a row of the other."""
-    inner = (rows @ b.T / a.shape[1] + 1 for rows in np.array_split(a, len(a) // 500 + 1))
+    inner = (rows @ some.T / a.shape[1] + 1 for rows in pieces(a) for some in pieces(b, ACROSS))
     return float(sum(np.einsum("ij,ij,ij", k, k, k) for k in inner))
 
 
@@ -49,7 +53,8 @@ def energy(a: Features, b: Features) -> float:
 
 def distance_sum(a: Features, b: Features) -> float:
     """|a_i - b_j| over all pairs."""
-    return float(sum(np.sqrt(squared_distances(rows, b)).sum() for rows in np.array_split(a, len(a) // 500 + 1)))
+    squares = (squared_distances(rows, some) for rows in pieces(a) for some in pieces(b, ACROSS))
+    return float(sum(np.sqrt(each).sum() for each in squares))
 
 
 def distance_within(x: Features) -> float:
@@ -59,8 +64,26 @@ def distance_within(x: Features) -> float:
 
 def squared_distances(a: Features, b: Features) -> Features:
     """||a_i - b_j||^2, (N, M)."""
-    squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None] - 2 * a @ b.T
-    return np.asarray(squares.clip(0))
+    squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None]
+    squares -= 2 * a @ b.T
+    return np.asarray(squares.clip(0, out=squares))
+
+
+def pieces(x: NDArray[Any], most: int = DOWN) -> list[NDArray[Any]]:
+    """The rows of an array, in parts of equal size of at most so many."""
+    return np.array_split(x, len(x) // most + 1)
+
+
+def nearest(a: Features, b: Features) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Of every row of ``a`` the nearest row of ``b``, and its distance."""
+    at, squares = np.zeros(len(a), np.int64), np.full(len(a), np.inf)
+    for rows in pieces(np.arange(len(a))):
+        for some in pieces(np.arange(len(b)), ACROSS):
+            found = squared_distances(a[rows], b[some])
+            best, least = some[found.argmin(1)], found.min(1)
+            at[rows] = np.where(least < squares[rows], best, at[rows])
+            squares[rows] = np.minimum(least, squares[rows])
+    return at, np.sqrt(squares)
 
 
 def prdc(real: Features, fake: Features, k: int) -> dict[str, NDArray[np.float64]]:
@@ -68,14 +91,23 @@ def prdc(real: Features, fake: Features, k: int) -> dict[str, NDArray[np.float64
 
     Each as the values, one a sample, whose mean it is: precision and density of the fakes, the others of the real ones.
     """
-    # The k-th distance: the 0-th is that of the sample to itself.
-    radius_real, radius_fake = (np.partition(squared_distances(x, x), k, axis=1)[:, k] for x in (real, fake))
-    between = squared_distances(real, fake)
-    inside_real = between < radius_real[:, None]
+    radius_real, radius_fake = radius(real, k), radius(fake, k)
+    inside, recall, coverage = np.zeros(len(fake), np.int64), [], []
+    for rows, radii in zip(pieces(real), pieces(radius_real), strict=True):
+        between = squared_distances(rows, fake)
+        inside += (between < radii[:, None]).sum(0)
+        recall.append((between < radius_fake[None]).any(1))
+        coverage.append(between.min(1) < radii)
     values = {
-        "precision": inside_real.any(0),
-        "recall": (between < radius_fake[None]).any(1),
-        "density": inside_real.sum(0) / k,
-        "coverage": between.min(1) < radius_real,
+        "precision": inside > 0,
+        "recall": np.concatenate(recall),
+        "density": inside / k,
+        "coverage": np.concatenate(coverage),
     }
     return {name: value.astype(np.float64) for name, value in values.items()}
+
+
+def radius(x: Features, k: int) -> Features:
+    """The squared distance of every row to the k-th nearest other one."""
+    # The k-th smallest: the 0-th is that of the sample to itself.
+    return np.concatenate([np.partition(squared_distances(rows, x), k, axis=1)[:, k] for rows in pieces(x)])

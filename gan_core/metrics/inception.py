@@ -19,7 +19,7 @@ from gan_core import files
 from gan_core.errors import DataError
 from gan_core.metrics.distances import Features, frechet
 from gan_core.metrics.quick import in_batches
-from gan_core.types import Sample
+from gan_core.types import Samples
 
 SIDE = 299
 Kernel = tuple[int, int]
@@ -167,7 +167,7 @@ class Inception:
         how = "bilinear to 299, corners not aligned, no antialiasing; grey repeated to three channels"
         return {"inception_sha256": self.sha256, "inception_resize": how}
 
-    def features(self, x: Sample) -> Features:
+    def features(self, x: Samples) -> Features:
         """(N, C, H, W) in [-1, 1] to (N, 2048)."""
 
         def few(images: Tensor) -> Tensor:
@@ -178,6 +178,6 @@ class Inception:
         found: Features = in_batches(few, x).double().numpy()
         return found
 
-    def fid(self, real: Sample, fake: Sample) -> float:
+    def fid(self, real: Samples, fake: Samples) -> float:
         """FID in these features."""
         return frechet(self.features(real), self.features(fake))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gan_core.metrics.copying import copying
-from gan_core.metrics.distances import Features, frechet, kernel, prdc
+from gan_core.metrics.distances import Features, frechet, kernel, pieces, prdc
 from gan_core.metrics.intervals import intervals
 from gan_core.metrics.likelihood import parzen
 from gan_core.metrics.modes import class_coverage, mode_coverage
@@ -21,7 +21,7 @@ from gan_core.metrics.quick import features as features
 from gan_core.metrics.quick import in_batches as in_batches
 from gan_core.metrics.recognition import SURE, chances, label_hits, matched_accuracy, recognition
 from gan_core.metrics.similarity import likeness
-from gan_core.types import Sample
+from gan_core.types import Sample, Samples
 
 PRDC_LIMIT, NEIGHBOURS = 5_000, 5
 PAIRS, WINDOWS, COPIES = 2_000, 10_000, 2_000
@@ -56,7 +56,7 @@ class Domain(Protocol):
     @property
     def is_image(self) -> bool: ...
 
-    def samples(self, part: str) -> Sample: ...
+    def samples(self, part: str) -> Samples: ...
 
     def labels(self, part: str) -> Tensor | None: ...
 
@@ -71,11 +71,11 @@ class Reference:
     domain: Domain | None = None
 
     @staticmethod
-    def of(extractor: nn.Module, real: Sample, index: Mapping[str, Any], domain: Domain | None = None) -> Reference:
+    def of(extractor: nn.Module, real: Samples, index: Mapping[str, Any], domain: Domain | None = None) -> Reference:
         """The reference for real samples."""
         return Reference(extractor, features(extractor, real), index, domain)
 
-    def fid(self, fake: Sample) -> float:
+    def fid(self, fake: Samples) -> float:
         """FID of samples against the reference."""
         return frechet(self.real, features(self.extractor, fake))
 
@@ -84,7 +84,7 @@ class Reference:
         """Whether the extractor can tell the classes of the data set; what k-means found are none."""
         return isinstance(getattr(self.extractor, "head", None), nn.Module) and self.index["classes"] > 1
 
-    def logits(self, x: Sample) -> NDArray[np.float64]:
+    def logits(self, x: Samples) -> NDArray[np.float64]:
         """What the extractor takes samples for, (N, classes)."""
         out: NDArray[np.float64] = in_batches(self.extractor, x).double().numpy()
         return out
@@ -168,13 +168,19 @@ def of_images(found: Found, domain: Domain, fake: Sample, labels: Tensor | None)
     real, train = domain.samples("heldout"), domain.samples("train")
     if min(fake.shape[2:]) >= 6:
         of_real = domain.labels("heldout") if labels is not None else None
-        found.mean("ms_ssim", likeness(fake[:PAIRS], labels[:PAIRS] if labels is not None else None).numpy())
-        few = of_real[:PAIRS] if of_real is not None else None
-        found.facts["ms_ssim_of_heldout"] = float(likeness(real[:PAIRS], few).mean())
-    flat = [((x.double().flatten(1) + 1) / 2).numpy() for x in (fake[:WINDOWS], train, real[:WINDOWS])]
-    values, width = parzen(flat[0], flat[1][chosen(len(train), VALIDATION, "parzen").numpy()], flat[2])
+        found.mean("ms_ssim", likeness(fake, labels, PAIRS).numpy())
+        found.facts["ms_ssim_of_heldout"] = float(likeness(real, of_real, PAIRS).mean())
+    windows, validation = unit(fake[:WINDOWS]), unit(train[chosen(len(train), VALIDATION, "parzen")])
+    values, width = parzen(
+        windows, validation, (unit(real[rows]) for rows in pieces(np.arange(min(len(real), WINDOWS))))
+    )
     found.mean("parzen_nats", values)
-    found.facts |= {"parzen_width": width, "parzen_windows": len(flat[0]), "parzen_validation": "training samples"}
+    found.facts |= {"parzen_width": width, "parzen_windows": len(windows), "parzen_validation": "training samples"}
+
+
+def unit(x: Sample) -> Features:
+    """Images as points of pixels in [0, 1]: (N, C H W)."""
+    return x.double().flatten(1).add_(1).div_(2).numpy()
 
 
 def with_intervals(reference: Reference, fake: Sample, found: Found, times: int, seed: int) -> dict[str, Any]:

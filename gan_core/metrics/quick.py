@@ -18,7 +18,7 @@ from gan_core.metrics.distances import (
     squared_distances,
 )
 from gan_core.seeds import fold
-from gan_core.types import Sample
+from gan_core.types import Sample, Samples
 
 BATCH = 256
 LOOKED_AT = 2_000
@@ -27,13 +27,14 @@ MANIFOLD, NEIGHBOURS = 1_000, 5
 """How many of both ``precision`` and ``coverage`` look at."""
 
 
-def in_batches(function: Any, *columns: Tensor) -> Tensor:
-    """A function of rows over many rows, a few at a time."""
+def in_batches(function: Any, *columns: Samples) -> Tensor:
+    """A function of rows over many rows, a few at a time; no more of a column than that is asked for."""
     with torch.no_grad():
-        return torch.cat([function(*(c[k : k + BATCH] for c in columns)) for k in range(0, len(columns[0]), BATCH)])
+        starts = range(0, max(len(columns[0]), 1), BATCH)
+        return torch.cat([function(*(c[k : k + BATCH] for c in columns)) for k in starts])
 
 
-def features(extractor: nn.Module, x: Sample) -> Features:
+def features(extractor: nn.Module, x: Samples) -> Features:
     """(N, D) float64."""
     out: Features = in_batches(extractor.features, x).double().cpu().numpy()
     return out
@@ -52,10 +53,12 @@ class Quick:
     distance instead: KID's kernel is a cubic, and two sets of points with the same first three moments are one to it.
     """
 
-    def __init__(self, extractor: nn.Module, real: Sample) -> None:
+    def __init__(self, extractor: nn.Module, real: Samples, device: str = "cpu") -> None:
         self.extractor = extractor
         self.raw = not hasattr(extractor, "head")
-        self.real = features(extractor, real[chosen(len(real), LOOKED_AT, "looked at")])
+        rows = chosen(len(real), LOOKED_AT, "looked at")
+        seen = in_batches(lambda some: extractor.features(real[some].to(device)), rows)  # type: ignore[operator]
+        self.real: Features = seen.double().cpu().numpy()
         few = self.real[:MANIFOLD]
         self.radius = np.partition(squared_distances(few, few), NEIGHBOURS, axis=1)[:, NEIGHBOURS]
         self.spread = self._spread(self.real)

@@ -12,8 +12,10 @@ from torch import Tensor
 from gan_core.artifact import Artifact
 from gan_core.metrics.measure import Found, Reference, in_batches, measure
 from gan_core.metrics.recognition import class_kept
-from gan_core.types import Sample
+from gan_core.types import Sample, Samples
 
+PIECE = 1_024
+"""So many samples are rebuilt at a time."""
 Figure = tuple[str, float]
 """A measure and its value."""
 
@@ -36,14 +38,21 @@ def figures(
     return found
 
 
-def reconstruction(role: str, trained: Mapping[str, Artifact], real: Reference, x: Sample) -> Iterator[Figure]:
+def reconstruction(role: str, trained: Mapping[str, Artifact], real: Reference, x: Samples) -> Iterator[Figure]:
     """Of a decoder with an encoder beside it: what becomes of samples that go through both."""
     encoder = counterpart(trained, takes="sample", gives="latent")
     if encoder and [i.name for i in trained[role].recipe.inputs] == [encoder.recipe.output]:
-        y = in_batches(trained[role].network, in_batches(encoder.network, x))
-        yield "reconstruction_mse", float((y - x).square().mean())
+        error, before, after = 0.0, [], []
+        for k in range(0, len(x), PIECE):
+            some = x[k : k + PIECE]
+            y = in_batches(trained[role].network, in_batches(encoder.network, some))
+            error += float((y - some).square().mean()) * len(some)
+            if real.classifies:
+                before.append(real.logits(some))
+                after.append(real.logits(y))
+        yield "reconstruction_mse", error / len(x)
         if real.classifies:
-            yield "reconstruction_class_kept", class_kept(real.logits(x), real.logits(y))
+            yield "reconstruction_class_kept", class_kept(np.concatenate(before), np.concatenate(after))
 
 
 def counterpart(trained: Mapping[str, Artifact], takes: str, gives: str) -> Artifact | None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d
 
-from gan_core.types import Sample
+from gan_core.metrics.quick import in_batches
+from gan_core.types import Sample, Samples
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the scales, finest first: Wang et al. 2003, section 3.2."""
@@ -59,11 +60,14 @@ def ms_ssim(a: Sample, b: Sample) -> Tensor:
     return result
 
 
-def likeness(x: Sample, labels: Tensor | None = None) -> Tensor:
-    """MS-SSIM of each image with the next one, of its class where there are labels (Odena et al. 2017, section 4.2)."""
-    order = torch.argsort(labels, stable=True) if labels is not None else torch.arange(len(x))
+def likeness(x: Samples, labels: Tensor | None = None, most: int | None = None) -> Tensor:
+    """MS-SSIM of each of the first ``most`` images with the next one, of its class where there are labels.
+
+    Odena et al. 2017, section 4.2.
+    """
+    order = torch.argsort(labels[:most], stable=True) if labels is not None else torch.arange(len(x))[:most]
     a, b = order[:-1], order[1:]
     if labels is not None:
         same = labels[a] == labels[b]
         a, b = a[same], b[same]
-    return ms_ssim(x[a], x[b])
+    return in_batches(lambda i, j: ms_ssim(x[i], x[j]), a, b)

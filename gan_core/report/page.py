@@ -182,6 +182,15 @@ class Shown:
         self.measures = [k for k in words.MEASURES if k in there] + sorted(there - words.MEASURES.keys())
         self.protocol = list(dict.fromkeys(k for found in run.measured.values() for k in found["protocol"]))
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """What was found in a user's own images, by the first role that is compared with them."""
+        told: dict[str, Any] = {}
+        for role, found in self.run.measured.items():
+            if (data := found.get("data")) and data not in told.values():
+                told[role] = data
+        return told
+
     def span(self, role: str, name: str) -> tuple[float, float] | None:
         """Where a figure may well lie."""
         return interval(self.run.measured[role], name)

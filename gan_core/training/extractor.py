@@ -60,7 +60,8 @@ def clusters(raw: Callable[[str], Tensor], seed: int) -> tuple[dict[str, Tensor]
     train = raw("train")
     some = train[torch.randperm(len(train), generator=source)[:CLUSTERED]]
     with threadpool_limits(1):
-        found = KMeans(CLUSTERS, n_init=1, random_state=seed).fit(small(some))
+        seen = np.concatenate([small(x) for x in pieces_of(some)])
+        found = KMeans(CLUSTERS, n_init=1, random_state=seed).fit(seen)
         labels = {
             part: torch.cat([torch.from_numpy(found.predict(small(x))).long() for x in pieces_of(raw(part))])
             for part in ("train", "heldout")

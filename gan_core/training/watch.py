@@ -17,7 +17,7 @@ from gan_core.signature import Recipe
 from gan_core.training import health
 from gan_core.training.ema import recalibrate
 from gan_core.training.loop import Row, Run
-from gan_core.types import Sample
+from gan_core.types import Sample, Samples
 
 DRAWN = 1_024
 """So many samples are drawn at a look, always from the same inputs."""
@@ -47,8 +47,8 @@ class Sight:
     """
 
     measure: Measure
-    train: tuple[Sample, Tensor | None]
-    heldout: tuple[Sample, Tensor | None]
+    train: tuple[Samples, Tensor | None]
+    heldout: tuple[Samples, Tensor | None]
 
 
 @dataclass
@@ -119,7 +119,7 @@ class Watch:
         if not (due or shown):
             return
         run.check()
-        drawing = {role: recipe for role, recipe in self._recipes(run).items() if recipe.gives in self.sights}
+        drawing = {role: p.recipe for role, p in run.exports.items() if p.recipe.gives in self.sights}
         drawn = {role: self._draw(run, role, recipe) for role, recipe in drawing.items()}
         if shown:
             self.strips |= {f"{run.step:09d}.{role}": x[:SHOWN].cpu() for role, (x, _) in drawn.items()}
@@ -128,16 +128,13 @@ class Watch:
                 self.looks.setdefault(role, []).append(self._see(run, role, drawing[role], fake, labels))
             self._note(run)
 
-    def _recipes(self, run: Run) -> dict[str, Recipe]:
-        return {role: player.recipe for role, player in run.game.exports().items()}
-
     def _draw(self, run: Run, role: str, recipe: Recipe) -> tuple[Sample, Tensor | None]:
         """What the role would give if it were shipped now, from pinned inputs, and the labels it was asked for."""
         network = copy.deepcopy(run.averages[role].network)
         device = next(network.parameters()).device
         recalibrate(network, recipe.inputs, self.seed, BATCH, DRAWN // BATCH)
         network.eval()
-        real = {space: sight.train[0].cpu().numpy() for space, sight in self.sights.items()}
+        real = {space: sight.train[0] for space, sight in self.sights.items()}
         pinned = recipe.pinned(DRAWN, fold(self.seed, "look") % 2**32, real)
         columns = [torch.from_numpy(v).to(device) for v in pinned.values()]
         with torch.no_grad():
@@ -150,7 +147,7 @@ class Watch:
         sight, player = self.sights[recipe.gives], players(run.game)
         found: Row = {"step": run.step, **sight.measure(fake)}
         found["distance"] = found[sight.measure.distance]
-        gradients = [p.grad for p in run.game.exports()[role].parameters() if p.grad is not None]
+        gradients = [p.grad for p in run.exports[role].parameters() if p.grad is not None]
         if gradients:
             found["gradient"] = float(torch.stack([g.float().norm() for g in gradients]).norm())
         if judge := judges(run.game).get(role):
@@ -159,7 +156,7 @@ class Watch:
                 network.eval()
 
             @torch.no_grad()
-            def scores(x: Sample, y: Tensor | None) -> Tensor:
+            def scores(x: Samples, y: Tensor | None) -> Tensor:
                 rows = torch.arange(self.judged) % len(x)  # a whole number of batches, as judges of packs need
                 v = judge(x[rows].to(fake.device), y[rows].to(fake.device) if y is not None else None)
                 return v.reshape(len(v), -1).mean(1)
@@ -180,7 +177,7 @@ class Watch:
         several = len(last) > 1
         row: Row = {"step": run.step}
         for role, look in last.items():
-            name = self.sights[self._recipes(run)[role].gives].measure.distance
+            name = self.sights[run.exports[role].recipe.gives].measure.distance
             row |= {f"{role} {n}" if several else n: look[n] for n in (name, "fid", "coverage")}
         self.figures.append(row)
         mean = sum(look["distance"] for look in last.values()) / len(last)

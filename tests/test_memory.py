@@ -1,0 +1,99 @@
+"""A prepared set may be larger than memory: no stage converts a whole part of it, and files are only mapped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.lib import format as npy
+from omegaconf import OmegaConf
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from gan_core.datasets import prepared
+from gan_core.datasets.prepared import Prepared, mapped, prepare
+from gan_core.datasets.sources import Raw
+from gan_core.training.extractor import clusters
+from stages import evaluate, export, paths, train
+from stages.extractor import save_extractor
+from tests.conftest import DOMAINS, ROOT
+
+PART = 6_000
+"""Samples of each part of each domain: more numbers than any stage makes at once, those inside networks included."""
+FAMILIES = {"vae_gan": "mlp", "cycle_gan": "resnet", "cgan": "dcgan"}
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many numbers the largest tensor of floats has that torch makes."""
+
+    most = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        sizes = [t.numel() for t in tree_leaves(made) if isinstance(t, Tensor) and t.is_floating_point()]
+        self.most = max([self.most, *sizes])
+        return made
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a prepared set of two domains of random images in ten classes, and runs on it."""
+    folder = tmp_path_factory.mktemp("large")
+    params = OmegaConf.load(ROOT / "params.yaml")
+    params.runs = {
+        variant: {
+            "variant": variant,
+            "dataset": "recolour",
+            "network": {"family": family, "width": 4, "latent": 0 if family == "resnet" else 4},
+            "train": {"steps": 4, "batch_size": 4, "watch_every": 2, "instance_noise": 0.0},
+        }
+        for variant, family in FAMILIES.items()
+    }
+    params.evaluate.samples, params.evaluate.resamples = 500, 20
+    params.export.engines.flavour, params.export.engines.precisions = "none", ["fp32"]
+    params.export.precisions = {"fp32": params.export.precisions.fp32}
+    OmegaConf.save(params, folder / "params.yaml")
+    rng = np.random.default_rng(0)
+    one, other = (
+        Raw(rng.integers(0, 256, (2 * PART, 8, 8, 3), np.uint8), rng.integers(0, 10, 2 * PART), 10) for _ in range(2)
+    )
+    spec = replace(DOMAINS, heldout=0.5)
+    prepare(Raw(one.samples, one.labels, 10, {"licence": "none"}, other), spec, folder / "data/prepared/recolour")
+    return folder
+
+
+def test_no_stage_converts_a_whole_part(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a stage makes of samples at once is less than a part of them, in torch; and asked for at once, too."""
+    monkeypatch.chdir(large)
+    asked: list[int] = []
+    to_model = prepared.to_model
+    monkeypatch.setattr(prepared, "to_model", lambda raw: (asked.append(len(raw)), to_model(raw))[1])
+    data = Prepared(paths.prepared("recolour"))
+    with Largest() as largest:
+        save_extractor(data, paths.extractor("recolour"))
+        clusters(data.raw, 0)
+        for variant in FAMILIES:
+            train.main(variant)
+            evaluate.main(variant, "recolour")
+    assert 0 < largest.most < PART * 8 * 8 * 3
+    for variant in FAMILIES:
+        export.main(variant, "recolour")
+    assert 0 < max(asked) <= 1_024 < PART
+
+
+def test_a_file_larger_than_memory_is_mapped(tmp_path: Path) -> None:
+    """A tebibyte, of which nothing is written; and what is written to it is not in the file."""
+    with (tmp_path / "x.npy").open("wb") as file:
+        npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (1 << 28, 64, 64)})
+        file.truncate(file.tell() + (1 << 40))
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        np.load(tmp_path / "x.npy", mmap_mode="c")
+    x = torch.from_numpy(mapped(tmp_path / "x.npy"))
+    x[-1, -1, -1] = 7
+    assert x[-2:].sum() == 7
+    assert mapped(tmp_path / "x.npy")[-1, -1, -1] == 0
