@@ -161,7 +161,8 @@ def page(result: Mapping[str, Any]) -> str:
         few, many = memory["counts"]
         lines += ["", f"Peak of private memory, MiB; images of {SIZE}x{SIZE}x3, the run a small `gan` (dcgan):", ""]
         lines += [f"| stage | {few:,} images | {many:,} images |", "|---|---:|---:|"]
-        lines += [f"| {stage} | {a >> 20:,} | {b >> 20:,} |" for stage, (a, b) in memory["bytes"].items()]
+        each = [(stage, *memory["bytes"][stage]) for stage in STAGES]
+        lines += [f"| {stage} | {a >> 20:,} | {b >> 20:,} |" for stage, a, b in each]
         packed = [n * SIZE * SIZE * 3 >> 20 for n in memory["counts"]]
         lines.append(f"| *the set, packed; as float32 four times as much* | {packed[0]:,} | {packed[1]:,} |")
     return "\n".join(lines) + "\n"
