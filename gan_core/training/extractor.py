@@ -14,7 +14,7 @@ from gan_core.seeds import fold
 from gan_core.training.progress import Progress
 from gan_core.types import Batch, Sample
 
-PIECE = 1024
+PIECE = 256
 """Samples looked at at once."""
 CLUSTERS, CLUSTERED = 10, 10_000
 """Classes that k-means finds, and the images it looks at to find them."""
@@ -58,9 +58,9 @@ def clusters(raw: Callable[[str], Tensor], seed: int) -> tuple[dict[str, Tensor]
 
     source = torch.Generator().manual_seed(fold(seed, "clusters"))
     train = raw("train")
-    some = train[torch.randperm(len(train), generator=source)[:CLUSTERED]]
+    some = torch.randperm(len(train), generator=source)[:CLUSTERED]
     with threadpool_limits(1):
-        seen = np.concatenate([small(x) for x in pieces_of(some)])
+        seen = np.concatenate([small(train[rows]) for rows in pieces_of(some)])
         found = KMeans(CLUSTERS, n_init=1, random_state=seed).fit(seen)
         labels = {
             part: torch.cat([torch.from_numpy(found.predict(small(x))).long() for x in pieces_of(raw(part))])
