@@ -34,9 +34,9 @@ from gan_core.game import Optimizer, Update, players
 from gan_core.networks.dcgan import Doubling
 from gan_core.seeds import fold
 from gan_core.signature import Body
-from gan_core.training import loop, setup
+from gan_core.training import loop
 from gan_core.training.loop import Means
-from gan_core.training.setup import set_up
+from gan_core.training.setup import keep_memory, set_up
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS, SECONDS = 5, 0.06
@@ -178,8 +178,7 @@ def elsewhere(case: Case, what: str, threads: int, device: str, connection: Conn
         torch.set_num_threads(threads)
         step = plain(case)
     else:
-        with patch.object(setup, "keep_memory"):
-            step = ours(case, as_declared(case), set_up(threads, device))
+        step = ours(case, as_declared(case), set_up(threads, device))
     while (seconds := connection.recv()) is not None:
         connection.send(timed(step, seconds))
 
@@ -344,6 +343,7 @@ def main() -> None:
     given = asked.parse_args()
     only, threads = given.only, given.threads
     device = set_up(threads, "auto")
+    keep_memory()
     rows = []
     for case in CASES:
         if only in case.name:

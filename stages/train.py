@@ -22,7 +22,7 @@ from gan_core.training.checkpoint import State
 from gan_core.training.ema import recalibrate
 from gan_core.training.log import write_table
 from gan_core.training.loop import Means, Plan, Run, Stopped, play, start
-from gan_core.training.setup import set_up
+from gan_core.training.setup import keep_memory, set_up
 from gan_core.training.watch import DRAWN, Sight, Watch
 from stages import paths
 
@@ -32,6 +32,7 @@ def main(name: str) -> None:
     declared = config.find(params.runs, name, "run")
     train = declared.train
     device = set_up(params.threads, train.device)
+    keep_memory()
     processes.meet(train.shards, device, "stages.train", name)
     first = processes.rank() == 0
     with guard.alone(paths.STATE / name) if first else nullcontext():

@@ -222,7 +222,7 @@ def test_a_generators_pictures_lie_as_its_weights(last: bool) -> None:
 def test_freed_memory_is_used_again() -> None:
     """Once it has room, a process asks for no more pages: here 10,000 for each tensor, by the allocator's defaults."""
     code = (
-        "import torch, resource; from gan_core.training.setup import set_up; set_up(1)\n"
+        "import torch, resource; from gan_core.training.setup import keep_memory; keep_memory()\n"
         "for k in range(40):\n"
         "    before = before if k > 20 else resource.getrusage(resource.RUSAGE_SELF).ru_minflt; torch.ones(10**7)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"

@@ -18,7 +18,6 @@ def set_up(threads: int, device: str = "cpu") -> str:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # the same bits wherever arrays lie in memory
-    keep_memory()
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms(True) imports the compiler: a second
     # Nothing here reads memory that it did not write.
@@ -36,7 +35,7 @@ TRIM_THRESHOLD, MMAP_MAX = -1, -4
 
 
 def keep_memory() -> None:
-    """Freed memory stays with the process, where glibc's allocator is the one in use.
+    """Freed memory stays with the process, where glibc's allocator is the one in use: for who takes many equal steps.
 
     By default it returns megabytes to the kernel at each free, and a step takes back and clears thousands of pages.
     """
