@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -43,6 +44,8 @@ ROUNDS, SECONDS = 5, 0.06
 """How often every column is played, and for how long at least."""
 BFLOAT16 = "with bfloat16"
 NOISE, EMA = 0.05, 0.995
+SET = ("CUBLAS_WORKSPACE_CONFIG", "MKL_CBWR")
+"""What ``set_up`` puts into the environment, for child processes too."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,8 @@ def as_declared(case: Case) -> Means:
 def elsewhere(case: Case, what: str, threads: int, device: str, connection: Connection) -> None:
     """A process that takes steps of the plain loop, or of ours without kept memory, and says how long one took."""
     if what == "plain loop":
+        for name in SET:
+            os.environ.pop(name, None)
         torch.set_num_threads(threads)
         step = plain(case)
     else:

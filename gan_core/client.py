@@ -25,6 +25,8 @@ from gan_core.pictures import taken
 Array = NDArray[Any]
 WIRE = {"FP32": np.float32, "INT64": np.int64, "UINT8": np.uint8}
 """The types of tensors, as servers call them."""
+FORMAT = 2
+"""Of the manifests that are read."""
 PATIENCE = 60.0
 """Seconds to wait for a server's answer."""
 
@@ -131,9 +133,7 @@ def chosen(folder: Path, role: str | None) -> tuple[Mapping[str, Any], str]:
         DataError: it holds no finished export.
         InputError: there is no such role, or not one that draws.
     """
-    manifest = files.read_json(folder / "manifest.json")
-    if manifest.get("format") != 1:
-        raise DataError(f"{folder / 'manifest.json'} has format {manifest.get('format')}; this program reads format 1")
+    manifest = manifest_of(folder)
     roles = manifest["roles"]
     drawing = [name for name, about in roles.items() if draws(about)]
     if role is None and len(drawing) == 1:
@@ -143,6 +143,19 @@ def chosen(folder: Path, role: str | None) -> tuple[Mapping[str, Any], str]:
     if role is None and not drawing:
         raise InputError(f"{folder} draws nothing from a seed: {', '.join(roles)} take data (Generator.run)")
     raise InputError(f"{folder} has no role {role!r}; name one of {', '.join(roles)}")
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """What an exported folder says of itself.
+
+    Raises:
+        DataError: it holds no finished export, or one that another version of this project wrote.
+    """
+    path = folder / "manifest.json"
+    manifest: dict[str, Any] = files.read_json(path)
+    if (found := manifest.get("format")) != FORMAT:
+        raise DataError(f"{path} has format {found}; this program reads format {FORMAT}, so export again")
+    return manifest
 
 
 def draws(about: Mapping[str, Any]) -> bool:

@@ -85,7 +85,7 @@ class Input:
         as loud, it parts the generator's input so far that codes mean something without any information term.
 
         Raises:
-            IndexError: a number is not one of 0 to size - 1; -1 would be the last class, here and in an ONNX graph.
+            IndexError: on a CPU, a number is not one of 0 to size - 1; so does a graph. (-1 would be the last class.)
         """
         if self.is_integer:
             one_hot = torch.eye(self.size, device=value.device)[torch.where(value < 0, self.size, value)]

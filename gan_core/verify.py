@@ -56,7 +56,7 @@ def alone(folder: Path) -> Iterator[Row]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no exported folder")
-    manifest = files.read_json(folder / "manifest.json")
+    manifest = client.manifest_of(folder)
     wrong = list(damaged(folder, manifest["files"]))
     n = len(manifest["files"])
     yield Row(folder, "checksums", not wrong, "; ".join(wrong) or f"{n} files are what the manifest lists")
@@ -141,7 +141,7 @@ def served(folders: Sequence[Path], triton: Path) -> Iterator[Row]:
 
 def asked(folder: Path, url: str) -> Iterator[Row]:
     """One folder's models on a running server: each graph that is in its repository, and each role's seeded model."""
-    manifest = files.read_json(folder / "manifest.json")
+    manifest = client.manifest_of(folder)
     listed = manifest["files"]
     sums = {Path(name).parts[1]: of["sha256"] for name, of in listed.items() if name.endswith("/1/model.onnx")}
     for role, about in manifest["roles"].items():

@@ -134,7 +134,8 @@ def of_data(index: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         return {}
     each = zip(index["class_names"], *(index["class_counts"].get(part, ()) for part in PARTS), strict=True)
     counts = {name: {"train": train, "heldout": heldout} for name, train, heldout in each}
-    return {"data": {"found": index["found"]["says"], "counts": index["counts"], "classes": counts}}
+    together = "; this of both domains together" if "domains" in index["source"] else ""
+    return {"data": {"found": index["found"]["says"] + together, "counts": index["counts"], "classes": counts}}
 
 
 def timeline(name: str, data: Prepared) -> bytes:

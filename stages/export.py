@@ -34,7 +34,7 @@ def main(run: str, dataset: str) -> None:
         except FoundryError as error:
             kept = f"; {final} still holds the last good export" if final.exists() else ""
             raise type(error)(f"{error}{kept}") from None
-        manifest = {"format": 1, "run": run, "dataset": dataset, "metrics": metrics, "roles": roles}
+        manifest = {"format": 2, "run": run, "dataset": dataset, "metrics": metrics, "roles": roles}
         files.write(new / "README.md", card(manifest, data.index).encode())
         files.write(new / "samples.png", (paths.report(run) / "samples.png").read_bytes())
         files.write_json(new / "manifest.json", manifest | {"files": checksums(new)})

@@ -9,10 +9,12 @@ import os
 import pickle
 import struct
 import tarfile
+import time
 import tracemalloc
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from sklearn.datasets import load_digits
 from gan_core.config import ImageDomains, Images
 from gan_core.datasets import pack
 from gan_core.datasets.images import BadImage, chunk, opened, packed
+from gan_core.datasets.items import Item
 from gan_core.datasets.pack import in_words, prepare_images
 from gan_core.datasets.prepared import Prepared
 from gan_core.errors import DataError, EnvironmentFailure, FoundryError
@@ -170,6 +173,26 @@ def test_a_killed_worker_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch
         prepare(SPEC, path, tmp_path / "out" / "x", 2)
     assert {p.name: p.read_bytes() for p in (tmp_path / "out" / "x").iterdir()} == before
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["x"]
+
+
+def test_what_is_read_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slowly images come and however fast they are decoded, no more than four chunks a process are held."""
+    monkeypatch.setattr(pack, "ALONE", 0)
+    monkeypatch.setattr(pack, "AT_ONCE", 1)
+    monkeypatch.setattr(pack, "ProcessPoolExecutor", lambda workers, _: ThreadPoolExecutor(workers))
+    held = [0, 0]
+
+    def slowly() -> Iterator[Item]:
+        for k in range(100):
+            held[0] += 1
+            held[1] = max(held)
+            time.sleep(0.002)
+            yield Item(str(k), X[k], 0, "train", 0)
+
+    for _ in pack.decoded(slowly(), SPEC, 4):
+        held[0] -= 1
+    assert held[0] == 0
+    assert held[1] <= 4 * 4 + 1  # and the one that is being read
 
 
 # What becomes of a pixel.
@@ -622,6 +645,11 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
         lambda p: as_folder(p / "d", [*members(), ("rare/1.png", PNGS[0]), ("rare/2.png", PNGS[1])]),
         replace(SPEC, min_per_class=3),
         r"class 'rare' has 2 images, and min_per_class is 3; bring more of it, take the class out, or lower it",
+    ),
+    "a class that cannot be read": (
+        lambda p: as_folder(p / "d", [*members(), *((f"rare/{k}.png", b"x") for k in range(9))]),
+        replace(SPEC, min_per_class=1, on_bad_image="skip"),
+        r"no image of class 'rare' can be read, and min_per_class is 1; mend them, or lower it",
     ),
     "a class without images": (
         lambda p: saved_npz(p, images=X[Y != 3], labels=Y[Y != 3]),

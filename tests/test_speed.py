@@ -270,3 +270,19 @@ def test_a_graph_takes_the_same_steps(variant: str, digits: Prepared, domains: P
         variant != "cycle_gan" or k == 0 for k in range(len(run.graphs))
     ]
     assert all(torch.allclose(ends[0][k], ends[1][k], atol=1e-5) for k in ends[0])
+
+
+def test_intels_library_is_held_to_the_same_bits() -> None:
+    """It says so itself, even where the environment asked for something else."""
+    code = "from gan_core.training.setup import set_up; set_up(1); import torch; torch.mm(*[torch.ones(64, 64)] * 2)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"MKL_VERBOSE": "1", "MKL_CBWR": "AVX2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if "MKL_VERBOSE" not in done.stdout:
+        pytest.skip("torch multiplies without Intel's library here")
+    assert "CNR:AUTO,STRICT" in done.stdout

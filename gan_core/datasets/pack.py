@@ -51,6 +51,7 @@ class Found:
     flat: int = 0
     skipped: int = 0
     skipped_names: list[str] = field(default_factory=list)
+    skipped_labels: set[str | int | None] = field(default_factory=set)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
 
@@ -89,7 +90,7 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
         labels, names = numbered(found.labels, listed.class_names) if spec.labels else (None, [])
         domains = np.frombuffer(found.domains, np.uint8)
         if labels is not None and spec.min_per_class:
-            enough_of_each(labels, names, domains, spec, spec.min_per_class)
+            enough_of_each(found, labels, names, spec, spec.min_per_class)
         heldout = sides(found, labels, spec)
         facts = {
             "source": asdict(spec),
@@ -127,7 +128,7 @@ def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def decoded(items: Iterable[Item], spec: Images, workers: int) -> Iterator[tuple[list[Item], Chunk]]:
-    """Every chunk with what it decodes to, in order, a few a process on the way.
+    """Every chunk with what it decodes to, in order, at most four a process on the way.
 
     This process reads, and decodes as well while the others are busy; ``workers`` counts it.
 
@@ -141,7 +142,7 @@ def decoded(items: Iterable[Item], spec: Images, workers: int) -> Iterator[tuple
             while True:
                 if time.monotonic() - begun > ALONE:
                     busy = sum(not future.done() for _, future in waiting)
-                    for some in islice(source, max(2 * others - busy, 0)):
+                    for some in islice(source, max(min(2 * others - busy, 4 * workers - len(waiting)), 0)):
                         waiting.append((some, pool.submit(chunk, contents(some), spec)))
                 ready = waiting and waiting[0][1].done()
                 if not ready and len(waiting) < 4 * workers and (some := next(source, [])):
@@ -181,6 +182,7 @@ def note(found: Found, items: list[Item], made: Chunk, spec: Images) -> None:
         if spec.on_bad_image == "error":
             raise DataError(f"{items[k].name} {fault}; mend or remove it, or declare on_bad_image: skip")
         found.skipped += 1
+        found.skipped_labels.add(items[k].label)
         if len(found.skipped_names) < NAMED:
             found.skipped_names.append(f"{items[k].name} {fault}")
     for item in (item for k, item in enumerate(items) if k not in made.bad):
@@ -230,14 +232,15 @@ def where(spec: Images, domain: int) -> str:
     return f" in domain '{spec.domains[domain]}'" if isinstance(spec, ImageDomains) else ""
 
 
-def enough_of_each(
-    labels: NDArray[np.int64], names: list[str], domains: NDArray[np.uint8], spec: Images, least: int
-) -> None:
+def enough_of_each(found: Found, labels: NDArray[np.int64], names: list[str], spec: Images, least: int) -> None:
     """Refuse a class with fewer images than are declared to be needed, in any domain.
 
     Raises:
         DataError: with the name of the smallest and its number.
     """
+    for name in sorted(found.skipped_labels - {None, *found.labels}, key=str):
+        raise DataError(f"no image of class '{name}' can be read, and min_per_class is {least}; mend them, or lower it")
+    domains = np.frombuffer(found.domains, np.uint8)
     for domain in range(count_of(spec)):
         counts = np.bincount(labels[domains == domain], minlength=len(names))
         if (fewest := int(counts.min())) < least:

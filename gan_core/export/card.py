@@ -159,7 +159,7 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
         python=PYTHON.format(file=file, feed=feed(fed, n), rng=RNG if draws else ""),
         curl=curl(called, asked),
         client=CLIENT.format(feed=feed(asked, n, column="[:, None]"), model=called, output=role["output"]["name"]),
-        warning=warning(draws),
+        warning=warning(labels, draws),
     )
 
 
@@ -188,10 +188,12 @@ def as_pixels(i: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**i, "dtype": "uint8", "shape": [batch, *c_h_w[1:], c_h_w[0]]}
 
 
-def warning(draws: bool) -> str:
-    """What a graph by itself takes without a word."""
-    refuse = "\nThe seeded model and the project's client refuse it." if draws else ""
-    return f"To a graph by itself, NaN is a number: the answer is NaN.{refuse}\n"
+def warning(labels: list[Mapping[str, Any]], draws: bool) -> str:
+    """What a graph by itself takes without a word, and who does not."""
+    says = ["To a graph by itself, NaN is a number: the answer is NaN."]
+    says += [f"A `{y['name']}` beyond 0 to {y['size'] - 1} is an error on a CPU; no GPU was asked." for y in labels]
+    says += ["The seeded model and the project's client refuse such values."] if draws else []
+    return "\n".join(says) + "\n"
 
 
 def does(inputs: list[Mapping[str, Any]], gives: str, kind: str) -> str:

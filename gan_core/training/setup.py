@@ -17,7 +17,7 @@ def set_up(threads: int, device: str = "cpu") -> str:
         EnvironmentFailure: a GPU was asked for and there is none.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # the same bits wherever arrays lie in memory
+    os.environ["MKL_CBWR"] = "AUTO,STRICT"  # the same bits wherever arrays lie in memory
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms(True) imports the compiler: a second
     # Nothing here reads memory that it did not write.
