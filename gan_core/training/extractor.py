@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
@@ -16,8 +15,8 @@ from gan_core.types import Batch, Sample
 
 PIECE = 256
 """Samples looked at at once."""
-CLUSTERS, CLUSTERED = 10, 10_000
-"""Classes that k-means finds, and the images it looks at to find them."""
+CLUSTERS, CLUSTERED, SMALL = 10, 10_000, 8
+"""Classes that k-means finds, the images it looks at to find them, and how many pixels high and wide it sees them."""
 
 
 def train_classifier(
@@ -60,12 +59,14 @@ def clusters(raw: Callable[[str], Tensor], seed: int) -> tuple[dict[str, Tensor]
     train = raw("train")
     some = torch.randperm(len(train), generator=source)[:CLUSTERED]
     with threadpool_limits(1):
-        seen = np.concatenate([small(train[rows]) for rows in pieces_of(some)])
+        seen = np.empty((len(some), SMALL * SMALL * train.shape[3]), np.float32)
+        for rows, here in zip(pieces_of(some), pieces_of(torch.from_numpy(seen)), strict=True):
+            here.copy_(small(train[rows]))
         found = KMeans(CLUSTERS, n_init=1, random_state=seed).fit(seen)
-        labels = {
-            part: torch.cat([torch.from_numpy(found.predict(small(x))).long() for x in pieces_of(raw(part))])
-            for part in ("train", "heldout")
-        }
+        labels = {part: torch.empty(len(raw(part)), dtype=torch.int64) for part in ("train", "heldout")}
+        for part, y in labels.items():
+            for x, here in zip(pieces_of(raw(part)), pieces_of(y), strict=True):
+                here.copy_(torch.from_numpy(found.predict(small(x).numpy())))
     return labels, CLUSTERS
 
 
@@ -74,7 +75,6 @@ def pieces_of(rows: Tensor) -> Iterator[Tensor]:
     yield from (rows[k : k + PIECE] for k in range(0, len(rows), PIECE))
 
 
-def small(raw: Tensor) -> NDArray[np.float32]:
+def small(raw: Tensor) -> Tensor:
     """Packed images at 8x8 pixels, flat: (N, 64 C)."""
-    pooled: NDArray[np.float32] = adaptive_avg_pool2d(raw.permute(0, 3, 1, 2).float() / 255, 8).flatten(1).numpy()
-    return pooled
+    return adaptive_avg_pool2d(raw.permute(0, 3, 1, 2).float() / 255, SMALL).flatten(1)
