@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import signal
 import sys
 import time
@@ -16,10 +17,23 @@ from typing import Any
 from gan_core import errors
 
 
+DVC_LOCK = Path(".dvc/tmp/rwlock")
+
+
 def check(arguments: argparse.Namespace) -> None:
-    """Say everything that is wrong with params.yaml."""
+    """Say everything that is wrong with params.yaml.
+
+    Raises:
+        EnvironmentFailure: DVC's lock is cut short; it would not say what to do.
+    """
     from gan_core import config
 
+    try:
+        json.loads(DVC_LOCK.read_text() if DVC_LOCK.exists() else "{}")
+    except ValueError:
+        raise errors.EnvironmentFailure(
+            f"{DVC_LOCK} is cut short: DVC was killed while it wrote it; if no other dvc runs here, remove it"
+        ) from None
     params = config.load(arguments.params)
     datasets = len(params.datasets) + len(params.images)
     print(f"{arguments.params}: {len(params.runs)} runs, {datasets} data sets, no mistakes")

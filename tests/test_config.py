@@ -258,6 +258,16 @@ def test_check_needs_no_torch_and_exits_2(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_check_sees_that_dvc_was_killed_while_it_wrote_its_lock(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(GOOD)
+    (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    for content, code, said in (("{}", 0, ""), ("", 4, "error: .dvc/tmp/rwlock is cut short")):
+        (tmp_path / ".dvc/tmp/rwlock").write_text(content)
+        done = subprocess.run([sys.executable, "-m", "gan_core", "check"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == code
+        assert done.stderr.startswith(said)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_schema_of_a_paper_is_its_dataclass(variant: str) -> None:
     fields = {f.name: f.default for f in dataclasses.fields(VARIANTS[variant]) if f.default is not dataclasses.MISSING}
