@@ -16,7 +16,6 @@ from typing import Any
 
 from gan_core import errors
 
-
 DVC_LOCK = Path(".dvc/tmp/rwlock")
 
 
