@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 from gan_core.datasets import prepared
 from gan_core.datasets.prepared import Prepared, mapped, prepare
 from gan_core.datasets.sources import Raw
-from gan_core.training.extractor import clusters
+from gan_core.training import extractor
 from stages import evaluate, export, paths, train
 from stages.extractor import save_extractor
 from tests.conftest import DOMAINS, ROOT
@@ -68,15 +68,20 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_no_stage_converts_a_whole_part(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a stage makes of samples at once is less than a part of them, in torch; and asked for at once, too."""
+    """Whatever a stage makes of samples at once is less than a part of them, in torch; and asked for at once, too.
+
+    But for parts so small that training keeps them as floats, and the few that k-means sees, both bounded.
+    """
     monkeypatch.chdir(large)
+    monkeypatch.setattr(prepared, "HELD", PART * 8 * 8 * 3 - 1)
+    monkeypatch.setattr(extractor, "CLUSTERED", 1_000)
     asked: list[int] = []
     to_model = prepared.to_model
     monkeypatch.setattr(prepared, "to_model", lambda raw: (asked.append(len(raw)), to_model(raw))[1])
     data = Prepared(paths.prepared("recolour"))
     with Largest() as largest:
         save_extractor(data, paths.extractor("recolour"))
-        clusters(data.raw, 0)
+        extractor.clusters(data.raw, 0)
         for variant in FAMILIES:
             train.main(variant)
             evaluate.main(variant, "recolour")

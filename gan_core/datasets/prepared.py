@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gan_core.datasets.sources import Raw
 
 INDEX, PARTS = "index.json", ("train", "heldout")
+HELD = 1 << 24
+"""Numbers that a run keeps as floats, 64 MiB."""
 FEWEST = 50
 NO_RESERVE = 0x4000
 """Of Linux's mmap, which Python names from 3.13 on: memory is not promised for pages that nobody may ever write to."""
@@ -285,6 +287,11 @@ def to_model(raw: Tensor) -> Sample:
     return raw.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
 
 
+def held(raw: Tensor) -> Tensor:
+    """Packed samples as a run keeps them: few of them in model space at once, more as they are, batch by batch."""
+    return to_model(raw) if raw.numel() <= HELD else raw
+
+
 class Epochs:
     """Which rows a batch holds: every epoch a new shuffle, the ragged end dropped. A function of (path, i) alone."""
 
@@ -316,9 +323,9 @@ class Batches:
         channels_last: bool = False,
     ) -> None:
         other = data.other
-        self.x, self.y = data.raw("train").to(device), data.labels("train")
+        self.x, self.y = held(data.raw("train")).to(device), data.labels("train")
         self.y = self.y.to(device) if self.y is not None else None
-        self.other = other.raw("train").to(device) if other is not None else None
+        self.other = held(other.raw("train")).to(device) if other is not None else None
         self.noise = noise
         self.channels_last = channels_last and data.is_image
         for x, domain in ((self.x, ""), (self.other, "the second domain of ")):

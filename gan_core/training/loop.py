@@ -201,9 +201,9 @@ def differentiate(update: Update, batch: Batch, precision: str, share: float) ->
     """Add ``share`` times the gradient of the sum of an update's terms; returns the terms, times as much, detached."""
     with nullcontext() if precision == "float32" else torch.autocast(batch.x.device.type, torch.bfloat16):
         terms = update.loss(batch)
-    total = torch.stack(list(terms.values())).sum()
-    (total if share == 1 else total * share).backward()  # type: ignore[no-untyped-call]
-    return {name: value.detach() * share for name, value in terms.items()}
+    parts = terms if share == 1 else {name: value * share for name, value in terms.items()}
+    torch.autograd.backward(list(parts.values()))  # of their sum
+    return {name: value.detach() for name, value in parts.items()}
 
 
 def shards(batch: Batch, count: int, *place: int) -> Iterator[Batch]:
