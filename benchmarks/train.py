@@ -40,7 +40,7 @@ from gan_core.training.loop import Means
 from gan_core.training.setup import keep_memory, set_up
 
 RESULTS = Path(__file__).parent / "results"
-ROUNDS, SECONDS = 5, 0.06
+ROUNDS, SECONDS = 5, 0.25
 """How often every column is played, and for how long at least."""
 BFLOAT16 = "with bfloat16"
 NOISE, EMA = 0.05, 0.995
