@@ -490,6 +490,8 @@ def not_yaml(path: Path, error: Exception) -> str:
 def known_keys(schema: Any, path: tuple[Any, ...]) -> list[str]:
     """The keys a schema knows at a path inside it."""
     for part in path:
+        if part not in schema.__pydantic_fields__:
+            continue  # a name that the user gave, of one entry of many
         annotation = schema.__pydantic_fields__[part].annotation
         schema = next((a for a in get_args(annotation) if hasattr(a, "__pydantic_fields__")), annotation)
     return list(schema.__pydantic_fields__)

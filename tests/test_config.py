@@ -116,6 +116,15 @@ BAD = [
         ["export.precisions", "must declare fp32, which all others come from"],
     ),
     ("precisions: [fp32, fp16]", "precisions: [bf16]", ["asks for bf16, which export.precisions does not declare"]),
+    (
+        "fp32: {max_abs: 0.0001",
+        "fp32: {maxabs: 0.0001",
+        [
+            "export.precisions.fp32.maxabs is unknown",
+            "did you mean max_abs?",
+            "export.precisions.fp32.max_abs is missing",
+        ],
+    ),
     ("served: fp32", "served: bf16", ["export.served is 'bf16'", "'fp32', 'fp16' or 'int8'"]),
     (
         "    int8: {max_abs: 0.5, psnr: 33, pixels_off: 1, pixels_far: 1, fid_share: 0.1}\n  served: fp32",
