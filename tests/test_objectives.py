@@ -94,6 +94,23 @@ def test_the_second_derivative_is_finite_where_the_gradient_vanishes() -> None:
     assert torch.isfinite(critic.w.grad).all()
 
 
+@pytest.mark.parametrize("line", [nn.ReLU(), nn.LeakyReLU(0.2), nn.LeakyReLU(3.0), nn.Softplus(), nn.ELU()])
+def test_penalty_is_differentiated_as_torch_does_it_but_without_its_zeros(line: nn.Module) -> None:
+    """The same number and gradient to the bit; a straight line has no second derivative, so none is computed."""
+    critic = nn.Sequential(nn.Linear(6, 16), line, nn.Linear(16, 16), line, nn.Linear(16, 1), nn.Flatten(0))
+    weights = list(critic.parameters())[::2]
+    x = torch.randn(32, 6)
+    mine = penalties.r1(critic, x)
+    x.requires_grad_()
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    plain = slope.square().sum(1).mean() / 2
+    assert torch.equal(mine, plain)
+    pairs = zip(torch.autograd.grad(mine, weights, retain_graph=True), torch.autograd.grad(plain, weights), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    (bias,) = torch.autograd.grad(mine, critic[0].bias, allow_unused=True)
+    assert (bias is None) == (isinstance(line, nn.ReLU) or getattr(line, "negative_slope", 9) <= 1)
+
+
 def test_r1_of_a_linear_discriminator() -> None:
     assert penalties.r1(Linear(6, 3.0), torch.randn(5, 6)).item() == pytest.approx(4.5)
 

@@ -60,7 +60,7 @@ class Doubling(nn.Conv2d):
         """(N, C, H, W) to (N, C', 2H, 2W)."""
         if not self.training:
             return super().forward(interpolate(x, scale_factor=2.0))
-        weights = self.weight.permute(1, 2, 3, 0).flatten(1, 2)
+        weights = self.weight.permute(1, 2, 3, 0).contiguous().flatten(1, 2)
         kernel = (self.sums @ weights).view(x.shape[1], 4, 4, -1).permute(0, 3, 1, 2)
         if not self.weight.is_contiguous(memory_format=torch.channels_last):
             kernel = kernel.contiguous()  # pictures come out as the kernel lies in memory

@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import leaky_relu, relu
+from torch.overrides import TorchFunctionMode
 
 from gan_core.types import Sample, Score
+
+
+class Straight(TorchFunctionMode):
+    """Inside it, ReLU and LeakyReLU are products of their input with a slope that is a constant to autograd.
+
+    The same numbers. But the second derivative of a straight line is zero, which torch does not know: where a gradient
+    is differentiated it sends these zeros back through the whole discriminator.
+    """
+
+    def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Any function of torch that is called inside."""
+        kwargs = kwargs or {}
+        if function is relu:
+            return straight(args[0], 0.0)
+        if function is leaky_relu and 0 <= (slope := kwargs["negative_slope"]) <= 1:
+            return straight(args[0], slope)
+        return function(*args, **kwargs)
+
+
+def straight(x: Tensor, slope: float) -> Tensor:
+    """X where it is positive, ``slope`` (0 to 1) times x elsewhere."""
+    return x * x.detach().sign().clamp_(min=slope)
 
 
 def squared_gradient_norm(discriminator: Callable[[Sample], Score], x: Sample) -> Tensor:
     """||grad v||^2 in all that a row of scores has seen, a sample or a pack of them: (rows,), differentiable again."""
     x = x.detach().requires_grad_()
-    v = discriminator(x)
+    with Straight():
+        v = discriminator(x)
     (gradient,) = torch.autograd.grad(v.sum(), x, create_graph=True)
     return gradient.reshape(len(v), -1).square().sum(1)
 
