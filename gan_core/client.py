@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 
 from gan_core import files, latents
 from gan_core.errors import DataError, EnvironmentFailure, InputError
+from gan_core.exported import manifest_of
 from gan_core.pictures import taken
 
 Array = NDArray[Any]
 WIRE = {"FP32": np.float32, "INT64": np.int64, "UINT8": np.uint8}
 """The types of tensors, as servers call them."""
-FORMAT = 2
-"""Of the manifests that are read."""
 PATIENCE = 60.0
 """Seconds to wait for a server's answer."""
 
@@ -143,19 +142,6 @@ def chosen(folder: Path, role: str | None) -> tuple[Mapping[str, Any], str]:
     if role is None and not drawing:
         raise InputError(f"{folder} draws nothing from a seed: {', '.join(roles)} take data (Generator.run)")
     raise InputError(f"{folder} has no role {role!r}; name one of {', '.join(roles)}")
-
-
-def manifest_of(folder: Path) -> dict[str, Any]:
-    """What an exported folder says of itself.
-
-    Raises:
-        DataError: it holds no finished export, or one that another version of this project wrote.
-    """
-    path = folder / "manifest.json"
-    manifest: dict[str, Any] = files.read_json(path)
-    if (found := manifest.get("format")) != FORMAT:
-        raise DataError(f"{path} has format {found}; this program reads format {FORMAT}, so export again")
-    return manifest
 
 
 def draws(about: Mapping[str, Any]) -> bool:

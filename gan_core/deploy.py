@@ -16,6 +16,7 @@ import yaml
 
 from gan_core import files
 from gan_core.errors import DataError, InputError
+from gan_core.exported import manifest_of
 
 IMAGE = "nvcr.io/nvidia/tritonserver"
 VERSION = "25.07-py3"
@@ -51,7 +52,7 @@ class Deployed:
         Raises:
             DataError: the folder holds no finished export.
         """
-        manifest, repository = files.read_json(folder / "manifest.json"), folder / "model_repository"
+        manifest, repository = manifest_of(folder), folder / "model_repository"
         if not repository.is_dir():
             raise DataError(f"{folder} has no model_repository; `dvc repro export@{folder.name}` makes it")
         rows = {

@@ -18,6 +18,7 @@ from gan_core import client, files, latents
 from gan_core.client import Array
 from gan_core.errors import DataError, EnvironmentFailure, FoundryError
 from gan_core.export import gate
+from gan_core.exported import manifest_of
 from gan_core.pictures import taken
 from gan_core.serving import server
 
@@ -56,7 +57,7 @@ def alone(folder: Path) -> Iterator[Row]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no exported folder")
-    manifest = client.manifest_of(folder)
+    manifest = manifest_of(folder)
     wrong = list(damaged(folder, manifest["files"]))
     n = len(manifest["files"])
     yield Row(folder, "checksums", not wrong, "; ".join(wrong) or f"{n} files are what the manifest lists")
@@ -141,7 +142,7 @@ def served(folders: Sequence[Path], triton: Path) -> Iterator[Row]:
 
 def asked(folder: Path, url: str) -> Iterator[Row]:
     """One folder's models on a running server: each graph that is in its repository, and each role's seeded model."""
-    manifest = client.manifest_of(folder)
+    manifest = manifest_of(folder)
     listed = manifest["files"]
     sums = {Path(name).parts[1]: of["sha256"] for name, of in listed.items() if name.endswith("/1/model.onnx")}
     for role, about in manifest["roles"].items():

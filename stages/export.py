@@ -5,6 +5,7 @@ from gan_core.datasets.prepared import Prepared, to_model
 from gan_core.errors import FoundryError
 from gan_core.export.card import card
 from gan_core.export.ship import Judge, checksums, ship
+from gan_core.exported import FORMAT
 from gan_core.metrics.measure import references
 from gan_core.training.setup import set_up
 from stages import paths
@@ -34,7 +35,7 @@ def main(run: str, dataset: str) -> None:
         except FoundryError as error:
             kept = f"; {final} still holds the last good export" if final.exists() else ""
             raise type(error)(f"{error}{kept}") from None
-        manifest = {"format": 2, "run": run, "dataset": dataset, "metrics": metrics, "roles": roles}
+        manifest = {"format": FORMAT, "run": run, "dataset": dataset, "metrics": metrics, "roles": roles}
         files.write(new / "README.md", card(manifest, data.index).encode())
         files.write(new / "samples.png", (paths.report(run) / "samples.png").read_bytes())
         files.write_json(new / "manifest.json", manifest | {"files": checksums(new)})

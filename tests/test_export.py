@@ -421,9 +421,7 @@ def test_a_refused_precision_is_left_out_and_the_rest_ships(trained: Artifact, j
         == set(entry["gate"])
         == {f"generator{p}{form}.onnx" for p in ("", ".fp16") for form in ("", ".uint8")}
     )
-    with pytest.raises(
-        DataError, match=r"export\.served is 'int8', which the gate refuses for r, so serve fp32: .*PSNR"
-    ):
+    with pytest.raises(DataError, match=r"the gate refuses r in int8, which export\.served asks for: .*PSNR"):
         ship("r", "generator", trained, tmp_path, replace(graphs, precisions=strict, served="int8"), judge, 2)
     broken = {**EXPORT.precisions, "fp32": replace(EXPORT.precisions["fp32"], psnr=250.0)}
     with pytest.raises(DataError, match=r"the gate refuses r: generator\.onnx: PSNR at batch 1 is"):

@@ -13,6 +13,7 @@ from gan_core import files
 from gan_core.errors import DataError, EnvironmentFailure
 from gan_core.export import hardware, onnx, triton
 from gan_core.export.hardware import Machine
+from gan_core.exported import manifest_of
 from gan_core.signature import Recipe
 
 INSTALL = {
@@ -112,7 +113,7 @@ def build_here(
         EnvironmentFailure: TensorRT is not installed.
         DataError: the export is incomplete, or an engine cannot be built.
     """
-    trt, manifest, built = library("tensorrt"), files.read_json(exported / "manifest.json"), []
+    trt, manifest, built = library("tensorrt"), manifest_of(exported), []
     for role, about in manifest["roles"].items():
         recipe = Recipe.from_json(about["provenance"]["recipe"])
         for name, shipped in about["gate"].items():

@@ -118,12 +118,12 @@ def ship(
         DataError: float32, or the precision that is to be served, did not pass; every reason is in the message.
     """
     found = list(graphs(role, Case(trained, export, judge, threads)))
-    if refused := [f"{a.file}: {reason}" for a in found if a.precision == "fp32" for reason in a.reasons]:
-        raise DataError(f"the gate refuses {run}: {'; '.join(refused)}")
     failed = {a.precision for a in found if a.reasons}
-    if export.served in failed:
-        why = "; ".join(f"{a.file}: {reason}" for a in found if a.precision == export.served for reason in a.reasons)
-        raise DataError(f"export.served is '{export.served}', which the gate refuses for {run}, so serve fp32: {why}")
+    for needed in ("fp32", export.served):
+        if needed in failed:
+            asked = "" if needed == "fp32" else f" in {needed}, which export.served asks for"
+            why = "; ".join(f"{a.file}: {reason}" for a in found if a.precision == needed for reason in a.reasons)
+            raise DataError(f"the gate refuses {run}{asked}: {why}")
     artefacts = [a for a in found if a.precision not in failed]
     provenance = {
         "run": run,

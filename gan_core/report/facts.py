@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_core import files
+from gan_core.exported import manifest_of
 
 Row = Mapping[str, float]
 
@@ -56,7 +57,7 @@ class Facts:
     @staticmethod
     def read(name: str, report: Path, exported: Path) -> Facts:
         """From the run's folders."""
-        metrics, manifest = files.read_json(report / "metrics.json"), files.read_json(exported / "manifest.json")
+        metrics, manifest = files.read_json(report / "metrics.json"), manifest_of(exported)
         first = [report / "samples.png", report / "timeline.png"]
         found = [p for p in first if p.is_file()] + sorted((report / "pictures").glob("*.png"))
         health = report / "health.json"
