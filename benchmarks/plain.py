@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, interpolate, mse_loss, one_hot
-from torch.optim import Adam
+from torch.optim import Adam, RMSprop
 from torch.utils.data import DataLoader, TensorDataset
 
 from gan_core.networks.dcgan import Doubling
@@ -109,6 +109,46 @@ def wgan_gp(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
         yield {"d": d_loss.item(), "g": g_loss.item()}
 
 
+def f_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+    """The ports' loop, for the divergence of the original GAN: an activation, a conjugate."""
+    g, d, latent = game.generator, game.discriminator, game.z.size
+    g_adam, d_adam = (Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (g, d))
+    for (real,) in forever(x, batch_size=batch_size):
+        d_adam.zero_grad()
+        fake = g(torch.randn(len(real), latent))
+        on_real, on_fake = (-torch.log(1 + torch.exp(-v)) for v in (d(real), d(fake.detach())))
+        d_loss = -torch.log(1 - torch.exp(on_fake)).mean() - on_real.mean()
+        descend(d_loss)
+        d_adam.step()
+        g_adam.zero_grad()
+        g_loss = torch.log(1 + torch.exp(-d(fake))).mean()
+        descend(g_loss)
+        g_adam.step()
+        yield {"d": d_loss.item(), "g": g_loss.item()}
+
+
+def wgan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+    """Five critic steps, each clipped, then one of the generator."""
+    g, d, latent = game.generator, game.critic, game.z.size
+    g_optimizer, d_optimizer = (RMSprop(n.parameters(), 5e-5) for n in (g, d))
+    batches = forever(x, batch_size=batch_size)
+    while True:
+        for _ in range(5):
+            (real,) = next(batches)
+            d_optimizer.zero_grad()
+            fake = g(torch.randn(len(real), latent)).detach()
+            d_loss = d(fake).mean() - d(real).mean()
+            descend(d_loss)
+            d_optimizer.step()
+            for p in d.parameters():
+                p.data.clamp_(-0.01, 0.01)
+        g_optimizer.zero_grad()
+        g_loss = -d(g(torch.randn(batch_size, latent))).mean()
+        descend(g_loss)
+        g_optimizer.step()
+        yield {"d": d_loss.item(), "g": g_loss.item()}
+
+
 def vae(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
     """Squared error and the Kullback-Leibler term."""
     encoder, decoder = game.encoder, game.decoder
@@ -122,6 +162,30 @@ def vae(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
         descend(error + kl)
         adam.step()
         yield {"error": error.item(), "kl": kl.item()}
+
+
+def vae_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+    """The ports' loop: one pass through all three, then each part's own loss is differentiated in its weights."""
+    e, g, d, latent = game.encoder, game.decoder, game.discriminator, game.z.size
+    e_adam, g_adam, d_adam = (Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (e, g, d))
+    for (real,) in forever(x, batch_size=batch_size):
+        mean, log_variance = e.posterior(real)
+        decoded = g(mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean))
+        drawn = g(torch.randn(len(real), latent))
+        seen, seen_decoded, seen_drawn = (d.features(a) for a in (real, decoded, drawn))
+        scores = [d.head(h) for h in (seen, seen_decoded, seen_drawn)]
+        kl = -0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp()) / len(real)
+        content = mse_loss(seen_decoded, seen.detach(), reduction="sum") / len(real) / 2
+        style = real_or_fake(scores[1], True) + real_or_fake(scores[2], True)
+        d_loss = real_or_fake(scores[0], True) + (real_or_fake(scores[1], False) + real_or_fake(scores[2], False)) / 2
+        losses = {"e": kl + content, "g": 0.3 * content + style / 2, "d": d_loss}
+        for network, loss in zip((e, g, d), losses.values(), strict=True):
+            weights = list(network.parameters())
+            for weight, gradient in zip(weights, torch.autograd.grad(loss, weights, retain_graph=True), strict=True):
+                weight.grad = gradient
+        for adam in (e_adam, g_adam, d_adam):
+            adam.step()
+        yield {name: loss.item() for name, loss in losses.items()}
 
 
 def info_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
@@ -176,9 +240,12 @@ def cycle_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
 
 PLAIN: dict[str, Callable[..., Steps]] = {
     "gan": gan,
-    "cgan": cgan,
+    "f_gan": f_gan,
+    "wgan": wgan,
     "wgan_gp": wgan_gp,
+    "cgan": cgan,
     "vae": vae,
+    "vae_gan": vae_gan,
     "info_gan": info_gan,
     "cycle_gan": cycle_gan,
 }

@@ -31,7 +31,7 @@ from benchmarks.plain import PLAIN, as_written, doubled
 from gan_core import config, files
 from gan_core.assemble import assemble
 from gan_core.datasets.prepared import Batches, to_model
-from gan_core.game import Optimizer, Update, players
+from gan_core.game import Update, players
 from gan_core.networks.dcgan import Doubling
 from gan_core.seeds import fold
 from gan_core.signature import Body
@@ -66,9 +66,12 @@ class Case:
 
 CASES = (
     Case("gan", Body("mlp", 256, 32, (1, 8, 8), 10)),
+    Case("f_gan", Body("mlp", 256, 32, (1, 8, 8), 10)),
+    Case("wgan", Body("mlp", 256, 32, (1, 8, 8), 10), 64, {"warm_up": 0}),
     Case("wgan_gp", Body("mlp", 256, 32, (1, 8, 8), 10)),
     Case("cgan", Body("mlp", 256, 32, (1, 8, 8), 10)),
     Case("vae", Body("mlp", 256, 16, (1, 8, 8), 10)),
+    Case("vae_gan", Body("mlp", 256, 16, (1, 8, 8), 10)),
     Case("info_gan", Body("mlp", 256, 16, (1, 12, 12), 3), 64, {"categories": 3, "continuous": 0}),
     Case("cycle_gan", Body("resnet", 32, 0, (3, 8, 8), 10), 16),
     Case("gan", Body("dcgan", 32, 64, (1, 16, 16), 10)),
@@ -76,6 +79,7 @@ CASES = (
     Case("gan", Body("dcgan", 32, 64, (3, 32, 32), 10)),
     Case("wgan_gp", Body("dcgan", 32, 64, (1, 16, 16), 10)),
     Case("cgan", Body("dcgan", 32, 64, (1, 28, 28), 10)),
+    Case("vae_gan", Body("dcgan", 32, 64, (1, 28, 28), 10)),
 )
 
 
@@ -104,12 +108,13 @@ class Noise:
         return Noise(self.shape, self.classes) if self.pairs else None
 
 
-def unfused(spec: Optimizer, update: Update, _graph: bool = False) -> torch.optim.Optimizer:
+def unfused(update: Update, _graph: bool = False) -> torch.optim.Optimizer:
     """An optimizer as it comes."""
-    weights = [p for player in update.players for p in player.parameters()]
-    if spec.kind == "adam":
-        return torch.optim.Adam(weights, spec.learning_rate, (spec.beta1, spec.beta2))
-    return torch.optim.RMSprop(weights, spec.learning_rate)
+    specs = update.optimizers
+    groups = [{"params": its, "lr": spec.learning_rate} for its, spec in zip(update.groups, specs, strict=True)]
+    if specs[0].kind == "adam":
+        return torch.optim.Adam(groups, betas=(specs[0].beta1, specs[0].beta2))
+    return torch.optim.RMSprop(groups)
 
 
 def all_free(run: loop.Run, _moving: Update) -> None:

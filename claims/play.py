@@ -87,7 +87,7 @@ def train_judge(game: Any, batch_at: Callable[[int], Batch], steps: int, seed: i
     """Play only the first update, the discriminator's or critic's, against a generator that stands still."""
     game.generator.requires_grad_(False)
     update = game.updates()[0]
-    optimizer = make_optimizer(update.optimizer, update)
+    optimizer = make_optimizer(update)
     for step in range(steps):
         torch.manual_seed(fold(seed, "judge", step))
         descend(update, optimizer, batch_at(step))

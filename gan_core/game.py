@@ -44,14 +44,34 @@ class Update:
 
     players: tuple[Player, ...]
     loss: Callable[[Batch], Terms]
-    optimizer: Optimizer
+    optimizer: Optimizer | tuple[Optimizer, ...]
+    """Of all players, or one for each: they differ in their rates."""
     repeats: int | Callable[[int], int] = 1
     """How often in a row: a number, or a function of the step (0, 1, ...)."""
     project: Callable[[], None] | None = None
+    routes: Mapping[str, Player] | None = None
+    """Term -> the player that descends it, at the weights that all had before; without it each descends all terms."""
+    rests: Callable[[Terms], Sequence[Player]] | None = None
+    """Who does not move after all, now that the terms are known."""
 
     def times(self, step: int) -> int:
         """How often in a row at this step."""
         return self.repeats if isinstance(self.repeats, int) else self.repeats(step)
+
+    @property
+    def optimizers(self) -> tuple[Optimizer, ...]:
+        """The one of all players, or one for each."""
+        return (self.optimizer,) if isinstance(self.optimizer, Optimizer) else self.optimizer
+
+    @property
+    def groups(self) -> list[list[nn.Parameter]]:
+        """The weights that each of ``optimizers`` moves."""
+        return [weights_of(p) for p in self.players] if len(self.optimizers) > 1 else [weights_of(*self.players)]
+
+
+def weights_of(*some: Player) -> list[nn.Parameter]:
+    """The weights of some players, in order."""
+    return [p for player in some for p in player.parameters()]
 
 
 Updates: TypeAlias = Sequence[Update]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -79,6 +79,11 @@ class Discriminator(Player, Protocol):
     def __call__(self, x: Sample, *conditions: Tensor) -> Score: ...
 
     def features(self, x: Sample, *conditions: Tensor) -> Tensor: ...
+
+    @property
+    def head(self) -> Callable[[Tensor], Score]:
+        """From features to scores."""
+        ...
 
 
 class Encoder(Player, Protocol):

@@ -2,6 +2,8 @@
 
 import copy
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,25 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_core.assemble import assemble
 from gan_core.datasets.prepared import Batches, Prepared
-from gan_core.game import Game, Optimizer, players
+from gan_core.game import Game, Optimizer, Update, players
 from gan_core.networks import resnet
 from gan_core.seeds import fold
 from gan_core.signature import Body
 from gan_core.training.checkpoint import State
 from gan_core.training.log import write_table
-from gan_core.training.loop import Plan, Stopped, descend, make_optimizer, play, play_step, set_rates, start
+from gan_core.training.loop import (
+    Plan,
+    Stopped,
+    descend,
+    differentiate,
+    make_optimizer,
+    play,
+    play_step,
+    set_rates,
+    start,
+)
 from gan_core.types import Batch
+from gan_core.variants.gan import Gan
 
 
 def weights(game: Game) -> dict[str, torch.Tensor]:
@@ -39,7 +52,7 @@ def test_only_the_players_of_an_update_move(game: Game, data: Prepared) -> None:
         before = weights(game)
         for name, network in players(game).items():
             network.requires_grad_(name in moving)
-        descend(update, make_optimizer(update.optimizer, update), batch)
+        descend(update, make_optimizer(update), batch)
         moved = {name.split(".")[0] for name, value in weights(game).items() if not torch.equal(value, before[name])}
         assert moved == moving, f"update {k}"
 
@@ -166,7 +179,7 @@ def test_wasserstein_estimate_on_parallel_lines(theta: float) -> None:
 
     game = type(game)(**{**vars(game), "generator": Line()})
     update = game.updates()[0]
-    optimizer = make_optimizer(update.optimizer, update)
+    optimizer = make_optimizer(update)
     estimates = []
     for step in range(900):
         terms = descend(update, optimizer, Batch(on_a_line(0.0)))
@@ -193,7 +206,7 @@ def test_js_is_flat_on_parallel_lines() -> None:
 
         game = type(game)(**{**vars(game), "generator": Line()})
         update = game.updates()[0]
-        optimizer = make_optimizer(update.optimizer, update)
+        optimizer = make_optimizer(update)
         for _ in range(1200):
             terms = descend(update, optimizer, Batch(on_a_line(0.0)))
         found[theta] = 0.693147 - sum(t.item() for t in terms.values()) / 2
@@ -332,29 +345,64 @@ def gradients(loss: dict[str, torch.Tensor], player: torch.nn.Module) -> float:
 
 
 def test_vae_gan_routes_its_gradients(digits: Prepared) -> None:
-    """Larsen et al. 2016, algorithm 1. The loop moves nobody but an update's players; here is what they descend."""
+    """Larsen et al. 2016, algorithm 1: whoever moves has the gradient of his own terms, at the weights of one pass."""
     game = assemble("vae_gan", Body("mlp", 16, 8, digits.shape, digits.classes), {"gamma": 0.5})
     batch = Batches(digits, 32, 0).at(0)
-    encoder, decoder, judge = game.updates()
-    assert [u.players for u in game.updates()] == [(game.encoder,), (game.decoder,), (game.discriminator,)]
-    assert encoder.loss(batch).keys() == {"prior", "likelihood"}, "no adversarial term reaches the encoder"
-    assert judge.loss(batch).keys() == {"real", "fake"}, "no likelihood reaches the discriminator"
-    terms = decoder.loss(batch)
-    assert terms.keys() == {"content", "style"}, "no prior reaches the decoder"
+    own = {"encoder": ("prior", "likelihood"), "decoder": ("content", "style"), "discriminator": ("real", "fake")}
+    torch.manual_seed(5)
+    terms = game.losses(batch)
+    expected = {
+        name: torch.autograd.grad(sum(terms[t] for t in its), getattr(game, name).parameters(), retain_graph=True)
+        for name, its in own.items()
+    }
+    assert terms.keys() == {term for its in own.values() for term in its}
+    assert terms["content"].item() == pytest.approx(terms["likelihood"].item() / 2)
+    (update,) = game.updates()
+    torch.manual_seed(5)
+    differentiate(update, batch, "float32", 1.0)
+    for name, gradient in expected.items():
+        found = [p.grad for p in getattr(game, name).parameters()]
+        assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found, gradient, strict=True)), name
     for term in ("content", "style"):
         assert gradients({term: terms[term]}, game.decoder) > 0
-    torch.manual_seed(5)
-    half = decoder.loss(batch)["content"]
-    torch.manual_seed(5)
-    whole = type(game)(**{**vars(game), "gamma": 1.0}).updates()[1].loss(batch)["content"]
-    assert half.item() == pytest.approx(whole.item() / 2)
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "rests"),
+    [(0.7, 0.7, ""), (0.2, 0.7, "discriminator"), (0.7, 1.2, "decoder"), (0.2, 1.2, ""), (0.1, 0.1, "discriminator")],
+)
+def test_the_equilibrium_gate(real: float, fake: float, rests: str, digits: Prepared) -> None:
+    """Who wins by the margin waits; if both should, both move. Without a margin all do."""
+    terms = {"real": torch.tensor(real), "fake": torch.tensor(fake)}
+    for margin, said in ((0.35, rests), (0.0, "")):
+        game = assemble("vae_gan", Body("mlp", 8, 4, digits.shape), {"margin": margin})
+        assert game.rests(terms) == ([getattr(game, said)] if said else [])
+
+
+def test_who_rests_stays_where_he_is(digits: Prepared) -> None:
+    """And the others move."""
+    game = assemble("vae_gan", Body("mlp", 16, 8, digits.shape, digits.classes), {"margin": 0.35})
+    (update,) = game.updates()
+    before = weights(game)
+    descend(replace(update, rests=lambda _: [game.decoder]), make_optimizer(update), Batches(digits, 16, 0).at(0))
+    moved = {name.split(".")[0] for name, value in weights(game).items() if not torch.equal(value, before[name])}
+    assert moved == {"encoder", "discriminator"}
+
+
+def test_each_player_has_his_own_rate(digits: Prepared) -> None:
+    game = assemble("vae_gan", Body("mlp", 8, 4, digits.shape), {"discriminator_learning_rate": 1e-5})
+    run = start(game, 0.9)
+    set_rates(run, 0.5)
+    (optimizer,) = run.optimizers
+    assert [group["lr"] for group in optimizer.param_groups] == [5e-4, 5e-4, 1e-5]
+    assert [group["betas"] for group in optimizer.param_groups] == [(0.5, 0.999)] * 3
 
 
 def test_the_target_of_the_feature_likelihood_is_a_constant(digits: Prepared) -> None:
     """1/2 |Dis_l(x~) - Dis_l(x)|^2, summed over features, and a constant; its gradient reaches x~ and not x."""
     game = assemble("vae_gan", Body("mlp", 16, 8, digits.shape, digits.classes), {})
     x, decoded = Batches(digits, 8, 0).at(0).x.requires_grad_(), torch.randn(8, 1, 8, 8, requires_grad=True)
-    value = game.likelihood(x, decoded)
+    value = game.likelihood(game.discriminator.features(x), game.discriminator.features(decoded))
     value.backward()
     assert x.grad is None
     assert decoded.grad.abs().sum() > 0
@@ -457,12 +505,20 @@ def test_learned_f_moves_towards_the_data(digits: Prepared) -> None:
         torch.set_default_dtype(torch.float32)
 
 
-def test_an_update_that_rests_leaves_no_figure(digits: Prepared, tmp_path: Path) -> None:
+class Idle(Gan):
+    """Its generator is never asked to move."""
+
+    def updates(self) -> Sequence[Update]:
+        judge, generator = super().updates()
+        return judge, replace(generator, repeats=0)
+
+
+def test_an_update_that_is_not_played_leaves_no_figure(digits: Prepared, tmp_path: Path) -> None:
     """A mean is over the times a term was played; a table has an empty cell where it was not."""
-    game = assemble("vae_gan", Body("mlp", 16, 8, digits.shape, digits.classes), {"margin": 0.35})
-    game.costs.decoder_times = lambda _step: 0  # type: ignore[method-assign]
+    fair = assemble("gan", Body("mlp", 16, 8, digits.shape, digits.classes), {})
+    game = Idle(**vars(fair))
     run = play(start(game, 0.9), Batches(digits, 16, 0).at, plan(4), State(tmp_path, "rest"))
-    assert run.history[0].keys() == {"step", "prior", "likelihood", "real", "fake"}
+    assert run.history[0].keys() == {"step", "real", "fake"}
     assert 0.5 < run.history[0]["real"] < 0.9, "not halved by a count of steps"
     run.history[1] |= {"style": 1.0}
     write_table(tmp_path / "loss.csv", run.history)

@@ -6,7 +6,7 @@ import torch
 from gan_core.artifact import load, save
 from gan_core.errors import DataError, InputError
 from gan_core.networks.build import build
-from gan_core.networks.memory import Costs, Pool
+from gan_core.networks.memory import Pool
 from gan_core.networks.resnet import Reflect
 from gan_core.signature import Body, Input, Recipe
 
@@ -125,17 +125,6 @@ def test_a_pool_is_part_of_the_state_and_holds_no_graph() -> None:
     a = pool(torch.ones(3, 2))
     torch.manual_seed(1)
     assert torch.equal(a, other(torch.ones(3, 2)))
-
-
-@pytest.mark.parametrize(
-    ("real", "fake", "decoder", "judge"),
-    [(0.7, 0.7, 1, 1), (0.2, 0.7, 1, 0), (0.7, 1.2, 0, 1), (0.2, 1.2, 1, 1), (1.2, 1.2, 0, 1), (0.1, 0.1, 1, 0)],
-)
-def test_the_equilibrium_gate(real: float, fake: float, decoder: int, judge: int) -> None:
-    for margin, times in ((0.35, (decoder, judge)), (0.0, (1, 1))):
-        costs = Costs(margin)
-        costs.note({"real": torch.tensor(real), "fake": torch.tensor(fake)})
-        assert (costs.decoder_times(0), costs.judge_times(0)) == times
 
 
 @pytest.mark.parametrize("shape", [(1, 7, 7), (1, 30, 30), (3, 36, 64), (2,), (1, 4, 64)])

@@ -44,7 +44,12 @@ def role(gives: str = "sample") -> dict[str, Any]:
 
 def facts(name: str, fid: float = 1.0, data: str = "digits", **more: Any) -> Facts:
     metrics = {"generator": {"fid": fid, "coverage": 0.8, "protocol": PROTOCOL}}
-    manifest = {"format": 2, "dataset": data, "roles": {"generator": role()}, "files": {"g.onnx": {"bytes": 1, "sha256": "s" * 64}}}
+    manifest = {
+        "format": 2,
+        "dataset": data,
+        "roles": {"generator": role()},
+        "files": {"g.onnx": {"bytes": 1, "sha256": "s" * 64}},
+    }
     return Facts(name, **({"metrics": metrics, "manifest": manifest} | more))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_core.types import Sample, Terms
+from gan_core.types import Sample
 
 
 class Pool(nn.Module):
@@ -37,41 +37,3 @@ class Pool(nn.Module):
                 self.images[place] = image
         self.held.fill_(held)
         return shown
-
-
-class Costs(nn.Module):
-    """The latest costs of a discriminator on real and on generated samples, by which a game rests one side.
-
-    Larsen et al. 2016, the authors' code. The judge rests while a cost is below 0.68 - margin: it wins. The decoder
-    rests while one is above 0.68 + margin. If both should rest, both move. Without a margin none rests.
-    """
-
-    latest: Tensor
-
-    def __init__(self, margin: float) -> None:
-        super().__init__()
-        self.margin = margin
-        self.register_buffer("latest", torch.full((2,), 0.5))
-
-    @torch.no_grad()
-    def note(self, costs: Terms) -> None:
-        """Remember the ``real`` and the ``fake`` term."""
-        self.latest.copy_(torch.stack([costs["real"], costs["fake"]]))
-
-    @property
-    def low(self) -> bool:
-        """Whether the judge wins."""
-        return bool(self.margin and self.latest.min() < 0.68 - self.margin)
-
-    @property
-    def high(self) -> bool:
-        """Whether the judge loses."""
-        return bool(self.margin and self.latest.max() > 0.68 + self.margin)
-
-    def decoder_times(self, _step: int) -> int:
-        """1 if the decoder moves now, 0 if it rests."""
-        return int(self.low or not self.high)
-
-    def judge_times(self, _step: int) -> int:
-        """1 if the judge moves now, 0 if it rests."""
-        return int(self.high or not self.low)

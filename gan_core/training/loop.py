@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_core.errors import NumericsError
-from gan_core.game import Game, Optimizer, Update, players
+from gan_core.game import Game, Update, players, weights_of
 from gan_core.seeds import fold
 from gan_core.training import processes
 from gan_core.training.checkpoint import State
@@ -142,15 +142,16 @@ class Run:
         return f"by step {self.step}; lower settings.learning_rate, or look for wrong values in the data"
 
 
-def make_optimizer(spec: Optimizer, update: Update, graph: bool = False) -> torch.optim.Optimizer:
+def make_optimizer(update: Update, graph: bool = False) -> torch.optim.Optimizer:
     """The real optimizer of an update, over its players' weights; ``graph``: one whose step can be captured."""
-    weights = [p for player in update.players for p in player.parameters()]
-    rate = torch.tensor(spec.learning_rate, device=weights[0].device) if graph else spec.learning_rate
-    if spec.kind == "adam":
-        return torch.optim.Adam(weights, rate, (spec.beta1, spec.beta2), fused=True, capturable=graph)
-    if spec.kind == "rmsprop":
-        return torch.optim.RMSprop(weights, rate, foreach=True, capturable=graph)
-    return torch.optim.SGD(weights, rate, fused=True)
+    first, device = update.optimizers[0], update.groups[0][0].device
+    rates = [torch.tensor(o.learning_rate, device=device) if graph else o.learning_rate for o in update.optimizers]
+    groups = [{"params": weights, "lr": rate} for weights, rate in zip(update.groups, rates, strict=True)]
+    if first.kind == "adam":
+        return torch.optim.Adam(groups, betas=(first.beta1, first.beta2), fused=True, capturable=graph)
+    if first.kind == "rmsprop":
+        return torch.optim.RMSprop(groups, foreach=True, capturable=graph)
+    return torch.optim.SGD(groups, fused=True)
 
 
 def start(game: Game, ema_decay: float, device: str = "cpu", means: Means = AS_IT_IS) -> Run:
@@ -165,7 +166,7 @@ def start(game: Game, ema_decay: float, device: str = "cpu", means: Means = AS_I
     updates, exports = game.updates(), game.exports()
     graph = means.graph and device == "cuda" and means.shards == 1
     averages = {role: Average(player, ema_decay) for role, player in exports.items()}  # type: ignore[arg-type]
-    optimizers = [make_optimizer(u.optimizer, u, graph) for u in updates]
+    optimizers = [make_optimizer(u, graph) for u in updates]
     run = Run(game, updates, exports, averages, optimizers, means)
     if graph:
         for update, optimizer in zip(updates, optimizers, strict=True):
@@ -181,8 +182,8 @@ def in_float32(_network: nn.Module, _inputs: object, output: Any) -> Any:
 def set_rates(run: Run, progress: float) -> None:
     """Every optimizer's learning rate when ``progress`` (0 to 1) of the run is done."""
     for update, optimizer in zip(run.updates, run.optimizers, strict=True):
-        for group in optimizer.param_groups:
-            rate = update.optimizer.rate(progress) * run.pace
+        for group, spec in zip(optimizer.param_groups, update.optimizers, strict=True):
+            rate = spec.rate(progress) * run.pace
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
             else:
@@ -202,7 +203,12 @@ def differentiate(update: Update, batch: Batch, precision: str, share: float) ->
     with nullcontext() if precision == "float32" else torch.autocast(batch.x.device.type, torch.bfloat16):
         terms = update.loss(batch)
     parts = terms if share == 1 else {name: value * share for name, value in terms.items()}
-    torch.autograd.backward(list(parts.values()))  # of their sum
+    if update.routes is None:
+        torch.autograd.backward(list(parts.values()))  # of their sum
+    else:
+        for player in update.players:
+            its = [parts[name] for name, mover in update.routes.items() if mover is player]
+            torch.autograd.backward(its, inputs=weights_of(player), retain_graph=True)
     return {name: value.detach() for name, value in parts.items()}
 
 
@@ -232,6 +238,8 @@ def descend(
         for name, value in differentiate(update, part, means.precision, 1 / means.shards).items():
             terms[name] = terms[name] + value if name in terms else value
     terms = processes.summed(optimizer, terms)
+    for weight in weights_of(*update.rests(terms)) if update.rests else ():
+        weight.grad = None
     optimizer.step()
     if update.project is not None:
         with torch.no_grad():

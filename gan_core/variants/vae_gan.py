@@ -9,15 +9,17 @@ from torch import Tensor
 
 from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat
 from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
-from gan_core.networks.memory import Costs
 from gan_core.objectives import adversarial, variational
 from gan_core.signature import Body, Input
-from gan_core.types import Batch, Discriminator, Encoder, Generator, Sample, Terms
+from gan_core.types import Batch, Discriminator, Encoder, Generator, Player, Terms
+
+BALANCE = 0.68
+"""What a judge pays for a sample when it knows nothing, about log 2."""
 
 
 @dataclass(frozen=True)
 class VaeGan:
-    """Algorithm 1: three players, each of which descends its own part.
+    """Algorithm 1: one pass; three players, each of which descends its own part of the terms.
 
     The discriminator never meets the likelihood, the encoder never the game; gamma is in the decoder's part alone.
     """
@@ -25,7 +27,6 @@ class VaeGan:
     encoder: Encoder
     decoder: Generator
     discriminator: Discriminator
-    costs: Costs
     z: Input
     gamma: PositiveFloat = 0.3  # with sums over features and means over the batch
     variance: PositiveFloat = 1.0  # of Dis_l(x); less, where features are small, or the prior drowns the content
@@ -38,36 +39,38 @@ class VaeGan:
     @staticmethod
     def cast(body: Body, settings: Settings) -> Cast:
         z = body.prior()
-        networks = {"encoder": body.encoder(z), "decoder": body.generator(z), "discriminator": body.discriminator()}
-        return {**networks, "costs": Costs(settings["margin"]), "z": z}
+        return {"encoder": body.encoder(z), "decoder": body.generator(z), "discriminator": body.discriminator(), "z": z}
 
-    def likelihood(self, x: Sample, decoded: Sample) -> Tensor:
+    def likelihood(self, seen: Tensor, seen_decoded: Tensor) -> Tensor:
         """Eq. 7: -log N(Dis_l(x); Dis_l(x~), variance I). The target is constant in the gradient."""
-        target = self.discriminator.features(x).detach()
-        return variational.gaussian(target, self.discriminator.features(decoded), self.variance)
+        return variational.gaussian(seen.detach(), seen_decoded, self.variance)
 
-    def encoder_loss(self, batch: Batch) -> Terms:
-        """L_prior + L_llike."""
+    def losses(self, batch: Batch) -> Terms:
+        """L_prior + L_llike; gamma L_llike - L_GAN, the latter in its non-saturating form; L_GAN.
+
+        Of x~ = Dec(z), z ~ q(z|x), and x_p = Dec(z), z ~ p(z), each weighs half.
+        """
         mean, log_variance = self.encoder.posterior(batch.x)
         decoded = self.decoder(variational.reparametrised(mean, log_variance))
-        if self.margin:
-            self.costs.note(adversarial.discriminator(self.discriminator(batch.x), self.discriminator(decoded)))
-        return {"prior": variational.kl(mean, log_variance), "likelihood": self.likelihood(batch.x, decoded)}
+        shown = (batch.x, decoded, self.decoder(self.z.like(batch.x)))
+        seen = [self.discriminator.features(x) for x in shown]
+        real, *fake = (self.discriminator.head(h) for h in seen)
+        likelihood, fakes = self.likelihood(seen[0], seen[1]), torch.cat(fake)
+        return {
+            "prior": variational.kl(mean, log_variance),
+            "likelihood": likelihood,
+            "content": self.gamma * likelihood,
+            "style": adversarial.generator_non_saturating(fakes)["generator"],
+            **adversarial.discriminator(real, fakes),
+        }
 
-    def fakes(self, batch: Batch) -> Sample:
-        """x~ = Dec(z), z ~ q(z|x), and then as many x_p = Dec(z), z ~ p(z), so that both kinds weigh half."""
-        z = variational.reparametrised(*self.encoder.posterior(batch.x))
-        return torch.cat([self.decoder(z), self.decoder(self.z.like(batch.x))])
-
-    def decoder_loss(self, batch: Batch) -> Terms:
-        """Gamma L_llike - L_GAN, the latter in its non-saturating form."""
-        fakes = self.fakes(batch)
-        style = adversarial.generator_non_saturating(self.discriminator(fakes))["generator"]
-        return {"content": self.gamma * self.likelihood(batch.x, fakes[: len(batch)]), "style": style}
-
-    def discriminator_loss(self, batch: Batch) -> Terms:
-        """-L_GAN = -log Dis(x) - 1/2 log(1 - Dis(x~)) - 1/2 log(1 - Dis(x_p))."""
-        return adversarial.discriminator(self.discriminator(batch.x), self.discriminator(self.fakes(batch)))
+    def rests(self, terms: Terms) -> list[Player]:
+        """The equilibrium gate of the authors' code: a judge that wins by the margin waits, as does its decoder."""
+        if not self.margin:
+            return []
+        costs = terms["real"], terms["fake"]
+        wins, loses = bool(min(costs) < BALANCE - self.margin), bool(max(costs) > BALANCE + self.margin)
+        return [] if wins == loses else [self.discriminator] if wins else [self.decoder]
 
     def judges(self) -> Judges:
         return {"decoder": lambda x, _: self.discriminator(x)}
@@ -75,11 +78,10 @@ class VaeGan:
     def updates(self) -> Updates:
         adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
         slow = Optimizer("adam", self.discriminator_learning_rate, self.beta1, self.beta2)
-        return (
-            Update((self.encoder,), self.encoder_loss, adam),
-            Update((self.decoder,), self.decoder_loss, adam, self.costs.decoder_times),
-            Update((self.discriminator,), self.discriminator_loss, slow, self.costs.judge_times),
-        )
+        players = (self.encoder, self.decoder, self.discriminator)
+        terms = ("prior", "likelihood"), ("content", "style"), ("real", "fake")
+        routes = {name: player for player, its in zip(players, terms, strict=True) for name in its}
+        return (Update(players, self.losses, (adam, adam, slow), routes=routes, rests=self.rests),)
 
     def exports(self) -> Exports:
         return {"decoder": self.decoder, "encoder": self.encoder}
