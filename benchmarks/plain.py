@@ -20,11 +20,12 @@ from gan_core.networks.dcgan import Doubling
 Steps = Iterator[dict[str, float]]
 
 
-def forever(*tensors: Tensor, batch_size: int) -> Iterator[list[Tensor]]:
+def forever(*tensors: Tensor, batch_size: int, device: str) -> Iterator[list[Tensor]]:
     """Epoch after epoch of a DataLoader."""
     loader = DataLoader(TensorDataset(*tensors), batch_size, shuffle=True, drop_last=True)
     while True:
-        yield from loader
+        for batch in loader:
+            yield [tensor.to(device) for tensor in batch]
 
 
 def doubled(self: Doubling, x: Tensor) -> Tensor:
@@ -51,13 +52,13 @@ def descend(loss: Tensor) -> None:
     loss.backward()  # type: ignore[no-untyped-call]
 
 
-def gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+def gan(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) -> Steps:
     """The DCGAN tutorial's loop."""
     g, d, latent = game.generator, game.discriminator, game.z.size
     g_adam, d_adam = (Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (g, d))
-    for (real,) in forever(x, batch_size=batch_size):
+    for (real,) in forever(x, batch_size=batch_size, device=device):
         d_adam.zero_grad()
-        fake = g(torch.randn(len(real), latent))
+        fake = g(torch.randn(len(real), latent, device=real.device))
         d_loss = real_or_fake(d(real), True) + real_or_fake(d(fake.detach()), False)
         descend(d_loss)
         d_adam.step()
@@ -68,13 +69,13 @@ def gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
         yield {"d": d_loss.item(), "g": g_loss.item()}
 
 
-def cgan(game: Any, x: Tensor, y: Tensor, batch_size: int) -> Steps:
+def cgan(game: Any, x: Tensor, y: Tensor, batch_size: int, device: str) -> Steps:
     """The same, the label given to both."""
     g, d, latent = game.generator, game.discriminator, game.z.size
     g_adam, d_adam = (Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (g, d))
-    for real, label in forever(x, y, batch_size=batch_size):
+    for real, label in forever(x, y, batch_size=batch_size, device=device):
         d_adam.zero_grad()
-        fake = g(torch.randn(len(real), latent), label)
+        fake = g(torch.randn(len(real), latent, device=real.device), label)
         d_loss = real_or_fake(d(real, label), True) + real_or_fake(d(fake.detach(), label), False)
         descend(d_loss)
         d_adam.step()
@@ -85,17 +86,17 @@ def cgan(game: Any, x: Tensor, y: Tensor, batch_size: int) -> Steps:
         yield {"d": d_loss.item(), "g": g_loss.item()}
 
 
-def wgan_gp(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+def wgan_gp(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) -> Steps:
     """Five critic steps with the penalty, then one of the generator."""
     g, d, latent = game.generator, game.critic, game.z.size
     g_adam, d_adam = (Adam(n.parameters(), 1e-4, (0.0, 0.9)) for n in (g, d))
-    batches = forever(x, batch_size=batch_size)
+    batches = forever(x, batch_size=batch_size, device=device)
     while True:
         for _ in range(5):
             (real,) = next(batches)
             d_adam.zero_grad()
-            fake = g(torch.randn(len(real), latent)).detach()
-            e = torch.rand(len(real), *[1] * (real.dim() - 1))
+            fake = g(torch.randn(len(real), latent, device=real.device)).detach()
+            e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
             between = (e * real + (1 - e) * fake).requires_grad_()
             v = d(between)
             (slope,) = torch.autograd.grad(v, between, torch.ones_like(v), create_graph=True, retain_graph=True)
@@ -103,19 +104,19 @@ def wgan_gp(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
             descend(d_loss)
             d_adam.step()
         g_adam.zero_grad()
-        g_loss = -d(g(torch.randn(batch_size, latent))).mean()
+        g_loss = -d(g(torch.randn(batch_size, latent, device=real.device))).mean()
         descend(g_loss)
         g_adam.step()
         yield {"d": d_loss.item(), "g": g_loss.item()}
 
 
-def f_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+def f_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) -> Steps:
     """The ports' loop, for the divergence of the original GAN: an activation, a conjugate."""
     g, d, latent = game.generator, game.discriminator, game.z.size
     g_adam, d_adam = (Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (g, d))
-    for (real,) in forever(x, batch_size=batch_size):
+    for (real,) in forever(x, batch_size=batch_size, device=device):
         d_adam.zero_grad()
-        fake = g(torch.randn(len(real), latent))
+        fake = g(torch.randn(len(real), latent, device=real.device))
         on_real, on_fake = (-torch.log(1 + torch.exp(-v)) for v in (d(real), d(fake.detach())))
         d_loss = -torch.log(1 - torch.exp(on_fake)).mean() - on_real.mean()
         descend(d_loss)
@@ -127,33 +128,33 @@ def f_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
         yield {"d": d_loss.item(), "g": g_loss.item()}
 
 
-def wgan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+def wgan(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) -> Steps:
     """Five critic steps, each clipped, then one of the generator."""
     g, d, latent = game.generator, game.critic, game.z.size
     g_optimizer, d_optimizer = (RMSprop(n.parameters(), 5e-5) for n in (g, d))
-    batches = forever(x, batch_size=batch_size)
+    batches = forever(x, batch_size=batch_size, device=device)
     while True:
         for _ in range(5):
             (real,) = next(batches)
             d_optimizer.zero_grad()
-            fake = g(torch.randn(len(real), latent)).detach()
+            fake = g(torch.randn(len(real), latent, device=real.device)).detach()
             d_loss = d(fake).mean() - d(real).mean()
             descend(d_loss)
             d_optimizer.step()
             for p in d.parameters():
                 p.data.clamp_(-0.01, 0.01)
         g_optimizer.zero_grad()
-        g_loss = -d(g(torch.randn(batch_size, latent))).mean()
+        g_loss = -d(g(torch.randn(batch_size, latent, device=real.device))).mean()
         descend(g_loss)
         g_optimizer.step()
         yield {"d": d_loss.item(), "g": g_loss.item()}
 
 
-def vae(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+def vae(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) -> Steps:
     """Squared error and the Kullback-Leibler term."""
     encoder, decoder = game.encoder, game.decoder
     adam = Adam([*encoder.parameters(), *decoder.parameters()], 1e-3)
-    for (real,) in forever(x, batch_size=batch_size):
+    for (real,) in forever(x, batch_size=batch_size, device=device):
         adam.zero_grad()
         mean, log_variance = encoder.posterior(real)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
@@ -164,14 +165,14 @@ def vae(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
         yield {"error": error.item(), "kl": kl.item()}
 
 
-def vae_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+def vae_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) -> Steps:
     """The ports' loop: one pass through all three, then each part's own loss is differentiated in its weights."""
     e, g, d, latent = game.encoder, game.decoder, game.discriminator, game.z.size
     e_adam, g_adam, d_adam = (Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (e, g, d))
-    for (real,) in forever(x, batch_size=batch_size):
+    for (real,) in forever(x, batch_size=batch_size, device=device):
         mean, log_variance = e.posterior(real)
         decoded = g(mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean))
-        drawn = g(torch.randn(len(real), latent))
+        drawn = g(torch.randn(len(real), latent, device=real.device))
         seen, seen_decoded, seen_drawn = (d.features(a) for a in (real, decoded, drawn))
         scores = [d.head(h) for h in (seen, seen_decoded, seen_drawn)]
         kl = -0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp()) / len(real)
@@ -188,14 +189,15 @@ def vae_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
         yield {name: loss.item() for name, loss in losses.items()}
 
 
-def info_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+def info_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) -> Steps:
     """The ports' loop: an update of the discriminator, of the generator, and of the information term."""
     g, d, q = game.generator, game.discriminator, game.recogniser
     latent, categories = game.latents[0].size, game.categories
     g_adam, d_adam = (Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (g, d))
     q_adam = Adam([*g.parameters(), *d.parameters(), *q.parameters()], 2e-4, (0.5, 0.999))
-    for (real,) in forever(x, batch_size=batch_size):
-        z, code = torch.rand(len(real), latent) * 2 - 1, torch.randint(categories, (len(real),))
+    for (real,) in forever(x, batch_size=batch_size, device=device):
+        z = torch.rand(len(real), latent, device=real.device) * 2 - 1
+        code = torch.randint(categories, (len(real),), device=real.device)
         d_adam.zero_grad()
         fake = g(z, code)
         d_loss = real_or_fake(d(real), True) + real_or_fake(d(fake.detach()), False)
@@ -212,12 +214,12 @@ def info_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
         yield {"d": d_loss.item(), "g": g_loss.item(), "q": information.item()}
 
 
-def cycle_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int) -> Steps:
+def cycle_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) -> Steps:
     """The ports' loop: both translators, then each discriminator, on fakes of the same step from a pool."""
     g, f, judges = game.a_to_b, game.b_to_a, (game.judge_a, game.judge_b)
     g_adam = Adam([*g.parameters(), *f.parameters()], 2e-4, (0.5, 0.999))
     d_adams = [Adam(judge.parameters(), 2e-4, (0.5, 0.999)) for judge in judges]
-    for a, b in forever(x, x.flip(0), batch_size=batch_size):
+    for a, b in forever(x, x.flip(0), batch_size=batch_size, device=device):
         g_adam.zero_grad()
         fake_b, fake_a = g(a), f(b)
         scores = judges[1](fake_b), judges[0](fake_a)

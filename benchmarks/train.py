@@ -82,6 +82,13 @@ CASES = (
     Case("vae_gan", Body("dcgan", 32, 64, (1, 28, 28), 10)),
 )
 
+ON_A_GPU = (
+    Case("gan", Body("dcgan", 64, 64, (3, 32, 32), 10)),
+    Case("wgan_gp", Body("dcgan", 64, 64, (3, 32, 32), 10)),
+    Case("cycle_gan", Body("resnet", 64, 0, (3, 128, 128), 10), 8),
+)
+"""What would take a CPU too long."""
+
 
 @dataclass
 class Noise:
@@ -159,13 +166,13 @@ def ours(case: Case, means: Means, device: str) -> Callable[[], None]:
     return step
 
 
-def plain(case: Case) -> Callable[[], None]:
+def plain(case: Case, device: str) -> Callable[[], None]:
     """One step of the plain loop."""
     game = as_written(fresh(case))
     for network in players(game).values():
-        network.train()
+        network.to(device).train()
     data = Noise(case.body.shape, case.body.classes)
-    steps = PLAIN[case.variant](game, to_model(data.raw("train")), data.labels("train"), case.batch_size)
+    steps = PLAIN[case.variant](game, to_model(data.raw("train")), data.labels("train"), case.batch_size, device)
     return lambda: (next(steps), None)[1]
 
 
@@ -186,7 +193,7 @@ def elsewhere(case: Case, what: str, threads: int, device: str, connection: Conn
         for name in SET:
             os.environ.pop(name, None)
         torch.set_num_threads(threads)
-        step = plain(case)
+        step = plain(case, device)
     else:
         step = ours(case, as_declared(case), set_up(threads, device))
     while (seconds := connection.recv()) is not None:
@@ -232,6 +239,9 @@ def columns(
         word = "with" if other.channels_last else "without"
         yield f"{word} channels_last", ours(case, other, device), nullcontext
     yield BFLOAT16, ours(case, Means(best.channels_last, "bfloat16"), device), nullcontext
+    if device == "cuda":
+        yield "with CUDA graphs", ours(case, Means(best.channels_last, graph=True), device), nullcontext
+        yield "with both", ours(case, Means(best.channels_last, "bfloat16", graph=True), device), nullcontext
 
 
 def measure(case: Case, device: str) -> dict[str, Any]:
@@ -350,19 +360,20 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--only", default="", help="cases whose name holds this; nothing is written then")
     asked.add_argument("--threads", type=int, default=config.load().threads, help="as params.yaml has it, or others")
+    asked.add_argument("--out", type=Path, default=RESULTS, help="the folder of the table")
     given = asked.parse_args()
     only, threads = given.only, given.threads
     device = set_up(threads, "auto")
     keep_memory()
     rows = []
-    for case in CASES:
+    for case in (*CASES, *(ON_A_GPU if device == "cuda" else ())):
         if only in case.name:
             rows.append(measure(case, device))
             print(rows[-1]["case"], f"{rows[-1]['ratio']:.2f} x the plain loop", flush=True)
         found = {"machine": described(threads, device), "rows": rows}
         if not only:
-            files.write_json(RESULTS / f"train-{device}.json", found)
-            files.write(RESULTS / f"train-{device}.md", table(found).encode())
+            files.write_json(given.out / f"train-{device}.json", found)
+            files.write(given.out / f"train-{device}.md", table(found).encode())
     print("\n" + table(found))
 
 

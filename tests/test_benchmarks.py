@@ -82,6 +82,7 @@ def test_the_page_has_a_row_for_every_row() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores")
 def test_every_way_on_a_gpu_gives_what_torch_gives(subject: serve.Subject) -> None:
     listed = [ways(subject)[0], *(serve.Way(name, "compute", prepare) for name, prepare in gpu.ways(subject))]
     serve.measure(listed, 4, 5)

@@ -52,7 +52,8 @@ def codes(c: Mapping[str, Tensor], q: Tensor, categories: int) -> Terms:
 def bernoulli(x: Sample, mean: Sample) -> Tensor:
     """-log Bernoulli(x; mean), both taken from [-1, 1] to [0, 1]. Appendix C.1."""
     target, probability = ((t.clamp(-1, 1) + 1) / 2 for t in (x, mean))
-    return binary_cross_entropy(probability, target, reduction="none").flatten(1).sum(1).mean()
+    with torch.autocast(x.device.type, enabled=False):  # of probabilities CUDA refuses it otherwise
+        return binary_cross_entropy(probability, target, reduction="none").flatten(1).sum(1).mean()
 
 
 LIKELIHOODS = {"gaussian": gaussian, "bernoulli": lambda x, mean, _variance: bernoulli(x, mean)}

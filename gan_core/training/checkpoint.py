@@ -38,13 +38,13 @@ class State:
         return sorted(found, reverse=True)
 
     def newest(self) -> dict[str, Any] | None:
-        """The newest intact payload, or None; a torn or altered file is passed over, and that is said."""
+        """The newest intact payload, on the CPU, or None; a torn or altered file is passed over, and that is said."""
         for stray in self.folder.glob(".*.tmp"):
             stray.unlink()
         for step, path in self.saved():
             content = path.read_bytes()
             if files.digest(content[64:]).encode() == content[:64]:
-                payload: dict[str, Any] = torch.load(io.BytesIO(content[64:]), weights_only=True)
+                payload: dict[str, Any] = torch.load(io.BytesIO(content[64:]), map_location="cpu", weights_only=True)
                 return payload
             print(f"the checkpoint of step {step} ({path}) is damaged; going back to the one before", file=sys.stderr)
         return None

@@ -107,15 +107,21 @@ class Run:
     def state(self) -> dict[str, Any]:
         """Everything a resumed run needs to go on as if nothing had happened."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        memories = processes.everyone({name: dict(n.named_buffers()) for name, n in players(self.game).items()})
+        networks = players(self.game).items()
+        memories = processes.everyone({n: {key: b.cpu() for key, b in net.named_buffers()} for n, net in networks})
         return {name: getattr(self, name) for name in COUNTED} | {"parts": parts, "memories": memories}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
         for name in COUNTED:
             setattr(self, name, state[name])
+        device = next(iter(self.weights.values()))[0].device
+        self.window = {name: value.to(device) for name, value in self.window.items()}
         for name, part in self._parts().items():
             part.load_state_dict(state["parts"][name])
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            if isinstance(group["lr"], Tensor):
+                group["lr"] = group["lr"].to(device)
         if memories := state["memories"]:
             mine = memories[processes.rank() % len(memories)]
             for name, network in players(self.game).items():
@@ -147,11 +153,15 @@ def make_optimizer(update: Update, graph: bool = False) -> torch.optim.Optimizer
     first, device = update.optimizers[0], update.groups[0][0].device
     rates = [torch.tensor(o.learning_rate, device=device) if graph else o.learning_rate for o in update.optimizers]
     groups = [{"params": weights, "lr": rate} for weights, rate in zip(update.groups, rates, strict=True)]
+    made: torch.optim.Optimizer
     if first.kind == "adam":
-        return torch.optim.Adam(groups, betas=(first.beta1, first.beta2), fused=True, capturable=graph)
-    if first.kind == "rmsprop":
-        return torch.optim.RMSprop(groups, foreach=True, capturable=graph)
-    return torch.optim.SGD(groups, fused=True)
+        made = torch.optim.Adam(groups, betas=(first.beta1, first.beta2), fused=True, capturable=graph)
+    elif first.kind == "rmsprop":
+        made = torch.optim.RMSprop(groups, foreach=True, capturable=graph)
+    else:
+        made = torch.optim.SGD(groups, fused=True)
+    made._warned_capturable_if_run_uncaptured = graph  # torch would warn at the first steps, which are not
+    return made
 
 
 def start(game: Game, ema_decay: float, device: str = "cpu", means: Means = AS_IT_IS) -> Run:

@@ -1,6 +1,7 @@
 """Several processes that play one run: each computes its shards of every batch, and all make the same step.
 
-Alone, every word here means the obvious. Together they speak by torch.distributed: gloo on CPUs, NCCL on GPUs.
+Alone, every word here means the obvious. Together they speak by torch.distributed: gloo on CPUs; on GPUs gradients by
+NCCL, all else by gloo.
 Gradients travel once an update, in one flat buffer, after all of backward is done: a loss may be differentiated twice,
 and may be a function of several players.
 """
@@ -71,7 +72,7 @@ def meet(shards: int, device: str, module: str, *arguments: str) -> None:
         return
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=timedelta(minutes=5))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo", timeout=timedelta(minutes=5))
     atexit.register(dist.destroy_process_group)
     if shards % world():
         raise InputError(f"{world()} processes were started, which do not divide train.shards {shards}; change one")
@@ -120,7 +121,7 @@ def any_of(ask: Callable[[], object]) -> bool:
     """Whether any process says yes."""
     if world() == 1:
         return bool(ask())
-    flag = torch.tensor(float(bool(ask())), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    flag = torch.tensor(float(bool(ask())))  # gloo's: nobody waits for a GPU, and a process that has ended is noticed
     talk(lambda: dist.all_reduce(flag, dist.ReduceOp.MAX))
     return bool(flag.item())
 

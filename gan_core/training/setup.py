@@ -23,6 +23,7 @@ def set_up(threads: int, device: str = "cpu") -> str:
     # Nothing here reads memory that it did not write.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False  # float32 is what it says; torch lets convolutions drop 13 bits
     if device == "cuda" and not torch.cuda.is_available():
         raise EnvironmentFailure(
             "train.device is 'cuda', but torch finds no NVIDIA GPU here; set it to 'auto' or 'cpu'"
