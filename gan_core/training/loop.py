@@ -115,7 +115,7 @@ class Run:
         """Go on from a saved state."""
         for name in COUNTED:
             setattr(self, name, state[name])
-        device = next(iter(self.weights.values()))[0].device
+        device = self.optimizers[0].param_groups[0]["params"][0].device
         self.window = {name: value.to(device) for name, value in self.window.items()}
         for name, part in self._parts().items():
             part.load_state_dict(state["parts"][name])

@@ -65,7 +65,7 @@ class VaeGan:
         }
 
     def rests(self, terms: Terms) -> list[Player]:
-        """The equilibrium gate of the authors' code: a judge that wins by the margin waits, as does its decoder."""
+        """The equilibrium gate of the authors' code: who wins by the margin waits for the other."""
         if not self.margin:
             return []
         costs = terms["real"], terms["fake"]
