@@ -277,6 +277,26 @@ def test_a_graph_takes_the_same_steps(
     assert all(torch.allclose(ends[0][k], ends[1][k], atol=1e-5) for k in ends[0])
 
 
+def test_intels_library_knows_its_processor_before_two_threads_ask() -> None:
+    """Asked by two at once it may take another processor's tanh: a process in 2,000 began with other numbers."""
+    code = (
+        "import ctypes, pathlib, sys, torch\n"
+        "from gan_core.training.setup import set_up\n"
+        "library = ctypes.CDLL(str(pathlib.Path(torch.__file__).parent / 'lib/libtorch_cpu.so'))\n"
+        "if not hasattr(library, 'mkl_vml_serv_cpu_detect'): sys.exit(print('none'))\n"
+        "at = ctypes.cast(library.mkl_vml_serv_cpu_detect, ctypes.c_void_p).value\n"
+        "if ctypes.string_at(at, 2) != bytes([0x8B, 5]): sys.exit(print('none'))  # mov eax, [rip + offset]\n"
+        "kept = ctypes.c_int32.from_address(at + 6 + ctypes.c_int32.from_address(at + 2).value)\n"
+        "before = kept.value; set_up(2); print(before, kept.value)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    if done.stdout.strip() == "none":
+        pytest.skip("torch has another library here")
+    before, after = map(int, done.stdout.split())
+    assert before == -1, "nobody has asked"
+    assert after >= 0
+
+
 def test_intels_library_is_held_to_the_same_bits() -> None:
     """It says so itself, even where the environment asked for something else."""
     code = "from gan_core.training.setup import set_up; set_up(1); import torch; torch.mm(*[torch.ones(64, 64)] * 2)"

@@ -270,7 +270,10 @@ def play_step(run: Run, batch_at: Callable[[int], Batch], seed: int) -> Terms:
     terms: Terms = {}
     for k, (update, optimizer) in enumerate(zip(run.updates, run.optimizers, strict=True)):
         free(run, update)
-        for repeat in range(update.times(run.step)):
+        times = update.times(run.step)
+        if not times and not run.graphs:
+            optimizer.zero_grad(set_to_none=True)  # as after a restored state
+        for repeat in range(times):
             place = (seed, run.step, k, repeat)
             reseed(*place)
             batch = batch_at(run.drawn)

@@ -19,6 +19,9 @@ def set_up(threads: int, device: str = "cpu") -> str:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ["MKL_CBWR"] = "AUTO,STRICT"  # the same bits wherever arrays lie in memory
     torch.set_num_threads(threads)
+    # Alone: at its first function MKL's vector library asks which processor this is, and of two threads that ask at
+    # once one may get another processor's kernel, for this one call (pytorch issue 188792).
+    torch.zeros(1).tanh()
     torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms(True) imports the compiler: a second
     # Nothing here reads memory that it did not write.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
