@@ -307,14 +307,22 @@ def test_serve_for_a_person(built: Workspace, how: signal.Signals, code: int) ->
     command = [sys.executable, "-m", "gan_core", "serve", "--triton", str(TRITON)]
     command += [f"--http-port={chosen.http}", f"--grpc-port={chosen.grpc}", f"--metrics-port={chosen.metrics}"]
     with subprocess.Popen(
-        command, cwd=built.folder, env=built.environment, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=built.folder,
+        env=built.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where a script runs the tests it is ignored
     ) as process:
-        assert process.stdout.readline() == f"serving {', '.join(MODELS)}\n"
-        assert f":{chosen.http}" in process.stdout.readline()
-        good = {"name": "z", "shape": [1, 16], "datatype": "FP32", "data": [0.0] * 16}
-        post(chosen, json.dumps({"inputs": [good]}).encode())
-        process.send_signal(how)
-        assert process.wait(30) == code
+        try:
+            assert process.stdout.readline() == f"serving {', '.join(MODELS)}\n"
+            assert f":{chosen.http}" in process.stdout.readline()
+            good = {"name": "z", "shape": [1, 16], "datatype": "FP32", "data": [0.0] * 16}
+            post(chosen, json.dumps({"inputs": [good]}).encode())
+            process.send_signal(how)
+            assert process.wait(30) == code
+        finally:
+            process.kill()
     deadline = time.monotonic() + 20
     while serving(chosen) and time.monotonic() < deadline:
         time.sleep(0.1)
