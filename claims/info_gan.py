@@ -102,14 +102,15 @@ def shifts(seeds: Sequence[Figures]) -> bool:
 GAME = "mlp 3 x 256, z of 16, Q on the discriminator's features, lambda 1, batch 128, Adam 1e-3 and 2e-4"
 
 SHAPE_CODES = partial(categorical, spec=SHAPES, categories=3, steps=1500)
-DIGIT_CODES = partial(categorical, spec=DIGITS, categories=10, steps=3000)
+DIGIT_CODES = partial(categorical, spec=DIGITS, categories=10, steps=6000)
 
 CLAIMS = (
     Claim(
         "I1",
         PAPER,
         "The bound on the information between code and sample soon reaches the entropy of the code (figure 1)",
-        f"Digits, ten categories; {GAME}, 3,000 steps; E log Q(c|x) + H(c) on 2,000 samples of the averaged generator",
+        f"Digits, ten categories; {GAME}, 6,000 steps; E log Q(c|x) + H(c) on 2,000 samples of the averaged generator. "
+        "(At 3,000 steps one seed of three may still lack one of the ten codes, with 0.83 H(c))",
         ">= 0.97 H(c) on every seed",
         DIGIT_CODES,
         each(lambda f: f["information / H(c)"] >= 0.97),
