@@ -194,7 +194,7 @@ SIMILAR = ("gan", "reverse_kl", "squared_hellinger", "jeffrey")
 
 
 def ring(seed: int, objective: str, divergences: tuple[str, ...]) -> Figures:
-    """Eight Gaussians under several divergences: modes and high-quality share of 2,500 samples, each a median of five."""
+    """Eight Gaussians under several divergences: modes and high-quality share, each the median of five looks."""
     data = prepared(RING)
     figures: Figures = {}
     for name in divergences:
