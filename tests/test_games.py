@@ -369,7 +369,14 @@ def test_vae_gan_routes_its_gradients(digits: Prepared) -> None:
 
 @pytest.mark.parametrize(
     ("real", "fake", "rests"),
-    [(0.7, 0.7, ""), (0.2, 0.7, "discriminator"), (0.7, 1.2, "decoder"), (0.2, 1.2, ""), (0.1, 0.1, "discriminator")],
+    [
+        (0.7, 0.7, ""),
+        (0.2, 0.7, "discriminator"),
+        (0.7, 1.2, "decoder"),
+        (0.2, 1.2, ""),
+        (1.2, 1.2, "decoder"),
+        (0.1, 0.1, "discriminator"),
+    ],
 )
 def test_the_equilibrium_gate(real: float, fake: float, rests: str, digits: Prepared) -> None:
     """Who wins by the margin waits; if both should, both move. Without a margin all do."""
