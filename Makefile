@@ -3,12 +3,12 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean mutants verify storm honest bench fuzz
+.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean deps mutants verify storm honest bench fuzz
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
-	python -m gan_core check
+	gan check
 	dvc repro
-	@echo && python -m gan_core summary
+	@echo && gan summary
 
 test: .venv/.test .venv-triton/.done ## every test and every check
 	@$(MAKE) --no-print-directory check
@@ -42,7 +42,7 @@ test-remote: .venv/.test .venv-moto/.done ## push to and pull from a real S3 ser
 	python -m tests.remote
 
 test-kserve: .venv/.test .venv-kserve/.done ## hold what `deploy` writes against KServe's own models
-	python -m gan_core deploy --out deploy
+	gan deploy --out deploy
 	.venv-kserve/bin/python -P tests/kserve_models.py deploy/kserve/*.yaml
 
 mutants: .venv/.test ## plant known defects of public code, one at a time; count the tests that see them
@@ -52,10 +52,10 @@ honest: .venv/.test ## does the gate let honest exports of every paper pass?
 	python -m tests.honest --exports $(or $(EXPORTS),20)
 
 serve: .venv/.done .venv-triton/.done ## a real Triton server on everything in exported/
-	python -m gan_core serve
+	gan serve
 
 verify: .venv/.done .venv-triton/.done ## check exported/ against itself, and a real server on it
-	python -m gan_core verify
+	gan verify
 
 storm: .venv/.test .venv-triton/.done ## a real server under 1,000 mixed and 500 malformed requests
 	python -m tests.storm
@@ -84,6 +84,9 @@ storm: .venv/.test .venv-triton/.done ## a real server under 1,000 mixed and 500
 	$(PYTHON) -m venv .venv-kserve
 	.venv-kserve/bin/pip install --quiet --no-deps --requirement constraints-kserve.txt
 	touch $@
+
+deps: .venv/.done ## write into dvc.yaml which files each stage runs
+	gan deps
 
 freeze: .venv/.test ## write constraints.txt from what is installed
 	(echo '# The versions that were tested together. `make` installs from here; regenerate with `make freeze`.'; \

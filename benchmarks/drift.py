@@ -22,19 +22,22 @@ import torch
 from benchmarks.machine import described
 from benchmarks.plain import doubled
 from benchmarks.train import EMA, NOISE, RESULTS
-from gan_core import config, files
-from gan_core.assemble import assemble
-from gan_core.datasets import sources
-from gan_core.datasets.prepared import Batches, Prepared, prepare
-from gan_core.game import players
+from gan_core.config import schema
+from gan_core.config.load import load_params
+from gan_core.core.build_game import build_game
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.data import sources
+from gan_core.data.batches import Batches
+from gan_core.data.prepare import prepare
+from gan_core.data.prepared import Prepared
 from gan_core.networks.dcgan import Doubling
 from gan_core.objectives.two_sample import energy_distance
-from gan_core.seeds import fold
-from gan_core.signature import Body
+from gan_core.runtime import files
+from gan_core.runtime.device import set_up
+from gan_core.runtime.seeds import fold
 from gan_core.training import loop
 from gan_core.training.ema import recalibrate
-from gan_core.training.loop import Means
-from gan_core.training.setup import set_up
+from gan_core.training.run import ExecutionConfig, Plan
 
 STEPS = 500
 SEEDS = range(8)
@@ -60,45 +63,42 @@ def outside(found: Mapping[str, float]) -> list[str]:
     ]
 
 
-def ways() -> Iterator[tuple[str, int, Means, AbstractContextManager[Any]]]:
-    """A name, a seed, the means, and what must hold."""
+def ways() -> Iterator[tuple[str, int, ExecutionConfig, AbstractContextManager[Any]]]:
+    """A name, a seed, how it is computed, and what must hold."""
     for seed in SEEDS:
-        yield declared(seed), seed, Means(channels_last=True), nullcontext()
-    yield "planes in memory", 0, Means(), nullcontext()
-    yield "up-sampling as written", 0, Means(channels_last=True), patch.object(Doubling, "forward", doubled)
-    yield "bfloat16", 0, Means(channels_last=True, precision="bfloat16"), nullcontext()
-    yield "2 shards", 0, Means(channels_last=True, shards=2), nullcontext()
+        yield declared(seed), seed, ExecutionConfig(channels_last=True), nullcontext()
+    yield "planes in memory", 0, ExecutionConfig(), nullcontext()
+    yield "up-sampling as written", 0, ExecutionConfig(channels_last=True), patch.object(Doubling, "forward", doubled)
+    yield "bfloat16", 0, ExecutionConfig(channels_last=True, precision="bfloat16"), nullcontext()
+    yield "2 shards", 0, ExecutionConfig(channels_last=True, shards=2), nullcontext()
 
 
-def learned(data: Prepared, seed: int, means: Means) -> float:
+def learned(data: Prepared, seed: int, execution: ExecutionConfig) -> float:
     """The energy distance after 500 steps."""
     torch.manual_seed(fold(seed, "weights"))
-    game: Any = assemble("gan", Body("dcgan", 16, 32, data.shape, data.classes), {})
-    run = loop.start(game, EMA, means=means)
-    batches = Batches(data, 64, seed, NOISE, channels_last=means.channels_last)
-    for network in players(game).values():
-        network.train()
-    for run.step in range(STEPS):
-        loop.play_step(run, batches.at, seed)
-        run.averages["generator"].update(game.generator, run.step)
+    game: Any = build_game("gan", NetworkSpec("dcgan", 16, 32, data.shape, data.classes), {})
+    run = loop.start(game, Plan("drift", STEPS, 64, seed, STEPS, STEPS), EMA, execution=execution)
+    batches = Batches(data, 64, seed, NOISE, channels_last=execution.channels_last)
+    for _ in range(STEPS):
+        loop.advance(run, batches.at)
     generator = run.averages["generator"].network
-    recalibrate(generator, game.generator.recipe.inputs, seed, 64)
+    recalibrate(generator, game.generator.config.inputs, seed, 64)
     torch.manual_seed(0)
     with torch.no_grad():
         return float(energy_distance(generator.eval()(torch.randn(1000, 32)), data.samples("heldout")[:]))
 
 
 def main() -> None:
-    threads = config.load().threads
+    threads = load_params().threads
     set_up(threads, "cpu")
     found: dict[str, float] = {}
     with TemporaryDirectory() as folder:
-        spec = config.Digits("digits", 0.2)
+        spec = schema.Digits("digits", 0.2)
         prepare(sources.read(spec), spec, Path(folder))
         data = Prepared(Path(folder))
-        for name, seed, means, during in ways():
+        for name, seed, execution, during in ways():
             with during:
-                found[name] = learned(data, seed, means)
+                found[name] = learned(data, seed, execution)
             print(f"{name}: {found[name]:.4f}", flush=True)
     machine = described(threads, "cpu")
     files.write_json(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import onnxruntime as ort
 import torch
 
-from gan_core.errors import EnvironmentFailure
 from gan_core.export import engine
+from gan_core.runtime.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
     from benchmarks.serve import Subject
@@ -36,7 +36,7 @@ def ways(subject: Subject) -> Iterator[tuple[str, Prepare]]:
 
 def inputs(subject: Subject, n: int) -> list[torch.Tensor]:
     """The pinned inputs on the GPU."""
-    return [torch.from_numpy(v).cuda() for v in subject.recipe.pinned(n, 1).values()]
+    return [torch.from_numpy(v).cuda() for v in subject.config.fixed_inputs(n, 1).values()]
 
 
 def finished(out: torch.Tensor) -> Any:
@@ -64,7 +64,7 @@ def copied(subject: Subject, network: Callable[..., torch.Tensor]) -> Prepare:
     """From host memory to host memory."""
 
     def prepare(n: int) -> Callable[[], Any]:
-        given = [torch.from_numpy(v).pin_memory() for v in subject.recipe.pinned(n, 1).values()]
+        given = [torch.from_numpy(v).pin_memory() for v in subject.config.fixed_inputs(n, 1).values()]
 
         def call() -> Any:
             with torch.inference_mode():
@@ -106,9 +106,9 @@ def in_runtime(subject: Subject) -> Prepare:
 
     def prepare(n: int) -> Callable[[], Any]:
         binding = run.io_binding()
-        for name, value in subject.recipe.pinned(n, 1).items():
+        for name, value in subject.config.fixed_inputs(n, 1).items():
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value, "cuda", 0))
-        binding.bind_output(subject.recipe.output, "cuda", 0)
+        binding.bind_output(subject.config.output_name, "cuda", 0)
 
         def call() -> Any:
             run.run_with_iobinding(binding)
@@ -124,17 +124,17 @@ def in_tensorrt(subject: Subject, trt: Any) -> Prepare:
     """An engine built for this GPU from the same graph."""
     (path, *_) = subject.graphs()
     logger = trt.Logger(trt.Logger.ERROR)
-    wanted = engine.Wanted(subject.recipe, max_batch_size=subject.largest)
+    wanted = engine.Wanted(subject.config, max_batch_size=subject.largest)
     serialised = engine.build(trt, path.read_bytes(), wanted, None)
     loaded = trt.Runtime(logger).deserialize_cuda_engine(serialised)
 
     def prepare(n: int) -> Callable[[], Any]:
         context, given = loaded.create_execution_context(), inputs(subject, n)
-        out = torch.empty((n, *subject.recipe.shape), device="cuda")
-        for i, value in zip(subject.recipe.inputs, given, strict=True):
+        out = torch.empty((n, *subject.config.shape), device="cuda")
+        for i, value in zip(subject.config.inputs, given, strict=True):
             context.set_input_shape(i.name, tuple(value.shape))
             context.set_tensor_address(i.name, value.data_ptr())
-        context.set_tensor_address(subject.recipe.output, out.data_ptr())
+        context.set_tensor_address(subject.config.output_name, out.data_ptr())
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
         def call() -> Any:

@@ -20,12 +20,16 @@ import yaml
 
 from benchmarks.machine import described
 from benchmarks.train import RESULTS, Case, Noise, clock, ours
-from gan_core import config, files
-from gan_core.datasets.prepared import Batches, Prepared, prepare
-from gan_core.datasets.sources import Raw
-from gan_core.signature import Body
-from gan_core.training.loop import Means
-from gan_core.training.setup import set_up
+from gan_core.config import schema
+from gan_core.config.load import load_params
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.data.batches import Batches
+from gan_core.data.prepare import prepare
+from gan_core.data.prepared import Prepared
+from gan_core.data.sources import Raw
+from gan_core.runtime import files
+from gan_core.runtime.device import set_up
+from gan_core.training.run import ExecutionConfig
 
 REPEATS = 3
 PIXELS = 28
@@ -43,12 +47,16 @@ class Growth:
 
 def step_at_side(side: int) -> Callable[[], object]:
     """One step of a GAN on pictures of a side; the number of weights grows too, as the networks get deeper."""
-    return ours(Case("gan", Body("dcgan", 16, 64, (3, side, side)), 16), Means(channels_last=True), "cpu")
+    return ours(
+        Case("gan", NetworkSpec("dcgan", 16, 64, (3, side, side)), 16), ExecutionConfig(channels_last=True), "cpu"
+    )
 
 
 def step_at_batch(size: int) -> Callable[[], object]:
     """One step of a GAN on a batch of a size."""
-    return ours(Case("gan", Body("dcgan", 16, 64, (1, 16, 16)), size), Means(channels_last=True), "cpu")
+    return ours(
+        Case("gan", NetworkSpec("dcgan", 16, 64, (1, 16, 16)), size), ExecutionConfig(channels_last=True), "cpu"
+    )
 
 
 def images(count: int) -> Raw:
@@ -59,7 +67,7 @@ def images(count: int) -> Raw:
 
 def preparing(count: int) -> Callable[[], object]:
     """Preparing a data set and reading it again."""
-    raw, spec = images(count), config.Digits("digits", 0.2)
+    raw, spec = images(count), schema.Digits("digits", 0.2)
 
     def go() -> None:
         with TemporaryDirectory() as folder:
@@ -84,7 +92,7 @@ def drawing(count: int) -> Callable[[], object]:
     def go() -> None:
         batches = Batches(many, 64, 0, 0.05)  # type: ignore[arg-type]
         for i in range(100):
-            batches.at(i % batches.per_epoch)
+            batches.at(i % (count // 64))
 
     return go
 
@@ -102,7 +110,7 @@ def resolving(runs: int) -> Callable[[], object]:
         Repo.init(folder.name, no_scm=True)
 
     def go() -> None:
-        config.load(Path(folder.name) / "params.yaml")
+        load_params(Path(folder.name) / "params.yaml")
         assert len(list(Repo(folder.name).index.stages)) > 3 * runs
 
     return go
@@ -181,7 +189,7 @@ def svg(rows: Sequence[dict[str, object]]) -> str:
 
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--threads", type=int, default=config.load().threads, help="as params.yaml has it, or others")
+    asked.add_argument("--threads", type=int, default=load_params().threads, help="as params.yaml has it, or others")
     threads = asked.parse_args().threads
     set_up(threads, "cpu")
     rows: list[dict[str, object]] = []

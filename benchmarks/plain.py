@@ -216,23 +216,23 @@ def info_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) -> 
 
 def cycle_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) -> Steps:
     """The ports' loop: both translators, then each discriminator, on fakes of the same step from a pool."""
-    g, f, judges = game.a_to_b, game.b_to_a, (game.judge_a, game.judge_b)
+    g, f, discriminators = game.a_to_b, game.b_to_a, (game.discriminator_a, game.discriminator_b)
     g_adam = Adam([*g.parameters(), *f.parameters()], 2e-4, (0.5, 0.999))
-    d_adams = [Adam(judge.parameters(), 2e-4, (0.5, 0.999)) for judge in judges]
+    d_adams = [Adam(discriminator.parameters(), 2e-4, (0.5, 0.999)) for discriminator in discriminators]
     for a, b in forever(x, x.flip(0), batch_size=batch_size, device=device):
         g_adam.zero_grad()
         fake_b, fake_a = g(a), f(b)
-        scores = judges[1](fake_b), judges[0](fake_a)
+        scores = discriminators[1](fake_b), discriminators[0](fake_a)
         same = (g(b) - b).abs().mean() + (f(a) - a).abs().mean()
         cycle = (f(fake_b) - a).abs().mean() + (g(fake_a) - b).abs().mean()
         g_loss = sum(mse_loss(v, torch.ones_like(v)) for v in scores) + 10 * cycle + 5 * same
         descend(g_loss)
         g_adam.step()
         losses = {"g": g_loss.item()}
-        sides = zip("ab", judges, d_adams, (a, b), (game.pool_a(fake_a), game.pool_b(fake_b)), strict=True)
-        for side, judge, adam, real, fake in sides:
+        sides = zip("ab", discriminators, d_adams, (a, b), (game.pool_a(fake_a), game.pool_b(fake_b)), strict=True)
+        for side, discriminator, adam, real, fake in sides:
             adam.zero_grad()
-            on_real, on_fake = judge(real), judge(fake)
+            on_real, on_fake = discriminator(real), discriminator(fake)
             d_loss = (mse_loss(on_real, torch.ones_like(on_real)) + mse_loss(on_fake, torch.zeros_like(on_fake))) / 2
             descend(d_loss)
             adam.step()

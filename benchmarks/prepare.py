@@ -61,8 +61,8 @@ def plain(folder: Path, out: Path) -> None:
 
 def ours(folder: Path, out: Path) -> None:
     """What ``prepare_images`` does before it trains the extractor."""
-    from gan_core.config import Images  # here and not above: each process that decodes imports this file
-    from gan_core.datasets.pack import prepare_images
+    from gan_core.config.schema import Images
+    from gan_core.data.prepare_images import prepare_images
 
     spec = Images(str(folder), True, 0.5, SIZE, 3, "crop", 0, "error", None)
     prepare_images(spec, out, len(os.sched_getaffinity(0)))
@@ -141,7 +141,7 @@ def peaks(scratch: Path, count: int) -> dict[str, int]:
     }
     network = {"family": "dcgan", "width": 8, "latent": 16}
     params.runs = {"gan": {"variant": "gan", "dataset": "own", "network": network, "train": {"steps": 20}}}
-    params.train.watch_every = params.train.checkpoint_every = 10
+    params.train.evaluate_every = params.train.checkpoint_every = 10
     params.export.engines.flavour = "none"
     OmegaConf.save(params, scratch / "params.yaml")
     return {stage: measured([f"stages.{stage}", *of], scratch)[1] for stage, of in STAGES.items()}
@@ -170,7 +170,7 @@ def page(result: Mapping[str, Any]) -> str:
 
 def main() -> None:
     from benchmarks.machine import described
-    from gan_core import files
+    from gan_core.runtime import files
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["speed", "memory", "plain", "ours"])

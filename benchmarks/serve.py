@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -33,15 +33,20 @@ from tritonclient.utils import np_to_triton_dtype
 from benchmarks import gpu
 from benchmarks.machine import described
 from benchmarks.tables import markdown
-from gan_core import artifact, errors, files
-from gan_core.export import onnx, triton
-from gan_core.networks.build import build
-from gan_core.serving import server
-from gan_core.signature import Body, Recipe
-from gan_core.training.setup import set_up
+from gan_core.core import artifact
+from gan_core.core.build_network import build_network
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.export import endpoints, naming, onnx
+from gan_core.export.manifest import ModelEndpoint, endpoints_of, manifest_of
+from gan_core.runtime import errors, files
+from gan_core.runtime.device import set_up
+from gan_core.serving.backends.base import Ports
+from gan_core.serving.backends.triton import repository
+from gan_core.serving.backends.triton.backend import Triton
 
 RESULTS = Path(__file__).parent / "results"
-CONVOLUTIONAL = Body("dcgan", 16, 64, (3, 32, 32))
+CONVOLUTIONAL = NetworkSpec("dcgan", 16, 64, (3, 32, 32))
 """Built with fresh weights beside the exported run: time does not depend on their values."""
 LARGEST, BLOCKS, WARM_UP = 64, 5, 20
 CONCURRENCIES = (1, 4, 16)
@@ -56,10 +61,12 @@ class Subject:
 
     name: str
     network: nn.Module
-    recipe: Recipe
+    config: NetworkConfig
     folder: Path
-    role: str
-    largest: int
+    files: Sequence[str]
+    """Its float graphs, of every precision that was exported."""
+    endpoint: ModelEndpoint
+    """Its model that gives pixels."""
 
     @property
     def repository(self) -> Path:
@@ -67,18 +74,18 @@ class Subject:
         return self.folder / "model_repository"
 
     @property
-    def model(self) -> str:
-        """Its model that answers in pixels."""
-        return next(p.name for p in sorted(self.repository.iterdir()) if p.name.endswith(f"{self.role}_uint8"))
+    def largest(self) -> int:
+        """The largest batch."""
+        return self.endpoint.max_batch_size
 
     def graphs(self) -> list[Path]:
-        """Its float graphs, of every precision that was exported."""
-        return [p for p in sorted(self.folder.glob(f"{self.role}*.onnx")) if "uint8" not in p.name]
+        """The paths of its float graphs."""
+        return [self.folder / file for file in self.files]
 
     def flops(self) -> int:
         """Floating-point operations of one sample."""
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            self.network(*tensors(self.recipe.pinned(1, 0)))
+            self.network(*tensors(self.config.fixed_inputs(1, 0)))
         return int(counter.get_total_flops())
 
 
@@ -104,26 +111,32 @@ def exported(run: Path, models: Path) -> Subject:
     Raises:
         DataError: it is not there, or draws no images from a prior.
     """
-    manifest = files.read_json(run / "manifest.json")
-    role = next(iter(manifest["roles"]))
+    manifest = manifest_of(run)
+    role, shipped = next(iter(manifest["roles"].items()))
     trained = artifact.load(models / run.name / f"{role}.safetensors")
-    if not trained.recipe.is_image or any(i.is_data for i in trained.recipe.inputs):
+    if not trained.config.is_image or any(i.is_data for i in trained.config.inputs):
         raise errors.DataError(f"{run} draws no images from a prior; name a run that does, such as exported/gan")
-    largest = manifest["roles"][role]["max_batch_size"]
-    return Subject(run.name, trained.network, trained.recipe, run, role, largest)
+    graphs = [file for file, graph in shipped["graphs"].items() if not graph["pixels"]]
+    return Subject(run.name, trained.network, trained.config, run, graphs, with_pixels(endpoints_of(manifest, role)))
 
 
-def built(body: Body, folder: Path) -> Subject:
+def with_pixels(endpoints: Sequence[ModelEndpoint]) -> ModelEndpoint:
+    """The one that gives pixels for latents."""
+    return next(e for e in endpoints if e.pixels and not e.seeded)
+
+
+def built(body: NetworkSpec, folder: Path) -> Subject:
     """A generator that nobody trained, exported as the pipeline does it."""
     torch.manual_seed(0)
-    recipe = body.generator(body.prior())
-    network = build(recipe).eval().requires_grad_(False)
-    for form, module in (("", network), ("uint8", onnx.Pixels(network))):
-        model = onnx.export(module, recipe, opset=20)
-        files.write(folder / f"generator{'.' if form else ''}{form}.onnx", model)
-        name = f"{body.family}_generator{'_' if form else ''}{form}"
-        triton.write(folder / "model_repository", name, model, recipe, bool(form), LARGEST, {})
-    return Subject(body.family, network, recipe, folder, "generator", LARGEST)
+    config = body.generator(body.prior())
+    network = build_network(config).eval().requires_grad_(False)
+    graphs = {naming.graph("generator", "fp32", pixels): pixels for pixels in (False, True)}
+    models = {f: onnx.export(onnx.Pixels(network) if p else network, config, opset=20) for f, p in graphs.items()}
+    for file, model in models.items():
+        files.write(folder / file, model)
+    offered = list(endpoints.served(body.family, "generator", config, graphs, "fp32", LARGEST))
+    repository.write(folder / "model_repository", offered, models, {"run": body.family})
+    return Subject(body.family, network, config, folder, list(graphs)[:1], with_pixels(offered))
 
 
 def session(path: Path, threads: int) -> ort.InferenceSession:
@@ -133,7 +146,7 @@ def session(path: Path, threads: int) -> ort.InferenceSession:
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def ways(subject: Subject, ports: server.Ports, threads: int) -> Iterator[Way]:
+def ways(subject: Subject, ports: Ports, threads: int) -> Iterator[Way]:
     """Every way to call on a CPU."""
     yield Way("torch eager", "compute", in_torch(subject, subject.network))
     if shutil.which("g++") or shutil.which("clang++"):
@@ -142,7 +155,7 @@ def ways(subject: Subject, ports: server.Ports, threads: int) -> Iterator[Way]:
         print("no torch.compile row: it needs a C++ compiler")
     for path in subject.graphs():
         yield Way(f"ONNX Runtime, {path.name}", "compute", bound(subject, session(path, threads)))
-    pixels = session(subject.folder / f"{subject.role}.uint8.onnx", threads)
+    pixels = session(subject.folder / subject.endpoint.graph, threads)
     yield Way("in process", "draw", lambda n: in_process(subject, pixels, n))
     for protocol in ("http", "grpc"):
         yield Way(f"Triton, {protocol.upper()}", "draw", lambda n, p=protocol: served(subject, p, ports, n)[1])  # type: ignore[misc]
@@ -152,7 +165,7 @@ def in_torch(subject: Subject, network: Callable[..., torch.Tensor]) -> Callable
     """Torch on tensors that are there."""
 
     def prepare(n: int) -> Call:
-        inputs = tensors(subject.recipe.pinned(n, 1))
+        inputs = tensors(subject.config.fixed_inputs(n, 1))
 
         def call() -> Array:
             with torch.inference_mode():
@@ -168,15 +181,15 @@ def bound(subject: Subject, run: ort.InferenceSession) -> Callable[[int], Call]:
 
     def prepare(n: int) -> Call:
         binding = run.io_binding()
-        for name, value in subject.recipe.pinned(n, 1).items():
+        for name, value in subject.config.fixed_inputs(n, 1).items():
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value))
-        out = np.empty((n, *subject.recipe.shape), np.float32)
-        held = ort.OrtValue.ortvalue_from_numpy(out)
-        binding.bind_ortvalue_output(subject.recipe.output, held)
+        out = np.empty((n, *subject.config.shape), np.float32)
+        kept = ort.OrtValue.ortvalue_from_numpy(out)
+        binding.bind_ortvalue_output(subject.config.output_name, kept)
 
         def call() -> Array:
             run.run_with_iobinding(binding)
-            return np.asarray(held.numpy())
+            return np.asarray(kept.numpy())
 
         return call
 
@@ -185,7 +198,7 @@ def bound(subject: Subject, run: ort.InferenceSession) -> Callable[[int], Call]:
 
 def draws(subject: Subject, n: int) -> Iterator[dict[str, Array]]:
     """Other inputs for every call; the first are those of the rows that only compute."""
-    return (subject.recipe.pinned(n, seed) for seed in itertools.count(1))
+    return (subject.config.fixed_inputs(n, seed) for seed in itertools.count(1))
 
 
 def in_process(subject: Subject, run: ort.InferenceSession, n: int) -> Call:
@@ -194,7 +207,7 @@ def in_process(subject: Subject, run: ort.InferenceSession, n: int) -> Call:
     return lambda: run.run(None, next(drawn))[0]
 
 
-def served(subject: Subject, protocol: str, ports: server.Ports, n: int) -> tuple[Any, Call]:
+def served(subject: Subject, protocol: str, ports: Ports, n: int) -> tuple[Any, Call]:
     """From a draw to pixels through the server, and the client that asks."""
     module = {"http": tritonclient.http, "grpc": tritonclient.grpc}[protocol]
     client = module.InferenceServerClient(f"127.0.0.1:{getattr(ports, protocol)}")
@@ -206,7 +219,7 @@ def served(subject: Subject, protocol: str, ports: server.Ports, n: int) -> tupl
             sent = value[:, None] if value.ndim == 1 else value
             asked.append(module.InferInput(name, sent.shape, np_to_triton_dtype(sent.dtype)))
             asked[-1].set_data_from_numpy(sent)
-        return np.asarray(client.infer(subject.model, asked).as_numpy(subject.recipe.output))
+        return np.asarray(client.infer(subject.endpoint.name, asked).as_numpy(subject.config.output_name))
 
     return client, call
 
@@ -275,22 +288,22 @@ def rows(listed: list[Way], flops: int, peak: float) -> Iterator[dict[str, Any]]
             yield row
 
 
-def load(subject: Subject, ports: server.Ports, protocol: str, clients: int, calls: int) -> dict[str, Any]:
+def load(subject: Subject, ports: Ports, protocol: str, clients: int, calls: int) -> dict[str, Any]:
     """Many clients at once, one image a request: what each waits, and what the server makes of it."""
     each = max(20, -(-calls // clients))
     pairs = [served(subject, protocol, ports, 1) for _ in range(clients)]
     taken: list[list[float]] = [[] for _ in pairs]
-    gate = threading.Barrier(clients + 1)
+    barrier = threading.Barrier(clients + 1)
 
     def ask(k: int) -> None:
         timed(pairs[k][1], 3)
-        gate.wait()
+        barrier.wait()
         taken[k] = timed(pairs[k][1], each)
 
     threads = [threading.Thread(target=ask, args=(k,)) for k in range(clients)]
     for thread in threads:
         thread.start()
-    gate.wait()
+    barrier.wait()
     before, begun, busy = counted(subject, ports), time.perf_counter(), time.process_time()
     for thread in threads:
         thread.join()
@@ -307,14 +320,14 @@ def load(subject: Subject, ports: server.Ports, protocol: str, clients: int, cal
     }
 
 
-def counted(subject: Subject, ports: server.Ports) -> tuple[int, int]:
+def counted(subject: Subject, ports: Ports) -> tuple[int, int]:
     """How often the server has run the model, and for how many images."""
     with tritonclient.http.InferenceServerClient(f"127.0.0.1:{ports.http}") as client:
-        found = client.get_inference_statistics(subject.model)["model_stats"][0]
+        found = client.get_inference_statistics(subject.endpoint.name)["model_stats"][0]
     return int(found["execution_count"]), int(found["inference_count"])
 
 
-def about(subject: Subject, ports: server.Ports, threads: int, calls: int, peak: float) -> dict[str, Any]:
+def about(subject: Subject, ports: Ports, threads: int, calls: int, peak: float) -> dict[str, Any]:
     """All figures of one subject."""
     listed = list(ways(subject, ports, threads))
     if torch.cuda.is_available():
@@ -323,7 +336,7 @@ def about(subject: Subject, ports: server.Ports, threads: int, calls: int, peak:
         measure(listed, batch, calls)
         print(f"{subject.name}: batch {batch} done", flush=True)
     return {
-        "shape": list(subject.recipe.shape),
+        "shape": list(subject.config.shape),
         "parameters": sum(p.numel() for p in subject.network.parameters()),
         "flops": subject.flops(),
         "rows": list(rows(listed, subject.flops(), peak)),
@@ -359,8 +372,8 @@ def main() -> None:
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         subjects = [exported(arguments.run, arguments.models), built(CONVOLUTIONAL, scratch)]
-        ports, installation = server.Ports.free(), server.Installation.find(arguments.triton)
-        stack.enter_context(server.running(installation, [s.repository for s in subjects], ports))
+        ports = Ports.free()
+        stack.enter_context(Triton().launch(arguments.triton, [s.repository for s in subjects], ports))
         peak = peak_of(device)
         result = {
             "machine": described(arguments.threads, device)

@@ -28,22 +28,25 @@ from torch.utils.flop_counter import flop_registry
 
 from benchmarks.machine import described
 from benchmarks.plain import PLAIN, as_written, doubled
-from gan_core import config, files
-from gan_core.assemble import assemble
-from gan_core.datasets.prepared import Batches, to_model
-from gan_core.game import Update, players
+from gan_core.config.load import load_params
+from gan_core.core.build_game import build_game
+from gan_core.core.game import Adam, Optimizer, Update, modules
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Moment
+from gan_core.data.batches import Batches
+from gan_core.data.packed import to_model
 from gan_core.networks.dcgan import Doubling
-from gan_core.seeds import fold
-from gan_core.signature import Body
-from gan_core.training import loop
-from gan_core.training.loop import Means
-from gan_core.training.setup import keep_memory, set_up
+from gan_core.runtime import files
+from gan_core.runtime.device import keep_memory, set_up
+from gan_core.runtime.seeds import fold
+from gan_core.training import loop, update
+from gan_core.training.run import ExecutionConfig, Plan, Run, set_symbols
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS, SECONDS = 5, 0.25
 """How often every column is played, and for how long at least."""
 BFLOAT16 = "with bfloat16"
-NOISE, EMA = 0.05, 0.995
+NOISE, EMA, ENDLESS = 0.05, 0.995, 10**9
 SET = ("CUBLAS_WORKSPACE_CONFIG", "MKL_CBWR")
 """What ``set_up`` puts into the environment, for child processes too."""
 
@@ -53,7 +56,7 @@ class Case:
     """One row of the table."""
 
     variant: str
-    body: Body
+    body: NetworkSpec
     batch_size: int = 64
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -65,27 +68,27 @@ class Case:
 
 
 CASES = (
-    Case("gan", Body("mlp", 256, 32, (1, 8, 8), 10)),
-    Case("f_gan", Body("mlp", 256, 32, (1, 8, 8), 10)),
-    Case("wgan", Body("mlp", 256, 32, (1, 8, 8), 10), 64, {"warm_up": 0}),
-    Case("wgan_gp", Body("mlp", 256, 32, (1, 8, 8), 10)),
-    Case("cgan", Body("mlp", 256, 32, (1, 8, 8), 10)),
-    Case("vae", Body("mlp", 256, 16, (1, 8, 8), 10)),
-    Case("vae_gan", Body("mlp", 256, 16, (1, 8, 8), 10)),
-    Case("info_gan", Body("mlp", 256, 16, (1, 12, 12), 3), 64, {"categories": 3, "continuous": 0}),
-    Case("cycle_gan", Body("resnet", 32, 0, (3, 8, 8), 10), 16),
-    Case("gan", Body("dcgan", 32, 64, (1, 16, 16), 10)),
-    Case("gan", Body("dcgan", 32, 64, (1, 28, 28), 10)),
-    Case("gan", Body("dcgan", 32, 64, (3, 32, 32), 10)),
-    Case("wgan_gp", Body("dcgan", 32, 64, (1, 16, 16), 10)),
-    Case("cgan", Body("dcgan", 32, 64, (1, 28, 28), 10)),
-    Case("vae_gan", Body("dcgan", 32, 64, (1, 28, 28), 10)),
+    Case("gan", NetworkSpec("mlp", 256, 32, (1, 8, 8), 10)),
+    Case("f_gan", NetworkSpec("mlp", 256, 32, (1, 8, 8), 10)),
+    Case("wgan", NetworkSpec("mlp", 256, 32, (1, 8, 8), 10), 64, {"warm_up": 0}),
+    Case("wgan_gp", NetworkSpec("mlp", 256, 32, (1, 8, 8), 10)),
+    Case("cgan", NetworkSpec("mlp", 256, 32, (1, 8, 8), 10)),
+    Case("vae", NetworkSpec("mlp", 256, 16, (1, 8, 8), 10)),
+    Case("vae_gan", NetworkSpec("mlp", 256, 16, (1, 8, 8), 10)),
+    Case("info_gan", NetworkSpec("mlp", 256, 16, (1, 12, 12), 3), 64, {"categories": 3, "continuous": 0}),
+    Case("cycle_gan", NetworkSpec("resnet", 32, 0, (3, 8, 8), 10), 16),
+    Case("gan", NetworkSpec("dcgan", 32, 64, (1, 16, 16), 10)),
+    Case("gan", NetworkSpec("dcgan", 32, 64, (1, 28, 28), 10)),
+    Case("gan", NetworkSpec("dcgan", 32, 64, (3, 32, 32), 10)),
+    Case("wgan_gp", NetworkSpec("dcgan", 32, 64, (1, 16, 16), 10)),
+    Case("cgan", NetworkSpec("dcgan", 32, 64, (1, 28, 28), 10)),
+    Case("vae_gan", NetworkSpec("dcgan", 32, 64, (1, 28, 28), 10)),
 )
 
 ON_A_GPU = (
-    Case("gan", Body("dcgan", 64, 64, (3, 32, 32), 10)),
-    Case("wgan_gp", Body("dcgan", 64, 64, (3, 32, 32), 10)),
-    Case("cycle_gan", Body("resnet", 64, 0, (3, 128, 128), 10), 8),
+    Case("gan", NetworkSpec("dcgan", 64, 64, (3, 32, 32), 10)),
+    Case("wgan_gp", NetworkSpec("dcgan", 64, 64, (3, 32, 32), 10)),
+    Case("cycle_gan", NetworkSpec("resnet", 64, 0, (3, 128, 128), 10), 8),
 )
 """What would take a CPU too long."""
 
@@ -99,6 +102,7 @@ class Noise:
     pairs: bool = False
     folder: Path = Path("noise")
     is_image: bool = True
+    aligned: bool = False
 
     def raw(self, _part: str) -> torch.Tensor:
         """uint8 (N, H, W, C)."""
@@ -115,19 +119,17 @@ class Noise:
         return Noise(self.shape, self.classes) if self.pairs else None
 
 
-def unfused(update: Update, _graph: bool = False) -> torch.optim.Optimizer:
+def unfused(spec: Optimizer, weights: list[torch.nn.Parameter], _capturable: bool = False) -> torch.optim.Optimizer:
     """An optimizer as it comes."""
-    specs = update.optimizers
-    groups = [{"params": its, "lr": spec.learning_rate} for its, spec in zip(update.groups, specs, strict=True)]
-    if specs[0].kind == "adam":
-        return torch.optim.Adam(groups, betas=(specs[0].beta1, specs[0].beta2))
-    return torch.optim.RMSprop(groups)
+    made = (torch.optim.Adam if isinstance(spec, Adam) else torch.optim.RMSprop)(weights)
+    set_symbols(made, spec, Moment())
+    return made
 
 
-def all_free(run: loop.Run, _moving: Update) -> None:
+def all_free(run: Run, _update: Update) -> None:
     """Gradients for everybody, whoever moves; the movers' are cleared before they are used."""
-    for weights in run.weights.values():
-        for weight in weights:
+    for network in run.modules.trained.values():
+        for weight in network.parameters():
             weight.requires_grad, weight.grad = True, None
 
 
@@ -138,38 +140,25 @@ def whole_seed(*place: int | str) -> None:
 
 OFF: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "fused optimizers": lambda: patch.object(loop, "make_optimizer", unfused),
-    "gradients of movers only": lambda: patch.object(loop, "free", all_free),
+    "gradients of movers only": lambda: patch.object(update, "set_requires_grad", all_free),
     "folded up-sampling": lambda: patch.object(Doubling, "forward", doubled),
-    "cheap seeds": lambda: patch.object(loop, "reseed", whole_seed),
+    "cheap seeds": lambda: patch.object(update, "reseed", whole_seed),
 }
 """An optimisation by name -> how to do without it."""
 
 
-def ours(case: Case, means: Means, device: str) -> Callable[[], None]:
+def ours(case: Case, execution: ExecutionConfig, device: str) -> Callable[[], None]:
     """One step of our loop with all it does in a stage: rates, noise, averages, sums of terms."""
-    game = fresh(case)
-    run = loop.start(game, EMA, device, means)
+    run = loop.start(fresh(case), Plan("bench", ENDLESS, case.batch_size, 0, ENDLESS, ENDLESS), EMA, device, execution)
     data: Any = Noise(case.body.shape, case.body.classes, case.variant == "cycle_gan")
-    batches = Batches(data, case.batch_size, 0, NOISE, device, means.channels_last)
-    for network in players(game).values():
-        network.train()
-
-    def step() -> None:
-        loop.set_rates(run, 0.5)
-        terms = loop.play_step(run, batches.at, 0)
-        for role, average in run.averages.items():
-            average.update(run.exports[role], run.step)  # type: ignore[arg-type]
-        for name, value in terms.items():
-            run.window[name] = run.window[name] + value if name in run.window else value
-        run.step += 1
-
-    return step
+    batches = Batches(data, case.batch_size, 0, NOISE, device, execution.channels_last)
+    return lambda: loop.advance(run, batches.at)
 
 
 def plain(case: Case, device: str) -> Callable[[], None]:
     """One step of the plain loop."""
     game = as_written(fresh(case))
-    for network in players(game).values():
+    for network in modules(game).saved.values():
         network.to(device).train()
     data = Noise(case.body.shape, case.body.classes)
     steps = PLAIN[case.variant](game, to_model(data.raw("train")), data.labels("train"), case.batch_size, device)
@@ -179,12 +168,12 @@ def plain(case: Case, device: str) -> Callable[[], None]:
 def fresh(case: Case) -> Any:
     """A game with the weights of seed 0."""
     torch.manual_seed(0)
-    return assemble(case.variant, case.body, dict(case.settings))
+    return build_game(case.variant, case.body, dict(case.settings))
 
 
-def as_declared(case: Case) -> Means:
-    """The means that params.yaml declares, where they matter."""
-    return Means(channels_last=case.body.family != "mlp")
+def as_declared(case: Case) -> ExecutionConfig:
+    """How params.yaml has it computed, where that matters."""
+    return ExecutionConfig(channels_last=case.body.family != "mlp")
 
 
 def elsewhere(case: Case, what: str, threads: int, device: str, connection: Connection) -> None:
@@ -235,13 +224,17 @@ def columns(
             step = ours(case, best, device)
         yield f"without {name}", step, off
     if conv:
-        other = Means(channels_last=not best.channels_last)
+        other = ExecutionConfig(channels_last=not best.channels_last)
         word = "with" if other.channels_last else "without"
         yield f"{word} channels_last", ours(case, other, device), nullcontext
-    yield BFLOAT16, ours(case, Means(best.channels_last, "bfloat16"), device), nullcontext
+    yield BFLOAT16, ours(case, ExecutionConfig(best.channels_last, "bfloat16"), device), nullcontext
     if device == "cuda":
-        yield "with CUDA graphs", ours(case, Means(best.channels_last, graph=True), device), nullcontext
-        yield "with both", ours(case, Means(best.channels_last, "bfloat16", graph=True), device), nullcontext
+        yield "with CUDA graphs", ours(case, ExecutionConfig(best.channels_last, cuda_graph=True), device), nullcontext
+        yield (
+            "with both",
+            ours(case, ExecutionConfig(best.channels_last, "bfloat16", cuda_graph=True), device),
+            nullcontext,
+        )
 
 
 def measure(case: Case, device: str) -> dict[str, Any]:
@@ -359,7 +352,7 @@ def table(found: Mapping[str, Any]) -> str:
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--only", default="", help="cases whose name holds this; nothing is written then")
-    asked.add_argument("--threads", type=int, default=config.load().threads, help="as params.yaml has it, or others")
+    asked.add_argument("--threads", type=int, default=load_params().threads, help="as params.yaml has it, or others")
     asked.add_argument("--out", type=Path, default=RESULTS, help="the folder of the table")
     given = asked.parse_args()
     only, threads = given.only, given.threads

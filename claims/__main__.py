@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from claims import CLAIMS, table
-from gan_core import errors
+from gan_core.runtime import errors
 
 
 def main() -> None:

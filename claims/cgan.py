@@ -9,37 +9,37 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from claims.play import batches, draw, finish, game_of, play, prepared, shipped
+from claims.play import LEARNING_RATE, batches, draw, finish, game_of, labels, play, prepared, shipped
 from claims.table import Claim, Figures, each
-from gan_core import config
-from gan_core.datasets.prepared import Prepared
+from gan_core.config import schema
+from gan_core.core.build_network import build_network
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.data.prepared import Prepared
+from gan_core.metrics.batching import in_batches
 from gan_core.metrics.distances import squared_distances
-from gan_core.metrics.measure import in_batches
+from gan_core.metrics.extractor import accuracy, train_classifier
 from gan_core.metrics.recognition import label_accuracy
-from gan_core.networks.build import build
-from gan_core.seeds import fold
-from gan_core.signature import Body, Recipe
-from gan_core.training.extractor import accuracy, train_classifier
-from gan_core.types import Batch
+from gan_core.runtime.seeds import fold
 
 CONDITIONAL = "Mirza & Osindero 2014, Conditional Generative Adversarial Nets"
 PROJECTION = "Miyato & Koyama 2018, cGANs with Projection Discriminator"
 MATCHING = "Reed et al. 2016, Generative Adversarial Text to Image Synthesis"
-THIRD = config.Digits("digits", 0.332)
-DIGIT = Body("mlp", 256, 32, (1, 8, 8), 10)
+THIRD = schema.Digits("digits", 0.332)
+DIGIT = NetworkSpec("mlp", 256, 32, (1, 8, 8), 10)
 STEPS, DRAWN = 4000, 5000
 
 
 class Blind(nn.Module):
     """A discriminator that is not shown the label."""
 
-    def __init__(self, judge: nn.Module) -> None:
+    def __init__(self, discriminator: nn.Module) -> None:
         super().__init__()
-        self.judge, self.recipe = judge, judge.recipe
+        self.discriminator, self.config = discriminator, discriminator.config
 
     def forward(self, x: Tensor, _y: Tensor) -> Tensor:
         """Samples and labels to the scores of the samples."""
-        v: Tensor = self.judge(x)
+        v: Tensor = self.discriminator(x)
         return v
 
 
@@ -55,23 +55,16 @@ def trained(data: Prepared, seed: int, blind: bool, settings: dict[str, Any]) ->
     return in_batches(generator, game.z.sample(DRAWN), y), y
 
 
-def labels(data: Prepared, part: str) -> Tensor:
-    """The labels of a part."""
-    y = data.labels(part)
-    assert y is not None
-    return y
-
-
 def classifier(x: Tensor, y: Tensor, seed: int) -> nn.Module:
     """The library's classifier, trained on samples and labels."""
     torch.manual_seed(fold(seed, "classifier"))
-    network = build(Recipe("classifier.conv", (1, 8, 8), 16, outputs=10))
+    network = build_network(NetworkConfig("classifier.conv", (1, 8, 8), 16, outputs=10))
 
-    def batch_at(_step: int) -> Batch:
+    def batch_at(_step: int) -> tuple[Tensor, Tensor]:
         rows = torch.randint(len(x), (64,))
-        return Batch(x[rows], y[rows])
+        return x[rows], y[rows]
 
-    return train_classifier(network, batch_at, 600, seed)
+    return train_classifier(network, batch_at, 600, seed, LEARNING_RATE)
 
 
 def conditional(seed: int, blind: bool = False, **settings: Any) -> Figures:
@@ -80,10 +73,10 @@ def conditional(seed: int, blind: bool = False, **settings: Any) -> Figures:
     x, y = data.samples("train")[:], labels(data, "train")
     other, other_y = data.samples("heldout")[:], labels(data, "heldout")
     fake, asked = trained(data, seed, blind, settings)
-    judge = classifier(other, other_y, seed)
+    independent = classifier(other, other_y, seed)
     figures = {
-        "accuracy": label_accuracy(in_batches(judge, fake).double().numpy(), asked.numpy()),
-        "of real samples": accuracy(judge, x, y),
+        "accuracy": label_accuracy(in_batches(independent, fake).double().numpy(), asked.numpy()),
+        "of real samples": accuracy(independent, x, y),
     }
     if blind:
         return figures
@@ -109,7 +102,7 @@ def obeyed(f: Figures) -> bool:
 
 DIGITS_BY_LABEL = (
     "Digits, 1,200 to train on; mlp 3 x 256, z of 32, batch 100, 4,000 Adam(2e-4) steps; 5,000 samples of the averaged "
-    "generator; the judge is a classifier trained on the other 597, which the game has not seen"
+    "generator; the classifier is trained on the other 597, which the game has not seen"
 )
 QUALITY = (
     "; CAS: a classifier trained on the samples, on the 597; std: within a class, against real; NN: mean distance to "

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from claims.play import batches, classifier, finish, game_of, play, prepared, shipped
 from claims.table import Claim, Figures, each
-from gan_core import config
-from gan_core.metrics.measure import in_batches
+from gan_core.config import schema
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.metrics.batching import in_batches
 from gan_core.metrics.roles import mapped, r_squared
-from gan_core.signature import Body
 
 PAPER = "Zhu et al. 2017, Unpaired Image-to-Image Translation (CycleGAN)"
 FAST = {"learning_rate": 1e-3, "discriminator_learning_rate": 5e-4}
@@ -25,14 +25,14 @@ def translated(
     seed: int, domains: str, family: str = "resnet", width: int = 32, steps: int = 1000, **settings: Any
 ) -> Figures:
     """Play on two unpaired domains of the digits, and compare with the true map on held-out ones."""
-    data = prepared(config.DigitDomains("digit_domains", domains, 0, 0.2))  # type: ignore[arg-type]
-    game = game_of("cycle_gan", Body(family, width, 0, data.shape), seed, **(FAST | settings))
+    data = prepared(schema.DigitDomains("digit_domains", domains, 0, 0.2))  # type: ignore[arg-type]
+    game = game_of("cycle_gan", NetworkSpec(family, width, 0, data.shape), seed, **(FAST | settings))
     run = finish(play(game, batches(data, 16 if family == "resnet" else 64, seed, noise=0.0), steps, seed))
     there, back = (shipped(run, role, seed, 16) for role in ("a_to_b", "b_to_a"))
     x = data.samples("heldout")[:]
     y = in_batches(there, x)
-    judge = classifier(data)
-    before, after = (in_batches(judge, s).argmax(1) for s in (x, y))
+    known = classifier(data)
+    before, after = (in_batches(known, s).argmax(1) for s in (x, y))
     return {
         "R2": r_squared(y, mapped(x, data.index["translation"], inverse=False)),
         "cycle L1": float((in_batches(back, y) - x).abs().mean()),

@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from claims.play import RING, Layers, batches, coverage, game_of, play, prepared, train_judge
+from claims.play import RING, Layers, batches, coverage, game_of, play, prepared, train_discriminator
 from claims.table import Claim, Figures, each
+from gan_core.core.inputs import Input
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch
 from gan_core.objectives import f_divergence as fd
-from gan_core.seeds import fold
-from gan_core.signature import Body, Input, Recipe
-from gan_core.types import Batch
+from gan_core.runtime.seeds import fold
 
 PAPER = "Nowozin et al. 2016, f-GAN"
 V = torch.linspace(-4, 4, 161, dtype=torch.float64)
@@ -82,7 +84,7 @@ class Gauss(nn.Module):
 
     def __init__(self, mean: float = 0.0, std: float = 1.5) -> None:
         super().__init__()
-        self.recipe = Recipe("gauss", (1,), 1, (self.z,))
+        self.config = NetworkConfig("gauss", (1,), 1, (self.z,))
         self.mean = nn.Parameter(torch.tensor(mean))
         self.log_std = nn.Parameter(torch.tensor(std).log())
 
@@ -130,10 +132,10 @@ def best(row: fd.FDivergence) -> Tensor:
     return place.detach()
 
 
-def bound(row: fd.FDivergence, judge: Callable[[Tensor], Tensor], mean: Tensor, log_std: Tensor) -> float:
-    """E_p T - E_q f*(T) at a judge's log-ratio, by the same quadrature."""
+def bound(row: fd.FDivergence, log_ratio: Callable[[Tensor], Tensor], mean: Tensor, log_std: Tensor) -> float:
+    """E_p T - E_q f*(T) at a discriminator's log-ratio, by the same quadrature."""
     with torch.no_grad():
-        v = judge(X.float()[:, None]).double()
+        v = log_ratio(X.float()[:, None]).double()
     log_q = log_normal(mean, log_std.exp())
     return float(torch.trapezoid(LOG_P.exp() * row.link(v) - log_q.exp() * row.conjugate_link(v), X))
 
@@ -141,7 +143,7 @@ def bound(row: fd.FDivergence, judge: Callable[[Tensor], Tensor], mean: Tensor, 
 def fit(variant: str, seed: int, size: int, **settings: Any) -> tuple[Any, Tensor, Tensor]:
     """Play a Gaussian against the mixture for 3,000 steps: the game, (mean, log std) averaged and at the end."""
     given = {"clip": 6.0, "learning_rate": 2e-3, "beta1": 0.5, "beta2": 0.9} | settings
-    game = game_of(variant, Body("mlp", 64, 1, (1,)), seed, **given)
+    game = game_of(variant, NetworkSpec("mlp", 64, 1, (1,)), seed, **given)
     torch.manual_seed(fold(seed, "tanh"))
     game = replace(game, generator=Gauss(), z=Gauss.z, discriminator=Layers(1, 64, 64, 1, activation=nn.Tanh))
     late = [
@@ -159,7 +161,7 @@ STRICT = FITTED[:2] + FITTED[3:5]
 
 
 def fitted(seed: int) -> Figures:
-    """Section 2.4: a Gaussian fitted to a mixture under each divergence, and judged under every other."""
+    """Section 2.4: a Gaussian fitted to a mixture under each divergence, and measured under every other."""
     found: dict[str, Tensor] = {}
     figures = {"above truth": -inf}
     for name in FITTED:
@@ -182,9 +184,9 @@ def two_classes(seed: int) -> Figures:
     for name in ("kl", "jensen_shannon", "pearson"):
         row = fd.DIVERGENCES[name]()
         place = best(row)
-        game = game_of("gan", Body("mlp", 64, 1, (1,)), seed, learning_rate=2e-3, beta1=0.9)
+        game = game_of("gan", NetworkSpec("mlp", 64, 1, (1,)), seed, learning_rate=2e-3, beta1=0.9)
         game = replace(game, generator=Gauss(float(place[0]), float(place[1].exp())), z=Gauss.z)
-        for _ in train_judge(game, lambda _: mixture(1024), 3000, seed):
+        for _ in train_discriminator(game, lambda _: mixture(1024), 3000, seed):
             pass
         figures[name] = bound(row, game.discriminator, *place) / float(exact(row, *place)) - 1
     return figures
@@ -194,16 +196,16 @@ SIMILAR = ("gan", "reverse_kl", "squared_hellinger", "jeffrey")
 
 
 def ring(seed: int, objective: str, divergences: tuple[str, ...]) -> Figures:
-    """Eight Gaussians under several divergences: modes and high-quality share, each the median of five looks."""
+    """Eight Gaussians under several divergences: modes and high-quality share, each the median of five measurements."""
     data = prepared(RING)
     figures: Figures = {}
     for name in divergences:
         settings = {"divergence": name, "objective": objective, "clip": 5.0, "learning_rate": 1e-3, "beta1": 0.0}
-        game = game_of("f_gan", Body("mlp", 128, 2, (2,)), seed, **settings)
+        game = game_of("f_gan", NetworkSpec("mlp", 128, 2, (2,)), seed, **settings)
         runs = play(game, batches(data, 512, seed), 2000, seed)
-        looks = [coverage(game.generator, data, seed) for run in runs if run.step > 1500 and run.step % 100 == 0]
-        figures |= {f"{name} modes": median(look["modes"] for look in looks)}
-        figures |= {f"{name} quality": median(look["high_quality"] for look in looks)}
+        found = [coverage(game.generator, data, seed) for run in runs if run.step > 1500 and run.step % 100 == 0]
+        figures |= {f"{name} modes": median(f["modes"] for f in found)}
+        figures |= {f"{name} quality": median(f["high_quality"] for f in found)}
     return figures
 
 
@@ -253,7 +255,7 @@ CLAIMS: tuple[Claim, ...] = (
         "F3",
         PAPER,
         "Measured by one divergence, the fit that was trained with it is the best of all six (tables 1 and 2)",
-        "The fits of F2, judged under every divergence by quadrature. Shown: how much worse the next best fit is",
+        "The fits of F2, measured under every divergence by quadrature. Shown: how much worse the next best fit is",
         "margin > 0 for KL, reverse KL, Jeffrey and Pearson; >= -0.5 % for Jensen-Shannon and Hellinger, which tie",
         fitted,
         each(lambda f: all(f[f"margin {name}"] > (0 if name in STRICT else -0.005) for name in FITTED)),
@@ -301,9 +303,9 @@ CLAIMS: tuple[Claim, ...] = (
         PAPER,
         "Divergences are much alike in practice (section 3, images)",
         "Ring of 8 Gaussians, deviation 0.05; mlp 3 x 128, |v| < 5, batch 512, 2,000 Adam(1e-3, beta1 0) steps of the "
-        "non-saturating form, 2,500 samples; medians of five looks at 1,600 to 2,000 steps, as Jeffrey breaks down for "
-        "some hundred steps now and then, and one look at the end has met that. (With batches of 128 and beta1 0.5 "
-        "Jeffrey loses modes)",
+        "non-saturating form, 2,500 samples; medians of five measurements at 1,600 to 2,000 steps, as Jeffrey breaks "
+        "down for some hundred steps now and then, and one measurement at the end has met that. (With batches of 128 "
+        "and beta1 0.5 Jeffrey loses modes)",
         "GAN, reverse KL, Hellinger, Jeffrey: 8 of 8 modes, high quality >= 0.75, within 0.12 of each other",
         rings,
         each(alike),

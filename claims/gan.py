@@ -29,19 +29,19 @@ from claims.play import (
     scores,
     segment,
     slope,
-    train_judge,
+    train_discriminator,
 )
 from claims.table import Claim, Figures, each
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Score, Terms
 from gan_core.objectives import adversarial, penalties
-from gan_core.seeds import fold
-from gan_core.signature import Body
-from gan_core.types import Batch, Score, Terms
+from gan_core.runtime.seeds import fold
 
 PAPER = "Goodfellow et al. 2014, Generative Adversarial Nets"
 PRINCIPLED = "Arjovsky & Bottou 2017, Towards Principled Methods for Training GANs"
 CONVERGE = "Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?"
 THETAS = (0.1, 0.25, 0.5, 1.0)
-POINTS = Body("mlp", 64, 2, (2,))
+POINTS = NetworkSpec("mlp", 64, 2, (2,))
 
 
 def js(real: Score, fake: Score) -> float:
@@ -55,7 +55,7 @@ def lines(seed: int) -> Figures:
     for theta in (sign * t for t in THETAS for sign in (1, -1)):
         game = game_of("gan", POINTS, seed, learning_rate=1e-2, beta1=0.9, objective="saturating")
         game = replace(game, generator=Line(theta), z=Line.z)
-        for _ in train_judge(game, lambda _: segment(256), 3000, seed):
+        for _ in train_discriminator(game, lambda _: segment(256), 3000, seed):
             pass
         estimates.append(js(*scores(game.discriminator, segment(8192).x, game.generator(game.z.sample(8192)))) / log(2))
         saturating.append(abs(slope(game)))
@@ -103,14 +103,14 @@ Penalty = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 def dirac_radius(
-    judge: Callable[[Score, Score], Terms], generator: Callable[[Score], Terms], penalty: Penalty, alternate: bool
+    objective: Callable[[Score, Score], Terms], generator: Callable[[Score], Terms], penalty: Penalty, alternate: bool
 ) -> float:
     """How far (theta, psi) is from the equilibrium (0, 0) after 2,000 gradient steps of 0.1 from (1, 1)."""
     theta, psi = (torch.ones(1, 1, dtype=torch.float64, requires_grad=True) for _ in range(2))
     real, discriminator = torch.zeros(1, 1, dtype=torch.float64), Dirac(psi)
 
     def uphill() -> Tensor:
-        v = judge(discriminator(real), discriminator(theta.detach()))
+        v = objective(discriminator(real), discriminator(theta.detach()))
         loss = torch.stack([*v.values(), penalty(discriminator, real, theta.detach())]).sum()
         return torch.autograd.grad(loss, psi)[0]
 
@@ -150,12 +150,12 @@ def dirac(seed: int) -> Figures:
     }
 
 
-FLAT = Body("mlp", 256, 16, (64,))
+FLAT = NetworkSpec("mlp", 256, 16, (64,))
 """Digits as points: no batch normalisation in the generator."""
 
 
 def vanishing(seed: int) -> Figures:
-    """Figure 2 of Arjovsky & Bottou: the gradient left to a frozen generator while a new judge learns to tell it."""
+    """Figure 2 of Arjovsky & Bottou: the gradient left to a frozen generator while a new discriminator learns."""
     data = prepared(DIGITS)
     noisy, probe = batches(data, 128, seed), Batch(data.samples("train")[:512].flatten(1))
 
@@ -172,12 +172,14 @@ def vanishing(seed: int) -> Figures:
         game = replace(game, generator=generator)
         alternative = replace(game, objective="non_saturating")
         before = gradient_norm(game, probe), gradient_norm(alternative, probe)
-        for _ in train_judge(game, batch_at, 1500, seed):
+        for _ in train_discriminator(game, batch_at, 1500, seed):
             pass
         drops.append(before[0] / gradient_norm(game, probe))
         growths.append(gradient_norm(alternative, probe) / before[1])
         game = replace(game_of("wgan_gp", FLAT, seed, learning_rate=1e-3, beta1=0.5), generator=generator)
-        norms = [gradient_norm(game, probe) for step in train_judge(game, batch_at, 800, seed) if step % 50 == 0]
+        norms = [
+            gradient_norm(game, probe) for step in train_discriminator(game, batch_at, 800, seed) if step % 50 == 0
+        ]
         flatness.append(max(norms) / min(norms))
     return {
         "saturating drops by": min(drops),
@@ -192,9 +194,9 @@ def few_samples(seed: int) -> Figures:
     for n in (16, 64, 256, 1024, 4096):
         torch.manual_seed(fold(seed, "sets", n))
         real, fake, new_real, new_fake = (torch.randn(k, 64) for k in (n, n, 4096, 4096))
-        game = game_of("gan", Body("mlp", 256, 64, (64,)), seed, learning_rate=1e-3, beta1=0.9)
+        game = game_of("gan", NetworkSpec("mlp", 256, 64, (64,)), seed, learning_rate=1e-3, beta1=0.9)
         game = replace(game, generator=Pool(fake))
-        for _ in train_judge(game, lambda _, real=real: Batch(draw(real, 256)), 600, seed):  # type: ignore[misc]
+        for _ in train_discriminator(game, lambda _, real=real: Batch(draw(real, 256)), 600, seed):  # type: ignore[misc]
             pass
         figures[f"JS / log 2 at {n}"] = js(*scores(game.discriminator, real, fake)) / log(2)
         v_real, v_fake = scores(game.discriminator, new_real, new_fake)
@@ -210,7 +212,7 @@ def overfits(f: Figures) -> bool:
 
 def ring(seed: int) -> Figures:
     """Eight Gaussians on a circle."""
-    data, game = prepared(RING), game_of("gan", Body("mlp", 128, 2, (2,)), seed, learning_rate=1e-3)
+    data, game = prepared(RING), game_of("gan", NetworkSpec("mlp", 128, 2, (2,)), seed, learning_rate=1e-3)
     run = finish(play(game, batches(data, 128, seed), 3000, seed))
     found, averaged = (coverage(g, data, seed) for g in (game.generator, run.averages["generator"].network))
     return found | {"high_quality of the average": averaged["high_quality"]}
@@ -219,7 +221,7 @@ def ring(seed: int) -> Figures:
 def grid(seed: int, r1: float) -> Figures:
     """25 Gaussians on a grid."""
     data = prepared(GRID)
-    game = game_of("gan", Body("mlp", 128, 2, (2,)), seed, r1=r1, learning_rate=1e-3, beta1=0.0)
+    game = game_of("gan", NetworkSpec("mlp", 128, 2, (2,)), seed, r1=r1, learning_rate=1e-3, beta1=0.0)
     run = finish(play(game, batches(data, 512, seed), 4000, seed))
     found, averaged = (coverage(g, data, seed) for g in (game.generator, run.averages["generator"].network))
     return found | {"modes_strong of the average": averaged["modes_strong"]}

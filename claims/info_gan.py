@@ -12,23 +12,23 @@ from torch import Tensor
 
 from claims.play import batches, classifier, finish, game_of, play, prepared, shipped, spearman
 from claims.table import Claim, Figures, each
-from gan_core import config
-from gan_core.datasets.prepared import Prepared
-from gan_core.metrics.measure import in_batches
+from gan_core.config import schema
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.data.prepared import Prepared
+from gan_core.metrics.batching import in_batches
 from gan_core.metrics.recognition import matched_accuracy
-from gan_core.seeds import fold
-from gan_core.signature import Body
+from gan_core.runtime.seeds import fold
 
 PAPER = "Chen et al. 2016, InfoGAN"
-DIGITS = config.Digits("digits", 0.2)
-SHAPES = config.Shapes("shapes", 12, ["disc", "cross", "frame"], 0.5, 0.5, 3000, 0, 0.2)
-SHIFTED = config.Shapes("shapes", 12, ["disc"], 2.0, 0.0, 3000, 0, 0.2)
+DIGITS = schema.Digits("digits", 0.2)
+SHAPES = schema.Shapes("shapes", 12, ["disc", "cross", "frame"], 0.5, 0.5, 3000, 0, 0.2)
+SHIFTED = schema.Shapes("shapes", 12, ["disc"], 2.0, 0.0, 3000, 0, 0.2)
 DRAWN = 2000
 
 
 def drawn(data: Prepared, seed: int, steps: int, **settings: Any) -> tuple[Any, Tensor, dict[str, Tensor]]:
     """Play; the game, samples of the generator as it would be shipped, and the latents they were drawn from."""
-    game = game_of("info_gan", Body("mlp", 256, 16, data.shape), seed, **settings)
+    game = game_of("info_gan", NetworkSpec("mlp", 256, 16, data.shape), seed, **settings)
     run = finish(play(game, batches(data, 128, seed), steps, seed))
     generator = shipped(run, "generator", seed, 128)
     torch.manual_seed(fold(seed, "drawn"))
@@ -36,14 +36,14 @@ def drawn(data: Prepared, seed: int, steps: int, **settings: Any) -> tuple[Any, 
     return game, in_batches(generator, *latents.values()), latents
 
 
-def categorical(seed: int, spec: config.Dataset, categories: int, steps: int) -> Figures:
+def categorical(seed: int, spec: schema.Dataset, categories: int, steps: int) -> Figures:
     """Whether the code means the class, with the information term and without."""
     data = prepared(spec)
-    judge = classifier(data, categories)
+    known = classifier(data, categories)
     figures: Figures = {}
     for name, weight in (("", 1.0), (", lambda 0", 0.0)):
         game, fake, latents = drawn(data, seed, steps, categories=categories, continuous=0, weight=weight)
-        seen = in_batches(judge, fake).argmax(1).numpy()
+        seen = in_batches(known, fake).argmax(1).numpy()
         figures[f"accuracy{name}"] = matched_accuracy(seen, latents["category"].numpy())
         if weight:
             with torch.no_grad():

@@ -9,14 +9,22 @@ from torch import Tensor
 
 from claims.f_gan import FITTED, LOG_P, X, best, fit, log_normal
 from claims.table import Claim, Figures, each
+from gan_core.core.build_network import build_network
 from gan_core.networks import curvature
 from gan_core.objectives import f_divergence as fd
-from gan_core.seeds import fold
+from gan_core.runtime.seeds import fold
 
 PAPER = "Learned f; after Nowozin et al. 2016, Poole et al. 2016, Zhang et al. 2021"
 COARSE = slice(None, None, 14)
 Outer = Callable[[Tensor, Tensor], Tensor]
 """From mean and log std of a Gaussian to a number that knows nothing of f."""
+
+
+def at_order(form: str, start: float) -> curvature.Curvature:
+    """A curvature at the alpha divergence of order ``start``."""
+    f = build_network(curvature.config(form, start, -1.0, 2.0))
+    assert isinstance(f, curvature.Curvature)
+    return f
 
 
 def laws(seed: int) -> Figures:
@@ -27,7 +35,7 @@ def laws(seed: int) -> Figures:
     for form in ("neural", "mixture"):
         for k in range(20):
             torch.manual_seed(fold(seed, form, k))
-            f = curvature.begin(form, 0.5, -1.0, 2.0).double()
+            f = at_order(form, 0.5).double()
             with torch.no_grad():
                 for p in f.parameters():
                     p.copy_(2 * torch.randn_like(p))
@@ -94,7 +102,7 @@ def nearest(f: curvature.Curvature, place: Tensor, steps: int) -> Tensor:
 def bilevel(seed: int, start: float, outer: Outer, steps: int = 60) -> Figures:
     """The f descends the outer objective of the Gaussian nearest under f, by implicit differentiation."""
     torch.manual_seed(fold(seed, "f"))
-    f = curvature.Neural(curvature.recipe("neural"), start=start).double()
+    f = at_order("neural", start).double()
     adam = torch.optim.Adam(f.parameters(), 2e-2)
     place = nearest(f, torch.tensor([0.9, 0.6], dtype=torch.float64), 30)
     first = float(outer(*place))

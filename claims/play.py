@@ -12,31 +12,48 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gan_core import config
-from gan_core.assemble import assemble
-from gan_core.datasets.prepared import Batches, Prepared, prepare
-from gan_core.datasets.sources import read
+from gan_core.config import schema
+from gan_core.core.build_game import build_game
+from gan_core.core.build_network import build_network
+from gan_core.core.inputs import Input
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Moment
+from gan_core.data.batches import Batches
+from gan_core.data.prepare import prepare
+from gan_core.data.prepared import Prepared
+from gan_core.data.sources import read
+from gan_core.metrics.extractor import train_classifier
 from gan_core.metrics.modes import mode_coverage
-from gan_core.networks.build import build
-from gan_core.seeds import fold
-from gan_core.signature import Body, Input, Recipe
+from gan_core.runtime.seeds import fold
 from gan_core.training.ema import recalibrate
-from gan_core.training.extractor import train_classifier
-from gan_core.training.loop import Run, descend, make_optimizer, play_step, set_rates, start
-from gan_core.types import Batch
+from gan_core.training.loop import advance, start
+from gan_core.training.run import Plan, Run
+from gan_core.training.update import apply_update, set_requires_grad
 
-DIGITS = config.Digits("digits", 0.2)
-RING = config.Ring("ring", 8, 0.05, 50_000, 0, 0.2)
-GRID = config.Grid("grid", 5, 0.1, 50_000, 0, 0.2)
+DIGITS = schema.Digits("digits", 0.2)
+RING = schema.Ring("ring", 8, 0.05, 50_000, 0, 0.2)
+GRID = schema.Grid("grid", 5, 0.1, 50_000, 0, 0.2)
+BATCH = 64
+"""Of a run's clock; no claim has a schedule over images."""
+LEARNING_RATE = 2e-3
+"""Of classifiers."""
 NOISE = 0.05
 """Added to real digits, so that no discriminator can tell them by their 17 grey levels."""
 
 
-def prepared(spec: config.Dataset) -> Prepared:
+def prepared(spec: schema.Dataset) -> Prepared:
     """A declared data set, prepared and read as the pipeline does."""
     with TemporaryDirectory() as folder:
         prepare(read(spec), spec, Path(folder))
         return Prepared(Path(folder)).read()
+
+
+def labels(data: Prepared, part: str) -> Tensor:
+    """The labels of a part."""
+    y = data.labels(part)
+    assert y is not None
+    return y
 
 
 def batches(data: Prepared, size: int, seed: int, noise: float = NOISE) -> Callable[[int], Batch]:
@@ -44,21 +61,22 @@ def batches(data: Prepared, size: int, seed: int, noise: float = NOISE) -> Calla
     return Batches(data, size, seed, noise if data.is_image else 0.0).at
 
 
-def game_of(variant: str, body: Body, seed: int, **settings: Any) -> Any:
+def game_of(variant: str, body: NetworkSpec, seed: int, **settings: Any) -> Any:
     """A game with the weights of a seed."""
     torch.manual_seed(fold(seed, "weights"))
-    return assemble(variant, body, settings)
+    return build_game(variant, body, settings)
+
+
+def begin(game: Any, steps: int, seed: int, ema: float = 0.995) -> Run:
+    """A run at step 0, as the pipeline begins one; nothing is saved."""
+    return start(game, Plan("claim", steps, BATCH, seed, steps, steps), ema)
 
 
 def play(game: Any, batch_at: Callable[[int], Batch], steps: int, seed: int, ema: float = 0.995) -> Iterator[Run]:
-    """Play a game; its run after each step. Its averages are kept as the pipeline keeps them."""
-    run = start(game, ema)
+    """Train a game; its run after each step. Its averages are kept as the pipeline keeps them."""
+    run = begin(game, steps, seed, ema)
     while run.step < steps:
-        set_rates(run, run.step / steps)
-        play_step(run, batch_at, seed)
-        for role, average in run.averages.items():
-            average.update(game.exports()[role], run.step)
-        run.step += 1
+        advance(run, batch_at)
         yield run
     run.check()
 
@@ -72,32 +90,32 @@ def finish(runs: Iterator[Run]) -> Run:
 def shipped(run: Run, role: str, seed: int, size: int) -> nn.Module:
     """A role's averaged network as the pipeline ships it: statistics measured afresh, in evaluation mode."""
     network = run.averages[role].network
-    recalibrate(network, run.game.exports()[role].recipe.inputs, seed, size)
+    recalibrate(network, run.exports[role].config.inputs, seed, size)
     return network.eval()
 
 
 def classifier(data: Prepared, outputs: int = 10) -> nn.Module:
     """The library's classifier, trained on all domains of a data set."""
     torch.manual_seed(fold(0, "classifier"))
-    network = build(Recipe("classifier.conv", data.shape, 16, outputs=outputs))
-    return train_classifier(network, batches(data.united, 64, 0), 800, 0)
+    network = build_network(NetworkConfig("classifier.conv", data.shape, 16, outputs=outputs))
+    batch_at = batches(data.united, 64, 0)
+    return train_classifier(network, lambda step: ((b := batch_at(step)).x, b.y), 800, 0, LEARNING_RATE)
 
 
-def train_judge(game: Any, batch_at: Callable[[int], Batch], steps: int, seed: int) -> Iterator[int]:
-    """Play only the first update, the discriminator's or critic's, against a generator that stands still."""
-    game.generator.requires_grad_(False)
-    update = game.updates()[0]
-    optimizer = make_optimizer(update)
+def train_discriminator(game: Any, batch_at: Callable[[int], Batch], steps: int, seed: int) -> Iterator[int]:
+    """Apply the first update alone, the discriminator's or critic's, against a generator that stands still."""
+    run = begin(game, steps, seed)
     for step in range(steps):
+        set_requires_grad(run, run.updates[0])
         torch.manual_seed(fold(seed, "judge", step))
-        descend(update, optimizer, batch_at(step))
+        apply_update(run, run.updates[0], [batch_at(step)], run.at)
         yield step + 1
 
 
 def generator_gradient(game: Any, batch: Batch) -> list[Tensor]:
     """What the generator's update would descend."""
     weights = list(game.generator.requires_grad_().parameters())
-    (loss,) = game.updates()[1].loss(batch).values()
+    (loss,) = game.updates()[1].loss(batch, Moment()).terms.values()
     return list(torch.autograd.grad(loss, weights))
 
 
@@ -115,7 +133,7 @@ class Line(nn.Module):
 
     def __init__(self, theta: float) -> None:
         super().__init__()
-        self.recipe = Recipe("line", (2,), 1, (self.z,))
+        self.config = NetworkConfig("line", (2,), 1, (self.z,))
         self.theta = nn.Parameter(torch.tensor(theta))
 
     def forward(self, z: Tensor) -> Tensor:
@@ -128,7 +146,7 @@ class Pool(nn.Module):
 
     def __init__(self, rows: Tensor) -> None:
         super().__init__()
-        self.rows = rows
+        self.rows, self.unused = rows, nn.Parameter(torch.zeros(()))  # who plays has weights
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, anything) to (N, D)."""
@@ -141,11 +159,11 @@ def draw(rows: Tensor, n: int) -> Tensor:
 
 
 class Layers(nn.Module):
-    """A judge with the layers a protocol prescribes, where the library's three hidden ones are not its."""
+    """A discriminator with the layers a protocol prescribes, where the library's three hidden ones are not its."""
 
     def __init__(self, *sizes: int, activation: Callable[[], nn.Module]) -> None:
         super().__init__()
-        self.recipe = Recipe("layers", sizes[:1], sizes[1])
+        self.config = NetworkConfig("layers", sizes[:1], sizes[1])
         layers = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), activation())]
         self.body = nn.Sequential(*layers[:-1])
 
@@ -167,16 +185,16 @@ def slope(game: Any) -> float:
 
 
 @torch.no_grad()
-def scores(judge: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+def scores(discriminator: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """V of real samples and of fakes, as float64."""
-    return judge(real).double(), judge(fake).double()
+    return discriminator(real).double(), discriminator(fake).double()
 
 
 @torch.no_grad()
 def coverage(generator: Any, data: Prepared, seed: int) -> dict[str, float]:
     """What 2,500 samples cover of a mixture in the plane."""
     torch.manual_seed(fold(seed, "coverage"))
-    z = generator.recipe.inputs[0].sample(2500)
+    z = generator.config.inputs[0].sample(2500)
     truth = data.index["mixture"]
     found = mode_coverage(generator(z).double().numpy(), np.array(truth["centres"]), truth["std"])
     return {name: float(found[name]) for name in ("modes", "modes_strong", "high_quality", "reverse_kl")}

@@ -1,4 +1,4 @@
-"""A claim of a paper, how it is measured and judged, and the table of all verdicts.
+"""A claim of a paper, how it is measured, its bar, and the table of all verdicts.
 
 A bar is written before anything is measured, and is never moved to meet a figure. A claim that misses its bar stays in
 the table with its figure; one that is known to miss it carries the reason.
@@ -22,10 +22,10 @@ from typing import Any
 
 import torch
 
-from gan_core import files
-from gan_core.errors import DataError
-from gan_core.lifetime import die_with_parent
-from gan_core.training.setup import set_up
+from gan_core.runtime import files
+from gan_core.runtime.device import set_up
+from gan_core.runtime.errors import DataError
+from gan_core.runtime.process import die_with_parent
 
 Figures = dict[str, float]
 Measure = Callable[[int], Figures]
@@ -152,7 +152,7 @@ def alone(measure: Measure, seed: int) -> Outcome:
     return outcome
 
 
-def judge(claim: Claim, outcomes: Sequence[Outcome]) -> Row:
+def row_of(claim: Claim, outcomes: Sequence[Outcome]) -> Row:
     """The row of a claim whose seeds are all measured."""
     error = "; ".join(dict.fromkeys(o.error for o in outcomes if o.error))
     figures = [] if error else [{n: o.figures[n] for n in claim.shows or o.figures} for o in outcomes]
@@ -176,7 +176,7 @@ def run(claims: Iterable[Claim], jobs: int) -> Iterator[Row]:
                 outcomes[futures[future]] = future.result()
                 for claim in [c for c in waiting if all((c.measure, seed) in outcomes for seed in c.seeds)]:
                     waiting.remove(claim)
-                    yield judge(claim, [outcomes[claim.measure, seed] for seed in claim.seeds])
+                    yield row_of(claim, [outcomes[claim.measure, seed] for seed in claim.seeds])
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -10,14 +10,15 @@ from torch.nn.functional import conv2d
 
 from claims.play import batches, classifier, finish, game_of, play, prepared, shipped
 from claims.table import Claim, Figures, each
-from gan_core import config
+from gan_core.config import schema
+from gan_core.core.inputs import Input
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.metrics.batching import features, in_batches
 from gan_core.metrics.distances import frechet
-from gan_core.metrics.measure import features, in_batches
-from gan_core.seeds import fold
-from gan_core.signature import Body, Input
+from gan_core.runtime.seeds import fold
 
 PAPER = "Larsen et al. 2016, Autoencoding beyond pixels (VAE/GAN)"
-DIGITS = config.Digits("digits", 0.2)
+DIGITS = schema.Digits("digits", 0.2)
 STEPS, DRAWN = 5000, 5000
 
 
@@ -31,20 +32,20 @@ def compared(seed: int) -> Figures:
     """The same encoder and decoder trained by pixels alone and by learned features and a game."""
     data = prepared(DIGITS)
     x, heldout = data.samples("train")[:], data.samples("heldout")[:]
-    judge = classifier(data)
-    real = features(judge, heldout)
+    known = classifier(data)
+    real = features(known, heldout)
     figures: Figures = {}
     settings: dict[str, dict[str, Any]] = {"vae": {"learning_rate": 5e-4, "beta1": 0.5}, "vae_gan": FEATURES}
     for variant, chosen in settings.items():
-        game = game_of(variant, Body("mlp", 256, 16, (1, 8, 8)), seed, **chosen)
+        game = game_of(variant, NetworkSpec("mlp", 256, 16, (1, 8, 8)), seed, **chosen)
         run = finish(play(game, batches(data, 128, seed), STEPS, seed))
         decoder, encoder = (shipped(run, role, seed, 128) for role in ("decoder", "encoder"))
         torch.manual_seed(fold(seed, "drawn"))
         fake = in_batches(decoder, Input("z", "normal", 16).sample(DRAWN))
         again = in_batches(decoder, in_batches(encoder, heldout))
-        before, after = (in_batches(judge, s).argmax(1) for s in (heldout, again))
+        before, after = (in_batches(known, s).argmax(1) for s in (heldout, again))
         figures |= {
-            f"FD, {variant}": frechet(real, features(judge, fake)),
+            f"FD, {variant}": frechet(real, features(known, fake)),
             f"sharpness, {variant}": sharpness(fake) / sharpness(x),
             f"class kept, {variant}": float((before == after).double().mean()),
             f"pixel MSE, {variant}": float((again - heldout).square().mean()),

@@ -25,23 +25,23 @@ from claims.play import (
     sliced_wasserstein,
     slope,
     spearman,
-    train_judge,
+    train_discriminator,
 )
 from claims.table import Claim, Figures, each
+from gan_core.core.network_spec import NetworkSpec
 from gan_core.objectives import adversarial
-from gan_core.seeds import fold
-from gan_core.signature import Body
+from gan_core.runtime.seeds import fold
 
 CLIPPED = "Arjovsky et al. 2017, Wasserstein GAN"
 PENALISED = "Gulrajani et al. 2017, Improved Training of Wasserstein GANs"
 THETAS = (0.1, 0.25, 0.5, 1.0)
-POINTS = Body("mlp", 64, 2, (2,))
+POINTS = NetworkSpec("mlp", 64, 2, (2,))
 
 
 def on_lines(game: Any, theta: float, seed: int, steps: int = 1200) -> tuple[float, float]:
     """Train a critic between two parallel segments: its estimate of their distance, and dL_G/dtheta."""
     game = replace(game, generator=Line(theta), z=Line.z)
-    for _ in train_judge(game, lambda _: segment(256), steps, seed):
+    for _ in train_discriminator(game, lambda _: segment(256), steps, seed):
         pass
     real, fake = scores(game.critic, segment(8192).x, game.generator(game.z.sample(8192)))
     return float(real.mean() - fake.mean()), slope(game)
@@ -71,13 +71,13 @@ def clipped_lines(seed: int) -> Figures:
     return {"K": mean, "K varies by": max(abs(r / mean - 1) for r in ratios), "pearson": pearson(found, THETAS)}
 
 
-DIGIT = Body("mlp", 256, 32, (1, 8, 8), 10)
+DIGIT = NetworkSpec("mlp", 256, 32, (1, 8, 8), 10)
 STEPS = 800
 CHECKPOINTS = {round(8 * (STEPS / 8) ** (k / 23)) for k in range(24)}
 
 
-def follow(game: Any, seed: int, judge: str, estimate: Callable[[Tensor, Tensor], float]) -> Figures:
-    """Play on digits; at 24 checkpoints, log-spaced from step 8, the judge's estimate and the distance to the data."""
+def follow(game: Any, seed: int, discriminator: str, estimate: Callable[[Tensor, Tensor], float]) -> Figures:
+    """Play on digits; at 24 checkpoints, log-spaced from step 8, its estimate and the distance to the data."""
     data = prepared(DIGITS)
     real = data.samples("train")[:]
     estimates, distances = [], []
@@ -86,7 +86,7 @@ def follow(game: Any, seed: int, judge: str, estimate: Callable[[Tensor, Tensor]
             torch.manual_seed(fold(seed, "checkpoint"))
             with torch.no_grad():
                 fake = game.generator(game.z.sample(len(real)))
-            estimates.append(estimate(*scores(getattr(game, judge), real, fake)))
+            estimates.append(estimate(*scores(getattr(game, discriminator), real, fake)))
             distances.append(sliced_wasserstein(real, fake))
     return {
         "spearman": spearman(estimates, distances),

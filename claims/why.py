@@ -10,11 +10,11 @@ from math import log, log10
 from pathlib import Path
 
 from claims.gan import POINTS, few_samples, js
-from claims.health import FEW, watched
-from claims.play import DIGITS, NOISE, Line, game_of, scores, segment, slope, train_judge
+from claims.health import FEW, monitored
+from claims.play import DIGITS, NOISE, Line, game_of, scores, segment, slope, train_discriminator
 from claims.wgan import on_lines
-from gan_core import files
-from gan_core.training.setup import set_up
+from gan_core.runtime import files
+from gan_core.runtime.device import set_up
 
 FOLDER = Path("docs/why")
 THETAS = (0.1, 0.25, 0.5, 0.75, 1.0)
@@ -57,21 +57,21 @@ def chart(title: str, across: str, lines: Mapping[str, Points], *, log_x: bool =
 
 
 def supports() -> dict[str, Points]:
-    """Parallel segments at some distance: what each judge estimates, and what it leaves a generator to learn from."""
+    """Parallel segments at some distance: what discriminators estimate, and what that leaves for a generator."""
     found: dict[str, list[tuple[float, float]]] = {}
     for theta in THETAS:
-        judge = game_of("gan", POINTS, 0, learning_rate=1e-2, beta1=0.9, objective="saturating")
-        judge = replace(judge, generator=Line(theta), z=Line.z)
-        for _ in train_judge(judge, lambda _: segment(256), 1500, 0):
+        game = game_of("gan", POINTS, 0, learning_rate=1e-2, beta1=0.9, objective="saturating")
+        game = replace(game, generator=Line(theta), z=Line.z)
+        for _ in train_discriminator(game, lambda _: segment(256), 1500, 0):
             pass
-        estimate = js(*scores(judge.discriminator, segment(8192).x, judge.generator(judge.z.sample(8192))))
+        estimate = js(*scores(game.discriminator, segment(8192).x, game.generator(game.z.sample(8192))))
         critic = game_of("wgan_gp", POINTS, 0, learning_rate=1e-3, beta1=0.5)
         distance, pull = on_lines(critic, theta, 0)
         for name, value in (
             ("JS / log 2", estimate / log(2)),
             ("Wasserstein", distance),
-            ("pull, minimax", abs(slope(judge))),
-            ("pull, non-saturating", abs(slope(replace(judge, objective="non_saturating")))),
+            ("pull, minimax", abs(slope(game))),
+            ("pull, non-saturating", abs(slope(replace(game, objective="non_saturating")))),
             ("pull, Wasserstein", abs(pull)),
         ):
             found.setdefault(name, []).append((theta, value))
@@ -91,15 +91,15 @@ def main() -> None:
         )
     }
     runs = {
-        "80 digits": watched(FEW, 1500, 0, batch=32),
-        "1,438 digits": watched(DIGITS, 1500, 0, noise=NOISE, r1=0.1, learning_rate=5e-4),
+        "80 digits": monitored(FEW, 1500, 0, batch=32),
+        "1,438 digits": monitored(DIGITS, 1500, 0, noise=NOISE, r1=0.1, learning_rate=5e-4),
     }
     heart: dict[str, Points] = {
         name: [(float(s), v) for s, v in health["series"]["train_over_heldout"]] for name, health in runs.items()
     }
     estimates = {name: lines[name] for name in ("JS / log 2", "Wasserstein")}
     pictures = {
-        "supports": chart("Two segments apart: what a judge estimates", "distance", estimates),
+        "supports": chart("Two segments apart: what a discriminator estimates", "distance", estimates),
         "pull": chart(
             "Two segments apart: the gradient left to the generator",
             "distance",

@@ -1,4 +1,4 @@
-"""``python -m gan_core``: check the declaration, sum up and compare runs; serve, draw from, verify and deploy exports.
+"""``gan``: check the declaration, sum up and compare runs; serve, draw from, verify and deploy exports.
 
 Each command imports what it needs: to draw takes NumPy, ONNX Runtime and Pillow, and nothing that trains.
 """
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gan_core import errors
+from gan_core.runtime import errors
 
 DVC_LOCK = Path(".dvc/tmp/rwlock")
 
@@ -25,7 +25,7 @@ def check(arguments: argparse.Namespace) -> None:
     Raises:
         EnvironmentFailure: DVC's lock is cut short; it would not say what to do.
     """
-    from gan_core import config
+    from gan_core.config.load import load_params
 
     try:
         json.loads(DVC_LOCK.read_text() if DVC_LOCK.exists() else "{}")
@@ -33,33 +33,36 @@ def check(arguments: argparse.Namespace) -> None:
         raise errors.EnvironmentFailure(
             f"{DVC_LOCK} is cut short: DVC was killed while it wrote it; if no other dvc runs here, remove it"
         ) from None
-    params = config.load(arguments.params)
+    params = load_params(arguments.params)
     datasets = len(params.datasets) + len(params.images)
     print(f"{arguments.params}: {len(params.runs)} runs, {datasets} data sets, no mistakes")
 
 
 def summary(arguments: argparse.Namespace) -> None:
     """A short table of every declared run."""
-    from gan_core import config
+    from gan_core.config.load import load_params
     from gan_core.report import facts, words
 
-    runs = [facts.Facts.read(n, Path("reports") / n, Path("exported") / n) for n in config.load(arguments.params).runs]
+    declared = load_params(arguments.params).runs
+    runs = [facts.Facts.read(n, Path("reports") / n, Path("exported") / n) for n in declared]
     print(words.summary(runs, Path("report.html").resolve()))
 
 
 def pages(arguments: argparse.Namespace) -> None:
     """Write docs/variants: a page on every paper, from its file and the figures of its runs."""
-    from gan_core import config, pages
+    from gan_core.config.load import load_params
+    from gan_core.report import pages
 
-    written = pages.write(config.load(arguments.params), Path("docs"), Path("reports"))
+    written = pages.write(load_params(arguments.params), Path("docs"), Path("reports"))
     print(f"wrote {len(written)} pages: {', '.join(map(str, written))}")
 
 
 def compare(arguments: argparse.Namespace) -> None:
     """Mean and deviation over runs that differ in their seed alone, as a table."""
-    from gan_core import compare, config
+    from gan_core.config.load import load_params
+    from gan_core.report import compare
 
-    found = list(compare.groups(config.load(arguments.params).runs, Path("reports")))
+    found = list(compare.groups(load_params(arguments.params).runs, Path("reports")))
     if not found:
         raise errors.DataError("reports/ holds no figures of a declared run; run `dvc repro` first")
     print(compare.table(found, arguments.figures))
@@ -67,15 +70,16 @@ def compare(arguments: argparse.Namespace) -> None:
 
 def serve(arguments: argparse.Namespace) -> None:
     """Run a real Triton server on exported folders until interrupted."""
-    from gan_core.serving import server
+    from gan_core.serving.backends.base import Ports
+    from gan_core.serving.backends.triton.backend import Triton
 
-    ports = server.Ports(arguments.http_port, arguments.grpc_port, arguments.metrics_port)
+    ports = Ports(arguments.http_port, arguments.grpc_port, arguments.metrics_port)
     folders = arguments.folder or exported()
     repositories = [folder / "model_repository" for folder in folders]
-    installation = server.Installation.find(arguments.triton)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with server.running(installation, repositories, ports) as process:
-        print(f"serving {', '.join(server.models(repositories))}", flush=True)
+    with Triton().launch(arguments.triton, repositories, ports) as process:
+        names = sorted(p.parent.name for repository in repositories for p in repository.glob("*/config.pbtxt"))
+        print(f"serving {', '.join(names)}", flush=True)
         print(
             f"HTTP 127.0.0.1:{ports.http}, gRPC 127.0.0.1:{ports.grpc}, metrics 127.0.0.1:{ports.metrics}; Ctrl-C stops"
         )
@@ -87,10 +91,11 @@ def serve(arguments: argparse.Namespace) -> None:
 
 def deploy(arguments: argparse.Namespace) -> None:
     """Write a compose file and KServe InferenceServices for exported folders."""
-    from gan_core import deploy
+    from gan_core.serving import deploy
+    from gan_core.serving.backends.triton.backend import Triton
 
     folders = arguments.folder or exported()
-    written = deploy.write(folders, arguments.out, arguments.triton_version, arguments.store)
+    written = deploy.write(folders, arguments.out, Triton(), arguments.triton_version, arguments.store)
     print(f"wrote {', '.join(map(str, written))}")
 
 
@@ -110,7 +115,9 @@ def sample(arguments: argparse.Namespace) -> None:
     """Draw from an exported folder: image k is that of seed + k, here, on a server, in any batch."""
     import numpy as np
 
-    from gan_core import client, files, pictures
+    from gan_core.report import pictures
+    from gan_core.runtime import files
+    from gan_core.serving import client
 
     folder, out = arguments.folder, arguments.out
     if out.suffix not in (".png", ".npy"):
@@ -121,7 +128,7 @@ def sample(arguments: argparse.Namespace) -> None:
         else client.Generator.open(folder, arguments.role, arguments.file)
     )
     seeds = range(arguments.seed, arguments.seed + arguments.n)
-    given = {"truncation": arguments.truncation, **dict(map(assignment, arguments.given))}
+    given = {"central_mass": arguments.central_mass, **dict(map(assignment, arguments.given))}
     drawn = generator.draw(seeds, **generator.labels(len(seeds), given))
     if out.suffix == ".npy":
         np.save(buffer := io.BytesIO(), drawn)
@@ -148,22 +155,32 @@ def assignment(text: str) -> tuple[str, Any]:
 
 def verify(arguments: argparse.Namespace) -> None:
     """Check exported folders against themselves, and a real server on them; says what fails, and why."""
-    from gan_core import verify
+    from gan_core.serving import verify
+    from gan_core.serving.backends.triton.backend import Triton
 
-    rows = verify.verify(arguments.folder or exported(), arguments.triton)
+    rows = verify.verify(arguments.folder or exported(), Triton(), arguments.triton)
     print(verify.table(rows))
     if failed := [row for row in rows if row.passed is False]:
         raise errors.DataError(f"{len(failed)} of {len(rows)} checks failed; the table above says which")
 
 
+def deps(_arguments: argparse.Namespace) -> None:
+    """Write into dvc.yaml which files each stage runs, as their imports say."""
+    from gan_core.runtime import closure, files
+
+    path = Path("dvc.yaml")
+    files.write(path, closure.with_lists(path.read_text()).encode())
+    print(f"wrote {path}")
+
+
 def main() -> None:
     """Parse the command line and run the command."""
-    parser = argparse.ArgumentParser(prog="python -m gan_core", description=__doc__)
+    parser = argparse.ArgumentParser(prog="gan", description=__doc__)
     parser.add_argument(
         "--params", type=Path, default=Path("params.yaml"), help="the declaration (default: params.yaml)"
     )
     commands = parser.add_subparsers(required=True)
-    for function in (check, summary, compare, pages, serve, sample, verify, deploy):
+    for function in (check, summary, compare, pages, serve, sample, verify, deploy, deps):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
         if function is compare:
@@ -195,7 +212,7 @@ def sampling(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0, help="of the first sample (default 0); the next has the next")
     command.add_argument("--n", type=natural, default=64, help="how many (default 64)")
     command.add_argument("--out", type=Path, default=Path("samples.png"), help=".png, or .npy for the numbers")
-    command.add_argument("--truncation", type=float, help="central share of the normal to draw from, above 0, up to 1")
+    command.add_argument("--central-mass", type=float, help="central share of the normal to draw from, up to 1")
     command.add_argument(
         "--given",
         action="append",
@@ -215,5 +232,10 @@ def natural(text: str) -> int:
     return value
 
 
-if __name__ == "__main__":
+def cli() -> None:
+    """The console command."""
     errors.run(main)
+
+
+if __name__ == "__main__":
+    cli()

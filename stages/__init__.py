@@ -4,8 +4,8 @@ A stage ends with the pipeline that started it, also when that one is killed. St
 project's packages, it says so in one sentence.
 """
 
-from gan_core.errors import require
-from gan_core.lifetime import die_with_parent
+from gan_core.runtime.errors import require
+from gan_core.runtime.process import die_with_parent
 
 require("torch", "omegaconf", "pydantic", "safetensors", "onnx")
 die_with_parent()

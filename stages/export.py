@@ -1,41 +1,55 @@
 """export: a trained run -> exported/<run>, swapped in only when every artefact has passed the gate."""
 
-from gan_core import artifact, config, errors, files
-from gan_core.datasets.prepared import Prepared, to_model
-from gan_core.errors import FoundryError
+from gan_core.config.load import load_params
+from gan_core.core import artifact
+from gan_core.data.packed import to_model
+from gan_core.data.prepared import Prepared
 from gan_core.export.card import card
-from gan_core.export.ship import Judge, checksums, ship
-from gan_core.exported import FORMAT
+from gan_core.export.manifest import FORMAT, endpoint_json
+from gan_core.export.ship import AcceptanceReference, checksums, ship
 from gan_core.metrics.measure import references
-from gan_core.training.setup import set_up
+from gan_core.metrics.record import read_figures
+from gan_core.runtime import errors, files
+from gan_core.runtime.device import set_up
+from gan_core.runtime.errors import FoundryError
+from gan_core.serving.backends.triton import repository
 from stages import paths
 
 
 def main(run: str, dataset: str) -> None:
-    params = config.load()
+    params = load_params()
     set_up(params.threads)
     final = paths.exported(run)
     with files.replacing(final) as new:
         data, trained = Prepared(paths.prepared(dataset)), artifact.load_roles(paths.model(run))
-        spaces = references(artifact.load(paths.extractor(dataset)).network, data.spaces)
-        judge = Judge(
-            {space: reference.fid for space, reference in spaces.items()},
+        compared = references(artifact.load(paths.extractor(dataset)).network, data.spaces)
+        reference = AcceptanceReference(
+            {space: of.fid for space, of in compared.items()},
             {space: domain.samples("heldout") for space, domain in data.spaces.items()},
             params.evaluate.samples,
             params.evaluate.seed,
             to_model,
         )
-        metrics = files.read_json(paths.report(run) / "metrics.json")
+        metrics = read_figures(paths.report(run) / "metrics.json")
+        roles, endpoints = {}, []
         try:
-            roles = {
-                role: ship(run, role, network, new, params.export, judge, params.threads)
-                for role, network in trained.items()
-                if network.recipe.gives != "curve"
-            }
+            for role, network in trained.items():
+                if network.config.output_space != "curve":
+                    roles[role], offered = ship(
+                        run, role, network, new, params.export, reference, params.threads, repository.write
+                    )
+                    endpoints += [endpoint_json(endpoint) for endpoint in offered]
         except FoundryError as error:
             kept = f"; {final} still holds the last good export" if final.exists() else ""
             raise type(error)(f"{error}{kept}") from None
-        manifest = {"format": FORMAT, "run": run, "dataset": dataset, "metrics": metrics, "roles": roles}
+        manifest = {
+            "format": FORMAT,
+            "run": run,
+            "dataset": dataset,
+            "metrics": metrics,
+            "roles": roles,
+            "endpoints": endpoints,
+        }
         files.write(new / "README.md", card(manifest, data.index).encode())
         files.write(new / "samples.png", (paths.report(run) / "samples.png").read_bytes())
         files.write_json(new / "manifest.json", manifest | {"files": checksums(new)})

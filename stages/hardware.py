@@ -1,7 +1,7 @@
 """hardware: this machine's GPU and TensorRT -> a file that the engines built for it depend on. It runs each time."""
 
-from gan_core import errors, files
 from gan_core.export import hardware
+from gan_core.runtime import errors, files
 from stages import paths
 
 

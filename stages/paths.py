@@ -33,9 +33,9 @@ def last(run: str) -> Path:
     return model(run) / "last"
 
 
-def strips(run: str) -> Path:
+def snapshots(run: str) -> Path:
     """Samples from the same inputs at several steps."""
-    return model(run) / "watched" / "strips.safetensors"
+    return model(run) / "monitor" / "snapshots.safetensors"
 
 
 def report(run: str) -> Path:

@@ -1,21 +1,23 @@
 """prepare: a declared data set -> packed arrays, their index, and the extractor its generators are measured by."""
 
-from gan_core import config, errors
-from gan_core.datasets import sources
-from gan_core.datasets.prepared import Prepared, prepare
-from gan_core.training import guard
-from gan_core.training.setup import set_up
+from gan_core.config.load import find, load_params
+from gan_core.data import sources
+from gan_core.data.prepare import prepare
+from gan_core.data.prepared import Prepared
+from gan_core.metrics.extractor import save_extractor
+from gan_core.runtime import errors
+from gan_core.runtime.device import set_up
+from gan_core.runtime.process import exclusive_lock
 from stages import paths
-from stages.extractor import save_extractor
 
 
 def main(name: str) -> None:
-    params = config.load()
-    spec = config.find(params.datasets, name, "data set")
+    params = load_params()
+    spec = find(params.datasets, name, "data set")
     set_up(params.threads)
-    with guard.alone(paths.preparing(name), "data set", "prepared"):
+    with exclusive_lock(paths.preparing(name), "data set", "prepared"):
         prepare(sources.read(spec), spec, paths.prepared(name))
-        save_extractor(Prepared(paths.prepared(name)), paths.extractor(name))
+        save_extractor(Prepared(paths.prepared(name)), params.extractor, paths.extractor(name))
 
 
 if __name__ == "__main__":

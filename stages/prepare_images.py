@@ -5,27 +5,28 @@ Each process that decodes imports this file first, so what takes a second to imp
 
 import os
 
-from gan_core import config, errors
+from gan_core.config.load import find, load_params
+from gan_core.runtime import errors
 from stages import paths
 
 
 def main(name: str) -> None:
-    from gan_core.datasets.pack import prepare_images
-    from gan_core.datasets.prepared import Prepared
-    from gan_core.training import guard
-    from gan_core.training.progress import Progress
-    from gan_core.training.setup import set_up
-    from stages.extractor import save_extractor
+    from gan_core.data.prepare_images import prepare_images
+    from gan_core.data.prepared import Prepared
+    from gan_core.metrics.extractor import save_extractor
+    from gan_core.runtime.device import set_up
+    from gan_core.runtime.process import exclusive_lock
+    from gan_core.runtime.progress import Progress
 
-    params = config.load()
-    spec = config.find(params.images, name, "data set under images")
+    params = load_params()
+    spec = find(params.images, name, "data set under images")
     set_up(params.threads)
     cores = len(os.sched_getaffinity(0))
-    with guard.alone(paths.preparing(name), "data set", "prepared"):
+    with exclusive_lock(paths.preparing(name), "data set", "prepared"):
         prepare_images(spec, paths.prepared(name), cores, lambda total: Progress(name, total, unit="image"))
         data = Prepared(paths.prepared(name))
         print(f"{name}: {data.index['found']['says']}")
-        save_extractor(data, paths.extractor(name))
+        save_extractor(data, params.extractor, paths.extractor(name))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 from dataclasses import asdict
 
-from gan_core import config, errors, files
+from gan_core.config.load import load_params
 from gan_core.report import page
 from gan_core.report.facts import Facts
+from gan_core.runtime import errors, files
 from stages import paths
 
 
 def main() -> None:
-    declared = config.load().runs
+    declared = load_params().runs
     runs = [Facts.read(name, paths.report(name), paths.exported(name)) for name in declared]
     claims = files.read_json(paths.CLAIMS) if paths.CLAIMS.is_file() else {}
     timings = [files.read_json(path) for path in sorted(paths.TIMINGS.glob("serve-*.json"))]

@@ -11,97 +11,108 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from gan_core import artifact, config, errors, files
-from gan_core.assemble import assemble
-from gan_core.datasets.prepared import Batches, Prepared, View
-from gan_core.metrics.quick import Quick, chosen
-from gan_core.seeds import fold
-from gan_core.signature import Body, Recipe
-from gan_core.training import fingerprint, guard, processes
+from gan_core.config.load import find, load_params
+from gan_core.config.schema import Train
+from gan_core.core import artifact
+from gan_core.core.build_game import build_game
+from gan_core.core.game import modules
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.samples import Samples
+from gan_core.data.batches import Batches
+from gan_core.data.packed import View
+from gan_core.data.prepared import Prepared
+from gan_core.metrics.batching import fixed_rows
+from gan_core.metrics.online import OnlineMeasure
+from gan_core.runtime import closure, distributed, errors, files
+from gan_core.runtime.device import keep_memory, set_up
+from gan_core.runtime.process import Stop, exclusive_lock
+from gan_core.runtime.seeds import fold
+from gan_core.training import fingerprint
 from gan_core.training.checkpoint import State
 from gan_core.training.ema import recalibrate
-from gan_core.training.log import write_table
-from gan_core.training.loop import Means, Plan, Run, Stopped, play, start
-from gan_core.training.setup import keep_memory, set_up
-from gan_core.training.watch import DRAWN, Sight, Watch
+from gan_core.training.history import HEALTH_FORMAT, write_table
+from gan_core.training.loop import Stopped, start
+from gan_core.training.loop import train as train_run
+from gan_core.training.monitor import DRAWN, DomainReference, Monitor
+from gan_core.training.run import ExecutionConfig, Plan, Run
 from stages import paths
 
 
 def main(name: str) -> None:
-    params, stop = config.load(), guard.Stop()
-    declared = config.find(params.runs, name, "run")
-    train = declared.train
+    params, stop = load_params(), Stop()
+    declared = find(params.runs, name, "run")
+    train, network = declared.train, declared.network
     device = set_up(params.threads, train.device)
     keep_memory()
-    processes.meet(train.shards, device, "stages.train", name)
-    first = processes.rank() == 0
-    with guard.alone(paths.STATE / name) if first else nullcontext():
+    distributed.init_distributed(train.shards, device, "stages.train", name)
+    first = distributed.rank() == 0
+    with exclusive_lock(paths.STATE / name) if first else nullcontext():
         data, extractor = Prepared(paths.prepared(declared.dataset)), artifact.load(paths.extractor(declared.dataset))
         batches = Batches(data, train.batch_size, train.seed, train.instance_noise, device, train.channels_last)
+        torch.manual_seed(fold(train.seed, "weights"))
+        spec = NetworkSpec(network.family, network.width, network.latent, data.shape, data.classes, network.options)
+        game = build_game(declared.variant, spec, declared.settings)
         facts = fingerprint.facts(
             asdict(declared) | {"threads": params.threads, "extractor": extractor.sha256},
             data.index["sha256"],
             device,
-            (declared.variant, declared.network.family),
+            closure.run_files("train", declared.variant, network.family),
+            modules(game).frozen,
         )
         state = State(paths.STATE / name, fingerprint.key(facts))
         if first:
             fingerprint.announce(state.folder, facts)
-        torch.manual_seed(fold(train.seed, "weights"))
-        network = declared.network
-        game = assemble(
-            declared.variant,
-            Body(network.family, network.width, network.latent, data.shape, data.classes),
-            declared.settings,
-        )
-        plan = Plan(name, train.steps, train.seed, train.log_every, train.checkpoint_every)
-        means = Means(train.channels_last, train.precision, train.shards, train.graph)
-        sights = {space: sight(domain, extractor.network.to(device), device) for space, domain in data.spaces.items()}
-        watch = Watch(train.watch_every, train.steps, train.seed, train.batch_size, sights)
+        plan = Plan(name, train.steps, train.batch_size, train.seed, train.log_every, train.checkpoint_every)
+        execution = ExecutionConfig(train.channels_last, train.precision, train.shards, train.cuda_graph)
+        references = {s: reference(domain, extractor.network.to(device), device) for s, domain in data.spaces.items()}
+        monitor = Monitor(train.evaluate_every, train.steps, train.seed, train.batch_size, references)
         try:
-            run = play(start(game, train.ema_decay, device, means), batches.at, plan, state, stop, watch)
+            run = train_run(start(game, plan, train.ema_decay, device, execution), batches.at, state, stop, monitor)
         except Stopped as stopped:
             print(f"{name}: {stopped}; the same command goes on from there", file=sys.stderr)
             raise SystemExit(stop.exit_code) from None
         if not first:
             return
         notes = {"run": name, "variant": declared.variant, "steps": train.steps, "ema_decay": train.ema_decay}
-        keep(name, run, watch.best.best, train, notes | {"data": data.index["sha256"]})
-        files.write(paths.strips(name), safetensors.torch.save(watch.strips))
+        keep(name, run, monitor.best.best, train, notes | {"data": data.index["sha256"]})
+        files.write(paths.snapshots(name), safetensors.torch.save(monitor.snapshots))
         write_table(paths.report(name) / "loss.csv", run.history)
-        write_table(paths.report(name) / "progress.csv", watch.figures)
-        files.write_json(paths.report(name) / "health.json", watch.health(run))
+        write_table(paths.report(name) / "progress.csv", monitor.figures)
+        files.write_json(paths.report(name) / "health.json", {"format": HEALTH_FORMAT, **monitor.health(run)})
         state.clear()
 
 
-def sight(domain: Prepared, extractor: nn.Module, device: str) -> Sight:
-    """A domain as the watch sees it: measured against its training samples."""
+def reference(domain: Prepared, extractor: nn.Module, device: str) -> DomainReference:
+    """A domain as the monitor sees it: measured against its training samples."""
     train, labels = domain.raw("train"), domain.labels("train")
-    some = chosen(len(train), DRAWN, "seen")
-    return Sight(
-        Quick(extractor, View(train), device),
-        (View(train[some]), labels[some] if labels is not None else None),
-        (domain.samples("heldout"), domain.labels("heldout")),
+    some = fixed_rows(len(train), DRAWN, "seen")
+    fields: dict[str, Samples] = {} if labels is None else {"y": labels[some]}
+    heldout: dict[str, Samples] = {} if (y := domain.labels("heldout")) is None else {"y": y}
+    return DomainReference(
+        OnlineMeasure(extractor, View(train), device),
+        (View(train[some]), fields),
+        (domain.samples("heldout"), heldout),
     )
 
 
-def keep(name: str, run: Run, best: dict[str, Any], train: config.Train, notes: dict[str, Any]) -> None:
-    """Save what ships, the weights of the best look, and where these are not the last ones, the last ones too."""
+def keep(name: str, run: Run, best: dict[str, Any], train: Train, notes: dict[str, Any]) -> None:
+    """Save what ships, the weights of the best evaluation, and where these are not the last ones, the last ones too."""
     shutil.rmtree(paths.model(name), ignore_errors=True)
     step = int(best["step"]) if best else run.step
     for role, average in run.averages.items():
-        recipe = run.exports[role].recipe
+        config = run.exports[role].config
         if step != run.step:
-            save(paths.last(name) / f"{role}.safetensors", average.network, recipe, train, notes | {"step": run.step})
+            save(paths.last(name) / f"{role}.safetensors", average.network, config, train, notes | {"step": run.step})
             average.network.load_state_dict(best["weights"][role])
-        save(paths.model(name) / f"{role}.safetensors", average.network, recipe, train, notes | {"step": step})
+        save(paths.model(name) / f"{role}.safetensors", average.network, config, train, notes | {"step": step})
 
 
-def save(path: Path, network: nn.Module, recipe: Recipe, train: config.Train, notes: dict[str, Any]) -> None:
+def save(path: Path, network: nn.Module, config: NetworkConfig, train: Train, notes: dict[str, Any]) -> None:
     """Measure the network's statistics afresh and write it."""
-    recalibrate(network, recipe.inputs, train.seed, train.batch_size)
+    recalibrate(network, config.inputs, train.seed, train.batch_size)
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    artifact.save(path, network, recipe, notes)
+    artifact.save(path, network, config, notes)
 
 
 if __name__ == "__main__":

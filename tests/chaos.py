@@ -22,7 +22,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.conftest import SMALL, Workspace
+from tests.conftest import Workspace
 
 RUNS: dict[str, object] = {
     "gan": {
@@ -137,7 +137,7 @@ def main() -> None:
     choose = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
         template = Workspace(Path(scratch) / "template")
-        template.declare(SMALL | {"runs": RUNS})
+        template.declare({"runs": RUNS})
         if template.run("dvc", "repro", "prepare@digits").returncode:
             raise SystemExit("preparing the data failed")
         whole = Workspace.at(Path(scratch) / "whole")

@@ -7,31 +7,38 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
 
-from gan_core import config
-from gan_core.artifact import Artifact, load, save
-from gan_core.assemble import assemble
-from gan_core.datasets.prepared import Batches, Prepared, prepare
-from gan_core.datasets.sources import read
-from gan_core.game import Game
+from gan_core.config import papers, rules, schema
+from gan_core.core.artifact import Artifact, load, save
+from gan_core.core.build_game import build_game
+from gan_core.core.game import Game
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.data.batches import Batches
+from gan_core.data.prepare import prepare
+from gan_core.data.prepared import Prepared
+from gan_core.data.sources import read
 from gan_core.objectives.adversarial import OBJECTIVES
 from gan_core.objectives.f_divergence import DIVERGENCES
-from gan_core.signature import Body
+from gan_core.runtime.device import set_up
 from gan_core.training.ema import recalibrate
-from gan_core.training.loop import play_step, start
-from gan_core.training.setup import set_up
-from gan_core.variants import VARIANTS
+from gan_core.training.loop import advance, start
+from gan_core.training.run import ExecutionConfig, Plan, Run
 
 ROOT = Path(__file__).parents[1]
-DIGITS = config.Digits("digits", 0.2)
-DOMAINS = config.DigitDomains("digit_domains", "recolour", 0, 0.2)
+DIGITS = schema.Digits("digits", 0.2)
+DOMAINS = schema.DigitDomains("digit_domains", "recolour", 0, 0.2)
+DECLARED, SMALL_FILE = ROOT / "tests/declaration.yaml", ROOT / "tests/small.yaml"
+"""What tests declare, whole and small: params.yaml is the user's, and no test depends on what it holds."""
+SMALL: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(SMALL_FILE))  # type: ignore[assignment]
 
 
 @pytest.fixture(autouse=True)
@@ -81,18 +88,41 @@ OPTIONS: list[tuple[str, dict[str, object]]] = [
 
 def fitting(variant: str) -> list[str]:
     """The network families that have all a paper asks for."""
-    return [f for f, has in config.roles().items() if config.asks(variant) & set(config.ROLES) <= has]
+    roles = {role: asked for role, asked in papers.needs(variant).items() if role not in ("batch", "aligned")}
+    return [f for f in papers.families() if not list(rules.lacking(f, roles))]
 
 
+VARIANTS = papers.variants()
 PLAYED = [(v, QUICK.get(v, {}), f) for v in VARIANTS for f in fitting(v)] + [(v, s, "mlp") for v, s in OPTIONS]
+
+
+def plan(steps: int = 8, every: int = 3, batch_size: int = 16, seed: int = 0, log_every: int = 2) -> Plan:
+    return Plan("test", steps, batch_size, seed, log_every, every)
+
+
+def begin(game: Game, plan: Plan = plan(), device: str = "cpu", execution: ExecutionConfig | None = None) -> Run:  # noqa: B008
+    """A run at step 0, with an average that moves fast."""
+    return start(game, plan, 0.9, device, execution or ExecutionConfig())
+
+
+def take_steps(run: Run, batch_at: Callable[[int], Any], count: int) -> Run:
+    """So many steps, as the loop takes them."""
+    for _ in range(count):
+        advance(run, batch_at)
+    return run
+
+
+def fit(variant: str, settings: Mapping[str, Any], family: str, data: Prepared) -> Game:
+    """A small game on some data."""
+    return build_game(variant, NetworkSpec(family, 16, 8, data.shape, data.classes), settings)
 
 
 @pytest.fixture(params=PLAYED, ids=lambda p: "-".join([p[0], p[2], *map(str, p[1].values())]))
 def play_of(request: pytest.FixtureRequest, digits: Prepared, domains: Prepared) -> tuple[Game, Prepared]:
     """A game and data it can be played on."""
     variant, settings, family = request.param
-    data = domains if "pair" in config.asks(variant) else digits
-    return assemble(variant, Body(family, 16, 8, data.shape, data.classes), settings), data
+    data = domains if "x_b" in papers.needs(variant)["batch"] else digits
+    return fit(variant, settings, family, data), data
 
 
 @pytest.fixture
@@ -112,16 +142,12 @@ def trained(request: pytest.FixtureRequest, digits: Prepared, tmp_path_factory: 
     """A generator after 40 steps, as the pipeline saves it."""
     set_up(2)
     torch.manual_seed(1)
-    run = start(assemble("gan", Body(request.param, 16, 8, digits.shape, digits.classes), {}), 0.9)
-    batches = Batches(digits, 64, 0, 0.05)
-    for run.step in range(40):
-        play_step(run, batches.at, 0)
-        run.averages["generator"].update(run.game.exports()["generator"], run.step)
+    run = take_steps(begin(fit("gan", {}, request.param, digits), plan(40)), Batches(digits, 64, 0, 0.05).at, 40)
     network = run.averages["generator"].network
-    recipe = run.game.exports()["generator"].recipe
-    recalibrate(network, recipe.inputs, 0, 64)
+    config = run.exports["generator"].config
+    recalibrate(network, config.inputs, 0, 64)
     path = tmp_path_factory.mktemp("trained") / "generator.safetensors"
-    save(path, network, recipe, {"data": digits.index["sha256"], "variant": "gan", "steps": 40, "ema_decay": 0.9})
+    save(path, network, config, {"data": digits.index["sha256"], "variant": "gan", "steps": 40, "ema_decay": 0.9})
     return load(path)
 
 
@@ -129,9 +155,9 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 class Workspace:
-    """A copy of the project's tracked files in a folder of its own, as a fresh clone would be, with small runs."""
+    """A copy of the project's tracked files in a folder of its own, as a fresh clone would be, with runs of tests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, declared: Path = SMALL_FILE) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         listed = subprocess.run(
@@ -142,6 +168,8 @@ class Workspace:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
         (folder / "dvc.lock").unlink(missing_ok=True)
+        shutil.copy2(declared, folder / "params.yaml")
+        self.declare({"torch": metadata.version("torch").partition("+")[0]})
         self.git("init", "-q")
         self.git("add", "-A")
         self.git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "start")
@@ -179,74 +207,10 @@ class Workspace:
             return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=log, stderr=log)
 
 
-SMALL: dict[str, object] = {
-    "datasets": {
-        "digits": {"source": "digits", "heldout": 0.2},
-        "ring": {"source": "ring", "modes": 8, "std": 0.05, "count": 2000, "seed": 0, "heldout": 0.3},
-        "recolour": {"source": "digit_domains", "map": "recolour", "seed": 0, "heldout": 0.2},
-        "mixture": {
-            "source": "mixture",
-            "weights": [0.4, 0.6],
-            "means": [-1.0, 1.0],
-            "stds": [0.5, 0.5],
-            "count": 2000,
-            "seed": 0,
-            "heldout": 0.3,
-        },
-    },
-    "runs": {
-        "gan": {
-            "variant": "gan",
-            "dataset": "digits",
-            "network": {"family": "dcgan", "width": 8, "latent": 16},
-            "train": {"steps": 60},
-        },
-        "wgan_gp": {
-            "variant": "wgan_gp",
-            "dataset": "ring",
-            "network": {"family": "mlp", "width": 32, "latent": 4},
-            "train": {"steps": 20},
-        },
-        "cgan": {
-            "variant": "cgan",
-            "dataset": "digits",
-            "network": {"family": "mlp", "width": 16, "latent": 8},
-            "train": {"steps": 20},
-        },
-        "cycle_gan": {
-            "variant": "cycle_gan",
-            "dataset": "recolour",
-            "network": {"family": "resnet", "width": 4, "latent": 0},
-            "train": {"steps": 10, "batch_size": 4, "instance_noise": 0.0},
-        },
-        "vae_gan": {
-            "variant": "vae_gan",
-            "dataset": "digits",
-            "network": {"family": "mlp", "width": 16, "latent": 4},
-            "train": {"steps": 20},
-        },
-        "learned_f": {
-            "variant": "learned_f",
-            "dataset": "mixture",
-            "network": {"family": "mlp", "width": 16, "latent": 2},
-            "train": {"steps": 20},
-        },
-    },
-    "train.checkpoint_every": 10,
-    "train.log_every": 5,
-    "train.watch_every": 10,
-    "evaluate.samples": 600,
-    "evaluate.resamples": 40,
-    "export.engines.targets": [86],
-}
-
-
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """A small project, nothing built."""
-    made = Workspace(tmp_path)
-    made.declare(SMALL)
-    return made
+    return Workspace(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -259,9 +223,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not finished.exists():
             shutil.rmtree(folder, ignore_errors=True)
-            made = Workspace(folder)
-            made.declare(SMALL)
-            done = made.run("dvc", "repro")
+            done = Workspace(folder).run("dvc", "repro")
             assert done.returncode == 0, done.stdout + done.stderr
             finished.touch()
     own = tmp_path_factory.mktemp("own") / "built"

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from tests import test_images as made
 from tests.chaos import children
-from tests.conftest import SMALL, Workspace
+from tests.conftest import Workspace
 
 PREPARE = ["python", "-m", "stages.prepare_images", "pictures"]
 TRAIN = ["python", "-m", "stages.train", "own"]
@@ -116,8 +116,7 @@ def main() -> None:
         pictures = {"path": "pictures", "labels": True, "heldout": 0.2, "size": 8, "channels": 1, "fit": "exact"}
         own = {"variant": "gan", "dataset": "pictures", "network": {"family": "mlp", "width": 32, "latent": 8}}
         template.declare(
-            SMALL
-            | {"images": {"pictures": pictures | {"background": 0, "on_bad_image": "error"}}}
+            {"images": {"pictures": pictures | {"background": 0, "on_bad_image": "error"}}}
             | {"runs": {"own": own | {"train": {"steps": 300}}}}
         )
         files = [(f"{n.replace('.png', '')}-{k}.png", f) for k in range(11) for n, f in made.members()]

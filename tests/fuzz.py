@@ -23,10 +23,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from gan_core import config
-from gan_core.errors import FoundryError
+from gan_core.config.load import load_params
+from gan_core.runtime.errors import FoundryError
 from tests import test_images as made
-from tests.conftest import ROOT
+from tests.conftest import DECLARED as DECLARATION
 from tests.test_images import CONTAINERS, OFFICIAL, SPEC, prepare
 
 PATIENCE = 20
@@ -142,19 +142,15 @@ def declaration(folder: Path, choose: random.Random) -> tuple[str, Path]:
     path = folder / "params.yaml"
     path.write_text(mutate_text(DECLARED, choose))
     FAILED_ON[:] = ["params.yaml", path]
-    params = config.load(path)
+    params = load_params(path)
     assert all(run.dataset in params.datasets | params.images for run in params.runs.values())
     return "params.yaml", path
 
 
-DECLARED = (
-    (ROOT / "params.yaml")
-    .read_text()
-    .replace(
-        "images: {}",
-        "images:\n  own: {path: pictures, labels: true, heldout: official, size: 32, channels: 3, fit: crop, "
-        "background: 0, on_bad_image: skip}",
-    )
+DECLARED = DECLARATION.read_text().replace(
+    "images: {}",
+    "images:\n  own: {path: pictures, labels: true, heldout: official, size: 32, channels: 3, fit: crop, "
+    "background: 0, on_bad_image: skip}",
 )
 KINDS: list[Callable[[Path, random.Random], tuple[str, Path]]] = [image, container, container, declaration]
 FAILED_ON: list[object] = []

@@ -1,6 +1,6 @@
 """Does the gate let honest exports pass? Every paper, family and seed in turn, briefly trained, in every precision.
 
-python -m tests.honest --exports 20
+``python -m tests.honest --exports 20``
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ from pathlib import Path
 
 import torch
 
-from gan_core import config
-from gan_core.artifact import Artifact
-from gan_core.assemble import assemble
-from gan_core.datasets.prepared import Batches, Prepared, prepare, to_model
-from gan_core.datasets.sources import read
-from gan_core.errors import DataError
-from gan_core.export.ship import Judge, ship
+from gan_core.config import papers, schema
+from gan_core.config.load import load_params
+from gan_core.core.artifact import Artifact
+from gan_core.core.build_game import build_game
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.data.batches import Batches
+from gan_core.data.packed import to_model
+from gan_core.data.prepare import prepare
+from gan_core.data.prepared import Prepared
+from gan_core.data.sources import read
+from gan_core.export.ship import AcceptanceReference, ship
 from gan_core.metrics.measure import Reference
-from gan_core.signature import Body
+from gan_core.runtime.device import set_up
+from gan_core.runtime.errors import DataError
+from gan_core.serving.backends.triton.backend import Triton
 from gan_core.training.ema import recalibrate
-from gan_core.training.loop import play_step, start
-from gan_core.training.setup import set_up
-from gan_core.variants import VARIANTS
-from tests.conftest import DIGITS, DOMAINS, ROOT, fitting
+from tests.conftest import DECLARED, DIGITS, DOMAINS, begin, fitting, plan, take_steps
 
 STEPS = 60
 
@@ -37,17 +40,13 @@ class Flat(torch.nn.Module):
         return x.flatten(1)
 
 
-def exported(variant: str, family: str, seed: int, data: Prepared, export: config.Export) -> dict[str, list[str]]:
+def refusals(variant: str, family: str, seed: int, data: Prepared, export: schema.Export) -> dict[str, list[str]]:
     """What of one briefly trained game the gate refused, and why."""
     torch.manual_seed(seed)
-    run = start(assemble(variant, Body(family, 16, 8, data.shape, data.classes), {}), 0.9)
-    batches = Batches(data, 64, seed, 0.05)
-    for run.step in range(STEPS):
-        play_step(run, batches.at, seed)
-        for role, average in run.averages.items():
-            average.update(run.game.exports()[role], run.step)
+    game = build_game(variant, NetworkSpec(family, 16, 8, data.shape, data.classes), {})
+    run = take_steps(begin(game, plan(STEPS, batch_size=64, seed=seed)), Batches(data, 64, seed, 0.05).at, STEPS)
     spaces = {name: (d, Reference.of(Flat(), d.samples("heldout"), d.index)) for name, d in data.spaces.items()}
-    judge = Judge(
+    reference = AcceptanceReference(
         {name: reference.fid for name, (_, reference) in spaces.items()},
         {name: d.samples("heldout") for name, (d, _) in spaces.items()},
         1000,
@@ -56,14 +55,16 @@ def exported(variant: str, family: str, seed: int, data: Prepared, export: confi
     )
     refused: dict[str, list[str]] = {}
     for role, average in run.averages.items():
-        recipe = run.game.exports()[role].recipe
-        if recipe.gives == "curve":
+        config = run.exports[role].config
+        if config.output_space == "curve":
             continue
-        recalibrate(average.network, recipe.inputs, seed, 64)
-        trained = Artifact(average.network.eval().requires_grad_(False), recipe, {"data": "none"}, "none")
+        recalibrate(average.network, config.inputs, seed, 64)
+        trained = Artifact(average.network.eval().requires_grad_(False), config, {"data": "none"}, "none")
         with tempfile.TemporaryDirectory() as folder:
             try:
-                refused |= ship(variant, role, trained, Path(folder), export, judge, 2)["refused"]
+                refused |= ship(variant, role, trained, Path(folder), export, reference, 2, Triton().write)[0][
+                    "refused"
+                ]
             except DataError as error:
                 refused[role] = [str(error)]
     return refused
@@ -74,9 +75,9 @@ def main() -> None:
     parser.add_argument("--exports", type=int, default=20)
     wanted = parser.parse_args().exports
     set_up(2)
-    declared = config.load(ROOT / "params.yaml").export
-    export = replace(declared, engines=replace(declared.engines, flavour="none"))
-    games = [(variant, family) for variant in VARIANTS for family in fitting(variant)]
+    declared = load_params(DECLARED).export
+    export = replace(declared, engines=replace(declared.engines, flavour="none", precisions=["fp32"]))
+    games = [(variant, family) for variant in papers.variants() for family in fitting(variant)]
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
         sets = {"pair": DOMAINS, "digits": DIGITS}
@@ -84,8 +85,8 @@ def main() -> None:
             prepare(read(spec), spec, Path(folder) / name)
         for k in range(wanted):
             variant, family = games[k % len(games)]
-            data = Prepared(Path(folder) / ("pair" if "pair" in config.asks(variant) else "digits"))
-            refused = exported(variant, family, k, data, export)
+            data = Prepared(Path(folder) / ("pair" if "x_b" in papers.needs(variant)["batch"] else "digits"))
+            refused = refusals(variant, family, k, data, export)
             bad += bool(refused)
             print(f"{variant} of {family}, seed {k}: {refused or 'passed'}", flush=True)
     print(f"{wanted} honest exports, {bad} with a refusal")

@@ -15,10 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("gan_core", "stages", "claims", "tests", "pyproject.toml", "params.yaml", "dvc.yaml")
+COPIED = ("gan_core", "stages", "claims", "tests", "pyproject.toml", "dvc.yaml")
 
-STEP = "    optimizer.step()\n"
-PROJECT = "    if update.project is not None:\n        with torch.no_grad():\n            update.project()\n"
+STEPS = """    for player in update.players:
+        if player in skipped:
+            run.optimizers[player].zero_grad(set_to_none=True)
+        else:
+            run.optimizers[player].step()
+"""
+AFTER = """    if update.after is not None:
+        with torch.no_grad():
+            update.after(stats)
+"""
 
 
 @dataclass(frozen=True)
@@ -56,9 +64,9 @@ MUTANTS = (
     ),
     Mutant(
         "WGAN clips before the critic's step",
-        "gan_core/training/loop.py",
-        STEP + PROJECT,
-        PROJECT + STEP,
+        "gan_core/training/update.py",
+        STEPS + AFTER,
+        AFTER + STEPS,
         "test_games.py::test_wgan_clips_after_the_step",
     ),
     Mutant(
@@ -70,14 +78,21 @@ MUTANTS = (
     ),
     Mutant(
         "the discriminator does not see its label",
-        "gan_core/networks/head.py",
-        "rows = self.recipe.encode(conditions)",
-        "rows = 0 * self.recipe.encode(conditions)",
+        "gan_core/networks/layers/head.py",
+        "beside(x, self.config.inputs, conditions)",
+        "beside(x, self.config.inputs, tuple(0 * c for c in conditions))",
+        "test_games.py::test_a_conditional_discriminator_sees_its_label",
+    ),
+    Mutant(
+        "a residual discriminator does not see its label",
+        "gan_core/networks/resnet_gan.py",
+        "beside(x, self.config.inputs, conditions)",
+        "beside(x, self.config.inputs, tuple(0 * c for c in conditions))",
         "test_games.py::test_a_conditional_discriminator_sees_its_label",
     ),
     Mutant(
         "a network is loaded, and shipped, in training mode",
-        "gan_core/artifact.py",
+        "gan_core/core/artifact.py",
         "network.eval().requires_grad_(False)",
         "network.train().requires_grad_(False)",
         "test_networks.py::test_an_artefact_brings_itself_back",
@@ -99,9 +114,9 @@ MUTANTS = (
     Mutant(
         "a fake is judged under another label",
         "gan_core/variants/cgan.py",
-        "self.discriminator(self.fake(batch), y)",
-        "self.discriminator(self.fake(batch), y.roll(1))",
-        "test_games.py::test_a_conditional_game_judges_a_fake_with_the_label_it_was_drawn_for",
+        "self.discriminator(self.fake(batch), y))",
+        "self.discriminator(self.fake(batch), y.roll(1)))",
+        "test_games.py::test_a_conditional_game_scores_a_fake_with_the_label_it_was_drawn_for",
     ),
     Mutant(
         "the target of the feature likelihood has a gradient",
@@ -112,7 +127,7 @@ MUTANTS = (
     ),
     Mutant(
         "the pool of CycleGAN returns nothing old",
-        "gan_core/networks/memory.py",
+        "gan_core/networks/layers/memory.py",
         "torch.rand(()) < 0.5",
         "torch.rand(()) < 0.0",
         "test_networks.py::test_a_pool_returns_what_it_was_given",
@@ -126,7 +141,7 @@ MUTANTS = (
     ),
     Mutant(
         "cutout spares the last lines",
-        "gan_core/objectives/views.py",
+        "gan_core/objectives/augment.py",
         "torch.randint(0, side + 1 - size % 2, (n, 1), device=x.device)",
         "torch.randint(0, side, (n, 1), device=x.device)",
         "test_objectives.py::test_cutout_spares_no_edge",

@@ -60,7 +60,7 @@ def content(folder: Path) -> dict[str, bytes]:
 @contextmanager
 def s3(environment: Path, bucket: str) -> Iterator[str]:
     """The address of a running S3 server with an empty bucket."""
-    from gan_core.serving.server import Ports
+    from gan_core.serving.backends.base import Ports
 
     port = Ports.free().http
     process = subprocess.Popen(
@@ -90,8 +90,8 @@ def main() -> None:
     os.environ |= {"AWS_ACCESS_KEY_ID": "t", "AWS_SECRET_ACCESS_KEY": "t", "AWS_DEFAULT_REGION": "us-east-1"}
     with tempfile.TemporaryDirectory(prefix="remote-") as scratch, s3(arguments.moto, "models") as address:
         origin = Workspace(Path(scratch) / "origin")
-        one = {kind: {name: SMALL[kind][name]} for kind, name in (("datasets", "ring"), ("runs", "wgan_gp"))}  # type: ignore[index]
-        origin.declare(SMALL | one)
+        one = {kind: {name: SMALL[kind][name]} for kind, name in (("datasets", "ring"), ("runs", "wgan_gp"))}
+        origin.declare(one)
         done(origin, "dvc", "repro")
         url, settings = "s3://models/dvc", {"endpointurl": address}
         push(origin, url, settings)

@@ -27,50 +27,62 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from gan_core import client, files, latents
-from gan_core.pictures import taken
-from gan_core.serving import server
+from gan_core.core import latents
+from gan_core.export.manifest import ModelEndpoint, TensorSpec, endpoints_of, manifest_of
+from gan_core.serving import client
+from gan_core.serving.backends.base import Ports
+from gan_core.serving.backends.triton import server
 
 Rows = dict[str, np.ndarray]
+SEEDED = ("seed", "central_mass")
+"""What a seeded model takes beside the inputs of its graph."""
 ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model on the server, what the manifest says of it, and the graph here that it must agree with."""
+    """A model on the server, and the graph here that it must agree with."""
 
-    name: str
-    about: dict
+    endpoint: ModelEndpoint
     graph: Path
-    seeded: bool
+
+    @property
+    def name(self) -> str:
+        return self.endpoint.name
 
     @property
     def output(self) -> str:
-        return self.about["output"]["name"]
+        return self.endpoint.output.name
+
+    @property
+    def inputs(self) -> list[TensorSpec]:
+        """Of the graph."""
+        return [i for i in self.endpoint.inputs if i.prior not in SEEDED]
 
     @property
     def labels(self) -> dict[str, int]:
-        return {i["name"]: i["size"] for i in self.about["inputs"] if i["prior"] in ("label", "category")}
+        return {i.name: i.size for i in self.inputs if i.dtype == "int64"}
+
+    @property
+    def takes_mass(self) -> bool:
+        return any(i.prior == "central_mass" for i in self.endpoint.inputs)
 
     def rows(self, choose: np.random.Generator, n: int) -> Rows:
         """A good request."""
-        drawn = {i["name"]: values(i, choose, n) for i in self.about["inputs"]}
-        if not self.seeded:
-            return taken(drawn, self.name.endswith("_uint8"))
-        optional = [i["name"] for i in self.about["inputs"] if i["prior"] != "label"]
-        kept = {k: v for k, v in drawn.items() if k not in optional or choose.random() < 0.2}
-        if (
-            any(i["prior"] == "normal" and i["name"] not in kept for i in self.about["inputs"])
-            and choose.random() < 0.3
-        ):
-            kept["truncation"] = choose.uniform(0.1, 1, n).astype(np.float32)
+        drawn = {i.name: values(i, choose, n) for i in self.inputs}
+        if not self.endpoint.seeded:
+            return drawn
+        kept = {i.name: drawn[i.name] for i in self.inputs if not i.optional or choose.random() < 0.2}
+        if self.takes_mass and choose.random() < 0.3:
+            kept["central_mass"] = choose.uniform(0.1, 1, n).astype(np.float32)
         return {"seed": choose.integers(-(2**63), 2**63 - 1, n), **kept}
 
     def expected(self, rows: Rows) -> np.ndarray:
         """What the graph gives here."""
-        if self.seeded:
-            given = {k: v for k, v in rows.items() if k not in ("seed", "truncation")}
-            rows = latents.draw(self.about["inputs"], rows["seed"], given, rows.get("truncation"))
+        if self.endpoint.seeded:
+            given = {k: v for k, v in rows.items() if k not in SEEDED}
+            described = [vars(i) | {"shape": ["batch", *i.shape]} for i in self.inputs]
+            rows = latents.draw(described, rows["seed"], given, rows.get("central_mass"))
         return here(self.graph)(rows)
 
 
@@ -79,27 +91,21 @@ def here(graph: Path) -> Callable[[Rows], np.ndarray]:
     return client.runner(graph.read_bytes(), str(graph))
 
 
-def values(i: dict, choose: np.random.Generator, n: int) -> np.ndarray:
+def values(i: TensorSpec, choose: np.random.Generator, n: int) -> np.ndarray:
     """Rows of one input."""
-    if i["prior"] in ("label", "category"):
-        return choose.integers(i["size"], size=n)
-    return choose.standard_normal((n, *i["shape"][1:]), dtype=np.float32)
+    if i.dtype == "float32":
+        return choose.standard_normal((n, *i.usual), dtype=np.float32)
+    return choose.integers(i.size if i.dtype == "int64" else 256, size=(n, *i.usual)).astype(i.dtype)
 
 
 def models(folders: list[Path]) -> Iterator[Model]:
-    """Every model of every repository."""
+    """Every endpoint of every export."""
     for folder in folders:
-        manifest = files.read_json(folder / "manifest.json")
-        for role, about in manifest["roles"].items():
-            graphs = client.graphs_of(manifest, role)
-            for path in sorted((folder / "model_repository").glob(f"{manifest['run']}_{role}*/1/model.onnx")):
-                graph = next(folder / g for g in graphs if (folder / g).read_bytes() == path.read_bytes())
-                yield Model(path.parts[-3], about, graph, False)
-            if client.draws(about):
-                yield Model(f"{manifest['run']}_{role}_seeded", about, folder / about["served"][-1], True)
+        for endpoint in endpoints_of(manifest_of(folder)):
+            yield Model(endpoint, folder / endpoint.graph)
 
 
-def mixed(served: list[Model], ports: server.Ports, count: int, seed: int) -> Counter[str]:
+def mixed(served: list[Model], ports: Ports, count: int, seed: int) -> Counter[str]:
     """Good requests of random models, batches and protocols, eight at a time; how many got what the graph gives."""
     modules = {"http": tritonclient.http, "grpc": tritonclient.grpc}
     clients = {
@@ -110,7 +116,7 @@ def mixed(served: list[Model], ports: server.Ports, count: int, seed: int) -> Co
     def one(k: int) -> str:
         choose = np.random.default_rng((seed, k))
         model, protocol = served[choose.integers(len(served))], ("http", "grpc")[k % 2]
-        n = int(choose.choice([1, 1, 1, 2, 5, model.about["max_batch_size"]]))
+        n = int(choose.choice([1, 1, 1, 2, 5, model.endpoint.max_batch_size]))
         rows = model.rows(choose, n)
         got = clients[protocol].infer(model.name, asked(modules[protocol], rows)).as_numpy(model.output)
         expected = model.expected(rows)
@@ -207,7 +213,7 @@ def impossible_dimension(t: dict, choose: random.Random) -> dict:
 
 
 def over_maximum(model: Model, choose: random.Random) -> Body:
-    return text(tensors(model, choose, model.about["max_batch_size"] + choose.randint(1, 9)))
+    return text(tensors(model, choose, model.endpoint.max_batch_size + choose.randint(1, 9)))
 
 
 def wrong_name(model: Model, choose: random.Random) -> Body:
@@ -240,14 +246,14 @@ def not_a_number(model: Model, choose: random.Random) -> Body:
     """NaN and infinity as raw bytes, where a seeded model is given them."""
     rows = {"seed": np.array([1]), **{name: np.array([0]) for name in model.labels}}
     bad = np.float32(choose.choice([np.nan, np.inf, -np.inf]))
-    given = next(i for i in model.about["inputs"] if i["dtype"] == "float32")
-    rows[given["name"]] = np.full((1, *given["shape"][1:]), bad, np.float32)
+    given = next(i for i in model.inputs if i.dtype == "float32")
+    rows[given.name] = np.full((1, *given.shape), bad, np.float32)
     return raw(rows)
 
 
-def bad_truncation(model: Model, choose: random.Random) -> Body:
+def bad_mass(model: Model, choose: random.Random) -> Body:
     rows = {"seed": np.array([1]), **{name: np.array([0]) for name in model.labels}}
-    return raw({**rows, "truncation": np.float32([choose.choice([0, -1, 1.5, np.nan, np.inf])])})
+    return raw({**rows, "central_mass": np.float32([choose.choice([0, -1, 1.5, np.nan, np.inf])])})
 
 
 def bad_label(model: Model, choose: random.Random) -> Body:
@@ -303,11 +309,8 @@ KINDS: dict[str, tuple[Callable[[Model, random.Random], Body], Callable[[Model],
     "batch over the maximum": (over_maximum, lambda m: True),
     "batches that disagree": (doubled_batch, lambda m: True),
     "NaN in JSON": (nan_in_json, lambda m: True),
-    "NaN to a seeded model": (not_a_number, lambda m: m.seeded),
-    "truncation out of range": (
-        bad_truncation,
-        lambda m: m.seeded and any(i["prior"] == "normal" for i in m.about["inputs"]),
-    ),
+    "NaN to a seeded model": (not_a_number, lambda m: m.endpoint.seeded),
+    "central mass out of range": (bad_mass, lambda m: m.takes_mass),
     "label out of range": (bad_label, lambda m: bool(m.labels)),
     "raw tensor cut short": (cut_tensor, lambda m: True),
     "JSON cut short": (cut_json, lambda m: True),
@@ -316,7 +319,7 @@ KINDS: dict[str, tuple[Callable[[Model, random.Random], Body], Callable[[Model],
 RAW_KINDS = ("connection cut", "gRPC wrong shape", "gRPC wrong type", "gRPC random bytes")
 
 
-def malformed(served: list[Model], ports: server.Ports, count: int, seed: int) -> Counter[str]:
+def malformed(served: list[Model], ports: Ports, count: int, seed: int) -> Counter[str]:
     """Requests of every kind in turn, each of which must be refused; a good one after every 25."""
     choose, said = random.Random(seed), Counter()
     kinds = [*KINDS, *RAW_KINDS]
@@ -341,7 +344,7 @@ def malformed(served: list[Model], ports: server.Ports, count: int, seed: int) -
     return said
 
 
-def over_http(model: Model, ports: server.Ports, body: bytes, headers: dict[str, str]) -> bool:
+def over_http(model: Model, ports: Ports, body: bytes, headers: dict[str, str]) -> bool:
     """Whether the answer is an error with a reason, or none at all."""
     connection = http.client.HTTPConnection("127.0.0.1", ports.http, timeout=20)
     try:
@@ -355,7 +358,7 @@ def over_http(model: Model, ports: server.Ports, body: bytes, headers: dict[str,
     return answer.status >= 400 and bool(content)
 
 
-def cut_connection(model: Model, ports: server.Ports, choose: random.Random) -> bool:
+def cut_connection(model: Model, ports: Ports, choose: random.Random) -> bool:
     """Fewer bytes than announced, then the end: nothing but an error may come back."""
     body, _ = text(tensors(model, choose))
     head = f"POST /v2/models/{model.name}/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -369,7 +372,7 @@ def cut_connection(model: Model, ports: server.Ports, choose: random.Random) -> 
     return not answer or not answer.startswith(b"HTTP/1.1 200")
 
 
-def over_grpc(kind: str, model: Model, ports: server.Ports, choose: random.Random) -> bool:
+def over_grpc(kind: str, model: Model, ports: Ports, choose: random.Random) -> bool:
     """Whether the answer is an error."""
     if kind == "gRPC random bytes":
         frame = choose.randbytes(choose.choice([1, 9, 300]))
@@ -398,7 +401,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     arguments = parser.parse_args()
     folders = arguments.folder or sorted(p.parent for p in (ROOT / "exported").glob("[!.]*/manifest.json"))
-    served, ports = list(models(folders)), server.Ports.free()
+    served, ports = list(models(folders)), Ports.free()
     installation = server.Installation.find(ROOT / ".venv-triton")
     with server.running(installation, [f / "model_repository" for f in folders], ports) as process:
         print(f"seed {arguments.seed}; {len(served)} models of {len(folders)} runs", flush=True)

@@ -10,13 +10,14 @@ import torch
 
 from benchmarks import drift, gpu, serve
 from benchmarks.tables import markdown
-from gan_core.errors import DataError, NumericsError
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.runtime.errors import DataError, NumericsError
 from tests.conftest import Workspace
 
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory: pytest.TempPathFactory) -> serve.Subject:
-    return serve.built(serve.Body("dcgan", 4, 8, (3, 8, 8)), tmp_path_factory.mktemp("built"))
+    return serve.built(NetworkSpec("dcgan", 4, 8, (3, 8, 8)), tmp_path_factory.mktemp("built"))
 
 
 def ways(subject: serve.Subject) -> list[serve.Way]:
@@ -65,7 +66,7 @@ def test_a_run_that_draws_nothing_is_refused(built: Workspace) -> None:
     with pytest.raises(DataError, match="draws no images from a prior"):
         serve.exported(built.folder / "exported/cycle_gan", built.folder / "models")
     found = serve.exported(built.folder / "exported/gan", built.folder / "models")
-    assert found.model == "gan_generator_uint8"
+    assert found.endpoint.name == "gan_generator_uint8"
     assert found.graphs()
 
 

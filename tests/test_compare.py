@@ -4,12 +4,14 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from gan_core import compare, config, files
-from tests.conftest import ROOT
+from gan_core.config.load import load_params
+from gan_core.metrics.record import write_figures
+from gan_core.report import compare
+from tests.conftest import DECLARED
 
 
 def test_runs_that_differ_in_their_seed_alone_are_one_line(tmp_path: Path) -> None:
-    params = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"), resolve=False)
+    params = OmegaConf.to_container(OmegaConf.load(DECLARED), resolve=False)
     gan = params["runs"]["gan"]
     params["runs"] = {
         **{f"gan-{seed}": {**gan, "train": {**gan["train"], "seed": seed}} for seed in (1, 2, 3)},
@@ -19,8 +21,8 @@ def test_runs_that_differ_in_their_seed_alone_are_one_line(tmp_path: Path) -> No
     OmegaConf.save(OmegaConf.create(params), tmp_path / "params.yaml")
     for name, fid in (("gan-1", 1.0), ("gan-2", 2.0), ("gan-3", 3.0), ("other", 5.0)):
         figures = {"generator": {"fid": fid, "kid": 0.5, "protocol": {}}, "f": {"at +0.0": 1.0}}
-        files.write_json(tmp_path / name / "metrics.json", figures)
-    found = list(compare.groups(config.load(tmp_path / "params.yaml").runs, tmp_path))
+        write_figures(tmp_path / name / "metrics.json", figures)
+    found = list(compare.groups(load_params(tmp_path / "params.yaml").runs, tmp_path))
     assert [(g.name, g.role, len(g.found)) for g in found] == [("gan", "generator", 3), ("other", "generator", 1)]
     assert compare.table(found, ["fid", "kid", "modes"]).splitlines() == [
         "| run | role | seeds | fid | kid | modes |",

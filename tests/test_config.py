@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from gan_core import config
-from gan_core.errors import InputError
-from gan_core.variants import VARIANTS
-from tests.conftest import ROOT
+from gan_core.config import papers, schema
+from gan_core.config.checker import RENAMED
+from gan_core.config.load import find, load_params
+from gan_core.core.build_game import paper
+from gan_core.core.schedule import Schedule
+from gan_core.runtime.errors import InputError
+from tests.conftest import DECLARED, ROOT
 
-GOOD = (ROOT / "params.yaml").read_text()
+GOOD = DECLARED.read_text()
 
 
 def mistakes(tmp_path: Path, text: str) -> str:
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as error:
-        config.load(path)
+        load_params(path)
     return str(error.value)
 
 
@@ -28,8 +31,9 @@ def line_of(text: str, part: str) -> int:
     return next(k for k, line in enumerate(text.splitlines(), 1) if part in line)
 
 
-def test_what_ships_is_right() -> None:
-    params = config.load(ROOT / "params.yaml")
+def test_what_is_declared_is_right() -> None:
+    assert load_params(ROOT / "params.yaml")
+    params = load_params(DECLARED)
     assert params.runs["wgan_gp"].train.steps == 1200
     assert params.runs["wgan_gp"].settings["penalty"] == 10.0  # the paper's, from its file
     assert params.runs["gan"].train.batch_size == params.train.batch_size
@@ -135,11 +139,30 @@ BAD = [
     ("flavour: tensorrt_rtx", "flavour: openvino", ["export.engines.flavour is 'openvino'"]),
     ("settings: {r1: 0.1}", "settings: {beta1: 1.5}", ["settings.beta1 is 1.5", "less than 1"]),
     ("dataset: digits\n    network: {family: mlp", "dataset: ring\n    network: {family: dcgan", ["draws images only"]),
-    ("family: mlp", "family: resnext", ["runs.gan.network.family is 'resnext'"]),
+    ("family: mlp", "family: resnext", ["runs.gan.network.family 'resnext' is not one of dcgan, mlp, resnet"]),
+    ("family: mlp, width: 256", "family: mlp, layrs: 2, width: 256", ["layrs is unknown", "did you mean layers?"]),
+    ("family: mlp, width: 256", "family: mlp, layers: 0, width: 256", ["runs.gan.network.layers is 0"]),
+    ("family: mlp, width: 256", "family: dcgan, layers: 2, width: 256", ["runs.gan.network.layers is unknown"]),
+    ("torch: 2.13.0", "torch: 1.0.0", ["torch is '1.0.0', and", "is installed: results of another version differ"]),
+    ("torch: 2.13.0", "torhc: 2.13.0", ["torhc is unknown", "torch is missing"]),
+    ("max_steps: 4000", "max_steps: 400", ["extractor.max_steps is 400: must not be below min_steps 800"]),
+    (
+        "settings: {r1: 0.1}",
+        "settings: {r1: {start: 1.0, end: -1.0}}",
+        ["runs.gan.settings.r1.end is -1.0", "greater than or equal to 0"],
+    ),
+    (
+        "settings: {r1: 0.1}",
+        "settings: {r1: {start: 1.0, ends: 0.1}}",
+        ["settings.r1.ends is unknown", "did you mean end?"],
+    ),
+    ("settings: {r1: 0.1}", "settings: {r1: {start: 1.0}}", ["runs.gan.settings.r1.end is missing"]),
+    ("settings: {r1: 0.1}", "settings: {r1: {start: 1.0, end: 0.1, shape: step}}", ["settings.r1.shape is 'step'"]),
+    *((f"  {new}:", f"  {old}:", [f"train.{old} is called {new} now; rename it"]) for old, new in RENAMED.items()),
     ("family: mlp, width: 256", "family: mlp, wdth: 256", ["network.wdth is unknown", "network.width is missing"]),
     ("source: ring", "source: rings", ["'rings' is not one of digits, ring, grid"]),
     ("source: ring, ", "", ["datasets.ring.source is missing"]),
-    ("train: {steps: 1200, watch_every: 150}", "train: {stps: 1500}", ["runs.wgan_gp.train.stps is unknown"]),
+    ("train: {steps: 1200, evaluate_every: 150}", "train: {stps: 1500}", ["runs.wgan_gp.train.stps is unknown"]),
     ("  wgan_gp:\n", "  WGAN GP:\n", ["is no name"]),
     ("    variant: gan\n", "", ["runs.gan.variant is missing"]),
     ("    variant: gan\n", "    variant: gan\n    varant: gan\n", ["runs.gan.varant is unknown"]),
@@ -239,7 +262,7 @@ def test_a_mistake_in_what_all_runs_share_is_said_once(tmp_path: Path) -> None:
 def test_numbers_as_people_write_them(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(GOOD.replace("settings: {r1: 0.1}", "settings: {learning_rate: 1e-4}"))
-    assert config.load(path).runs["gan"].settings["learning_rate"] == 1e-4
+    assert load_params(path).runs["gan"].settings["learning_rate"] == 1e-4
 
 
 ODD = ("5", "true", "1.5", "[1]", "[null]", "null", "{}", "{1: 2}", "{d: {source: [digits]}}", "{d: {source: {}}}")
@@ -254,11 +277,13 @@ def test_any_shape_of_nonsense_ends_in_a_sentence(tmp_path: Path, text: str) -> 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.yaml cannot be read"):
-        config.load(tmp_path / "nowhere.yaml")
+        load_params(tmp_path / "nowhere.yaml")
 
 
 def test_check_needs_no_torch_and_exits_2(tmp_path: Path) -> None:
-    program = "import sys; from gan_core import config; config.load(); assert 'torch' not in sys.modules"
+    program = (
+        "import sys; from gan_core.config.load import load_params; load_params(); assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
     (tmp_path / "params.yaml").write_text(GOOD.replace("opset: 20", "opset: 1"))
     done = subprocess.run([sys.executable, "-m", "gan_core", "check"], cwd=tmp_path, capture_output=True, text=True)
@@ -277,24 +302,30 @@ def test_check_sees_that_dvc_was_killed_while_it_wrote_its_lock(tmp_path: Path) 
         assert done.stderr.startswith(said)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", papers.variants())
 def test_the_schema_of_a_paper_is_its_dataclass(variant: str) -> None:
-    fields = {f.name: f.default for f in dataclasses.fields(VARIANTS[variant]) if f.default is not dataclasses.MISSING}
-    assert config.settings_of(variant)().model_dump() == fields
-    assert sorted(VARIANTS) == config.variants()
+    fields = {f.name: f.default for f in dataclasses.fields(paper(variant)) if f.default is not dataclasses.MISSING}
+    assert papers.settings_of(variant)().model_dump() == fields
+
+
+def test_a_symbol_may_be_a_schedule(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    scheduled = "{start: 5.0e-2, end: 0.005, images: 20000000, shape: cosine}"
+    path.write_text(GOOD.replace("settings: {r1: 0.1}", f"settings: {{r1: {scheduled}}}"))
+    assert load_params(path).runs["gan"].settings["r1"] == Schedule(0.05, 0.005, 20_000_000, shape="cosine")
 
 
 def test_the_reader_holds_no_defaults() -> None:
     """A default here would be a value that changes results and that the pipeline does not see."""
-    schemas = [s for s in vars(config).values() if isinstance(s, type) and dataclasses.is_dataclass(s)]
-    assert {config.Tolerance, config.Engines, config.Run, *typing.get_args(config.Dataset)} <= set(schemas)
-    for schema in schemas:
-        assert all(f.default is dataclasses.MISSING for f in dataclasses.fields(schema)), schema
+    schemas = [s for s in vars(schema).values() if isinstance(s, type) and dataclasses.is_dataclass(s)]
+    assert {schema.Tolerance, schema.Engines, schema.Run, *typing.get_args(schema.Dataset)} <= set(schemas)
+    for each in schemas:
+        assert all(f.default is dataclasses.MISSING for f in dataclasses.fields(each)), each
 
 
 def test_an_unknown_run_is_named() -> None:
     with pytest.raises(InputError, match=r"declares no run 'wgan-gp', only gan, f_gan, .*; did you mean wgan_gp\?"):
-        config.find(config.load(ROOT / "params.yaml").runs, "wgan-gp", "run")
+        find(load_params(DECLARED).runs, "wgan-gp", "run")
 
 
 def test_one_class_has_no_wrong_label(tmp_path: Path) -> None:

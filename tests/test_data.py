@@ -11,27 +11,34 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_core import artifact, config
-from gan_core.datasets.prepared import Batches, Prepared, prepare, split, to_model
-from gan_core.datasets.sources import SOURCES, Raw, draw, read
-from gan_core.errors import DataError
+from gan_core.config import rules, schema
+from gan_core.config.checker import Checker
+from gan_core.core import artifact
+from gan_core.core.pixels import to_uint8
+from gan_core.data.batches import Batches
+from gan_core.data.packed import to_model
+from gan_core.data.prepare import prepare
+from gan_core.data.prepared import Prepared
+from gan_core.data.sources import SOURCES, Raw, draw, read
+from gan_core.data.split import split
+from gan_core.metrics.extractor import accuracy, save_extractor
 from gan_core.metrics.measure import measure, references
-from gan_core.pictures import INK, PAPER, TRUTH, scatter, to_uint8
-from gan_core.seeds import fold
-from gan_core.training.extractor import accuracy
-from gan_core.training.setup import set_up
-from stages.extractor import save_extractor
+from gan_core.report.pictures import INK, PAPER, TRUTH, scatter
+from gan_core.runtime.device import set_up
+from gan_core.runtime.errors import DataError
+from gan_core.runtime.seeds import fold
 from tests.conftest import DIGITS
 
-RING = config.Ring("ring", 8, 0.05, 4000, 0, 0.2)
-GRID = config.Grid("grid", 5, 0.05, 4000, 0, 0.2)
-MIXTURE = config.Mixture("mixture", [0.3, 0.5, 0.2], [-2.0, 0.0, 3.0], [0.3, 0.2, 0.5], 20000, 0, 0.2)
-LINE = config.Line("line", 0.5, 4000, 0, 0.2)
+EXTRACTOR = schema.Extractor(16, 0, 64, 2e-3, 80, 800, 4000)
+RING = schema.Ring("ring", 8, 0.05, 4000, 0, 0.2)
+GRID = schema.Grid("grid", 5, 0.05, 4000, 0, 0.2)
+MIXTURE = schema.Mixture("mixture", [0.3, 0.5, 0.2], [-2.0, 0.0, 3.0], [0.3, 0.2, 0.5], 20000, 0, 0.2)
+LINE = schema.Line("line", 0.5, 4000, 0, 0.2)
 KINDS: list[typing.Literal["disc", "cross", "frame"]] = ["disc", "cross", "frame"]
-SHAPES = config.Shapes("shapes", 16, KINDS, 4.0, 0.0, 3000, 0, 0.2)
-STACKED = config.StackedDigits("stacked_digits", 3000, 0, 0.2)
-RECOLOUR = config.DigitDomains("digit_domains", "recolour", 0, 0.2)
-INVERSION = config.DigitDomains("digit_domains", "inversion", 0, 0.2)
+SHAPES = schema.Shapes("shapes", 16, KINDS, 4.0, 0.0, 3000, 0, 0.2)
+STACKED = schema.StackedDigits("stacked_digits", 3000, 0, 0.2)
+RECOLOUR = schema.DigitDomains("digit_domains", "recolour", 0, 0.2)
+INVERSION = schema.DigitDomains("digit_domains", "inversion", 0, 0.2)
 EVERY = [DIGITS, RING, GRID, MIXTURE, LINE, SHAPES, STACKED, RECOLOUR, INVERSION]
 
 
@@ -201,10 +208,10 @@ def test_recolour_is_red_on_black_to_blue_on_sand() -> None:
 @pytest.mark.parametrize("spec", EVERY, ids=lambda s: s.source)
 def test_what_checks_know_of_a_source_is_true(spec) -> None:
     raw = read(spec)
-    assert set(SOURCES) == set(typing.get_args(config.Dataset)) == {type(s) for s in EVERY}
-    assert (raw.samples.dtype == np.float32) == (spec.source in config.POINTS)
-    assert (raw.other is not None) == (spec.source in config.PAIRS)
-    assert (raw.labels is None) == (spec.source in config.UNLABELLED)
+    assert set(SOURCES) == set(typing.get_args(schema.Dataset)) == {type(s) for s in EVERY}
+    assert (raw.samples.dtype == np.float32) == (spec.source in rules.POINTS)
+    assert (raw.other is not None) == (spec.source in rules.TWO_DOMAIN_SOURCES)
+    assert (raw.labels is None) == (spec.source in rules.UNLABELLED)
     assert raw.labels is None or {0, raw.classes - 1} <= set(raw.labels) <= set(range(raw.classes))
 
 
@@ -233,9 +240,9 @@ DECLARED: dict[str, dict[str, object]] = {
     ],
 )
 def test_a_wrong_declaration_is_one_sentence(source: str, change: dict[str, object], said: str | None) -> None:
-    checker = config.Checker(Path("params.yaml"))
+    checker = Checker(Path("params.yaml"))
     entry = {"source": source, **DECLARED[source], **change, "heldout": 0.2}
-    built = dict(config.check_datasets(checker, {"d": entry}))
+    built = dict(rules.check_datasets(checker, {"d": entry}))
     assert (len(built), len(checker.mistakes)) == ((1, 0) if said is None else (0, 1))
     assert said is None or f"datasets.{said}" in checker.mistakes[0]
 
@@ -250,12 +257,12 @@ def test_scaling_has_an_inverse() -> None:
 
 def test_batches_are_a_function_of_seed_and_number(digits: Prepared) -> None:
     one, two, other = Batches(digits, 64, 5), Batches(digits, 64, 5), Batches(digits, 64, 6)
-    epoch = [one.at(i) for i in range(one.per_epoch)]
+    epoch = [one.at(i) for i in range(len(digits.raw("train")) // 64)]
     assert torch.equal(two.at(30).x, one.at(30).x), "any batch, without those before it"
     assert not torch.equal(other.at(3).x, one.at(3).x)
     seen = torch.cat([b.x for b in epoch]).flatten(1)
     assert len(torch.unique(seen, dim=0)) == len(seen), "no sample twice in an epoch"
-    assert not torch.equal(one.at(one.per_epoch).x, epoch[0].x), "another order in the next epoch"
+    assert not torch.equal(one.at(len(epoch)).x, epoch[0].x), "another order in the next epoch"
 
 
 def test_batches_of_one_domain_follow_one_rule(digits: Prepared) -> None:
@@ -272,7 +279,7 @@ def test_batches_of_one_domain_follow_one_rule(digits: Prepared) -> None:
         batch = batches.at(i)
         assert torch.equal(batch.x, x[rows] + 0.1 * noise)
         assert torch.equal(batch.y, y[rows])
-        assert batch.other is None
+        assert vars(batch).keys() == {"x", "y"}
 
 
 def numbered(first: int, second: int, folder: Path) -> Prepared:
@@ -289,16 +296,19 @@ def test_two_domains_are_shuffled_independently(tmp_path) -> None:
     data = numbered(300, 260, tmp_path)  # 240 and 208 to train on: 15 and 13 batches of 16 an epoch
     one, two, third = Batches(data, 16, 5), Batches(data, 16, 5), Batches(data, 16, 6)
     run = [one.at(i) for i in range(30)]
-    assert torch.equal(two.at(29).other, run[29].other), "any batch, without those before it"
-    assert not torch.equal(third.at(29).other, run[29].other)
-    for domain, length in (("x", 15), ("other", 13)):
+    assert torch.equal(two.at(29).x_b, run[29].x_b), "any batch, without those before it"
+    assert not torch.equal(third.at(29).x_b, run[29].x_b)
+    for domain, length in (("x", 15), ("x_b", 13)):
         everything = (data if domain == "x" else data.other).samples("train")[:].flatten()
         epochs = [torch.cat([getattr(b, domain) for b in run[k : k + length]]).flatten() for k in (0, length)]
         for seen in epochs:
             assert torch.equal(seen.sort().values, everything.sort().values), "every sample once an epoch"
         assert not torch.equal(*epochs), "another order in the next epoch"
     rows = numbered(300, 300, tmp_path / "equal")
-    assert not torch.equal(Batches(rows, 16, 5).at(0).x + 1000, Batches(rows, 16, 5).at(0).other), "unpaired"
+    assert not torch.equal(Batches(rows, 16, 5).at(0).x + 1000, Batches(rows, 16, 5).at(0).x_b), "unpaired"
+    rows.index["aligned"] = True
+    paired = [Batches(rows, 16, 5).at(i) for i in range(30)]
+    assert all(torch.equal(batch.x + 1000, batch.x_b) for batch in paired), "pairs stay together"
 
 
 def test_the_second_domain_gets_its_noise_after_the_first(tmp_path) -> None:
@@ -309,7 +319,7 @@ def test_the_second_domain_gets_its_noise_after_the_first(tmp_path) -> None:
     torch.manual_seed(1)
     noisy = Batches(data, 16, 5, noise=0.1).at(3)
     assert torch.equal(noisy.x, plain.x + 0.1 * noise[0])
-    assert torch.equal(noisy.other, plain.other + 0.1 * noise[1])
+    assert torch.equal(noisy.x_b, plain.x_b + 0.1 * noise[1])
 
 
 def test_domains_apart_and_united(tmp_path) -> None:
@@ -328,7 +338,7 @@ def test_domains_apart_and_united(tmp_path) -> None:
     assert data.united.index["counts"] == {"train": 448, "heldout": 112}
     for one in (data.other, data.united):
         assert (one.other, one.united) == (None, one)
-        assert Batches(one, 16, 0).at(0).other is None
+        assert vars(Batches(one, 16, 0).at(0)).keys() == {"x", "y"}
 
 
 def test_labels_stay_with_their_samples(digits: Prepared) -> None:
@@ -337,7 +347,7 @@ def test_labels_stay_with_their_samples(digits: Prepared) -> None:
     assert [truth[bytes(torch.from_numpy(to_uint8(x[None].numpy()))[0].numpy())] for x in batch.x] == batch.y.tolist()
 
 
-@pytest.mark.parametrize("spec", [config.Digits("digits", 0.001), config.Ring("ring", 8, 0.05, 16, 0, 0.2)])
+@pytest.mark.parametrize("spec", [schema.Digits("digits", 0.001), schema.Ring("ring", 8, 0.05, 16, 0, 0.2)])
 def test_too_few_for_a_part(spec, tmp_path) -> None:
     with pytest.raises(
         DataError, match=r"samples leaves \d+ to train on and \d+ to measure with; each needs at least 50"
@@ -367,7 +377,7 @@ def test_the_extractor_holds_in_both_domains(tmp_path) -> None:
     prepare(read(INVERSION), INVERSION, tmp_path)
     data = Prepared(tmp_path)
     set_up(1)
-    save_extractor(data, tmp_path / "extractor.safetensors")
+    save_extractor(data, EXTRACTOR, tmp_path / "extractor.safetensors")
     extractor = artifact.load(tmp_path / "extractor.safetensors")
     found = [accuracy(extractor.network, d.samples("heldout"), d.labels("heldout")) for d in (data, data.other)]
     assert min(found) > 0.9
@@ -376,10 +386,10 @@ def test_the_extractor_holds_in_both_domains(tmp_path) -> None:
 
 def test_the_extractor_tells_a_thousand_classes(tmp_path) -> None:
     """Else a count of modes would say more about the extractor than about the generator."""
-    spec = config.StackedDigits("stacked_digits", 20000, 0, 0.2)
+    spec = schema.StackedDigits("stacked_digits", 20000, 0, 0.2)
     prepare(read(spec), spec, tmp_path)
     set_up(1)
-    save_extractor(Prepared(tmp_path), tmp_path / "extractor.safetensors")
+    save_extractor(Prepared(tmp_path), EXTRACTOR, tmp_path / "extractor.safetensors")
     assert artifact.load(tmp_path / "extractor.safetensors").notes["heldout_accuracy"] > 0.9
 
 
@@ -390,10 +400,10 @@ def test_images_without_classes_get_an_extractor_that_says_where_its_classes_com
     prepare(Raw(raw.samples, np.zeros(1797, np.int64) if classes else None, classes), DIGITS, tmp_path)
     data = Prepared(tmp_path)
     set_up(1)
-    save_extractor(data, tmp_path / "extractor.safetensors")
+    save_extractor(data, EXTRACTOR, tmp_path / "extractor.safetensors")
     extractor = artifact.load(tmp_path / "extractor.safetensors")
     assert extractor.notes["classes"] == "found by k-means: 10"
-    assert extractor.recipe.outputs == 10
+    assert extractor.config.outputs == 10
     assert extractor.notes["heldout_accuracy"] > 0.8, "it can be learned"
     (reference,) = references(extractor.network, data.spaces).values()
     real = data.samples("train")[:]
@@ -461,5 +471,5 @@ def test_what_is_written_to_a_mapped_set_stays_in_memory(tmp_path) -> None:
 def test_a_bad_index_is_named(text: str, tmp_path) -> None:
     prepare(read(RING), RING, tmp_path / "d")
     (tmp_path / "d" / "index.json").write_text(text)
-    with pytest.raises(DataError, match=r"damaged|corrupt"):
+    with pytest.raises(DataError, match=r"damaged|corrupt|has format None; this program reads format"):
         Prepared(tmp_path / "d")

@@ -14,9 +14,13 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from gan_core import deploy, files
-from gan_core.errors import DataError, InputError
-from gan_core.serving import server
+from gan_core.runtime import files
+from gan_core.runtime.errors import DataError, InputError
+from gan_core.serving import deploy
+from gan_core.serving.backends.base import Ports
+from gan_core.serving.backends.triton import server
+from gan_core.serving.backends.triton.backend import VERSION, Triton
+from gan_core.serving.deploy.deployed import Deployed
 from tests.conftest import ROOT, Workspace
 
 RUNS = ("gan", "wgan_gp", "cycle_gan")
@@ -33,7 +37,7 @@ def project(built: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def written(built: Workspace, project: Path) -> Path:
-    command = [sys.executable, "-m", "gan_core", "deploy", *(f"exported/{run}" for run in RUNS), "--out", "out/deploy"]
+    command = ["gan", "deploy", *(f"exported/{run}" for run in RUNS), "--out", "out/deploy"]
     done = subprocess.run(command, cwd=project, env=built.environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("wrote out/deploy/compose.yaml, out/deploy/kserve/gan.yaml")
@@ -50,7 +54,7 @@ def service(request: pytest.FixtureRequest, written: Path) -> dict[str, Any]:
     return yaml.safe_load((written / "kserve" / f"{request.param}.yaml").read_text())
 
 
-def judged(value: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[str]:
+def validated(value: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[str]:
     """By the Compose Specification's own schema."""
     (folder / "compose.yaml").write_text(yaml.safe_dump(value))
     command = ["-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", folder / "compose.yaml"]
@@ -58,9 +62,9 @@ def judged(value: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[s
 
 
 def test_the_compose_file_keeps_to_the_specification(compose, tmp_path) -> None:
-    assert judged(compose, tmp_path).returncode == 0, judged(compose, tmp_path).stdout
+    assert validated(compose, tmp_path).returncode == 0, validated(compose, tmp_path).stdout
     compose["services"]["triton"]["heathcheck"] = {}
-    assert judged(compose, tmp_path).returncode == 1, "the schema is one that can refuse"
+    assert validated(compose, tmp_path).returncode == 1, "the schema is one that can refuse"
 
 
 def test_every_mount_is_a_repository_beside_the_file(compose, written) -> None:
@@ -118,22 +122,24 @@ def test_the_same_folders_give_the_same_bytes(project, written, monkeypatch) -> 
     monkeypatch.chdir(project)
     before = {p: p.read_bytes() for p in written.rglob("*.yaml")}
     assert len(before) == 1 + len(RUNS)
-    deploy.write([Path("exported") / run for run in RUNS], Path("out/deploy"), deploy.VERSION, "s3://models/exported/")
+    deploy.write(
+        [Path("exported") / run for run in RUNS], Path("out/deploy"), Triton(), VERSION, "s3://models/exported/"
+    )
     assert {p: p.read_bytes() for p in written.rglob("*.yaml")} == before
 
 
 def test_the_largest_batch_fits_in_a_request(built) -> None:
     """Written as JSON with every digit a float32 can ask for."""
     for run, numbers in (("gan", 64 * 16), ("cycle_gan", 64 * 192)):
-        found = deploy.Deployed.read(built.folder / "exported" / run)
+        found = Deployed.read(built.folder / "exported" / run)
         assert found.largest_request >= numbers * len("-1.1754943508222875e-38, ")
 
 
 def test_what_cannot_be_deployed_is_said(built, tmp_path) -> None:
     with pytest.raises(DataError, match="does not exist"):
-        deploy.write([tmp_path], tmp_path / "out", deploy.VERSION, "s3://m")
+        deploy.write([tmp_path], tmp_path / "out", Triton(), VERSION, "s3://m")
     with pytest.raises(InputError, match="two folders are of a run 'gan'"):
-        deploy.write([built.folder / "exported/gan"] * 2, tmp_path / "out", deploy.VERSION, "s3://m")
+        deploy.write([built.folder / "exported/gan"] * 2, tmp_path / "out", Triton(), VERSION, "s3://m")
     assert not (tmp_path / "out").exists()
 
 
@@ -143,7 +149,7 @@ def ready(compose, written, tmp_path) -> Iterator[bool]:
 
     Three things are this machine's: no GPU, free ports, a backend folder. One flag is newer than this server.
     """
-    triton, ports = compose["services"]["triton"], server.Ports.free()
+    triton, ports = compose["services"]["triton"], Ports.free()
     where = {m["target"]: str((written / m["source"]).resolve()) for m in triton["volumes"]}
     told = [a for a in triton["command"][1:] if not a.startswith("--http-max-input-size=")]
     told = [f"--model-repository={where[a.split('=')[1]]}" if "repository" in a else a for a in told]

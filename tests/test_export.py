@@ -1,9 +1,12 @@
 """Export: the same bytes from anywhere, the gate against sabotage, engines by NVIDIA's own parser and builder."""
 
 import hashlib
+import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,60 +14,75 @@ import pytest
 import torch
 from google.protobuf import text_format
 from onnx import TensorProto, helper, numpy_helper
-from tritonclient.grpc import model_config_pb2
+from tritonclient.grpc import model_config_pb2 as pb
 
-from gan_core import config
-from gan_core.artifact import Artifact
-from gan_core.datasets.prepared import Prepared, to_model
-from gan_core.errors import DataError, EnvironmentFailure
-from gan_core.export import engine, gate, triton
+from gan_core.config import schema
+from gan_core.config.load import load_params
+from gan_core.core.artifact import Artifact
+from gan_core.core.build_network import build_network
+from gan_core.core.inputs import Input
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.pixels import to_uint8
+from gan_core.data.packed import to_model
+from gan_core.data.prepared import Prepared
+from gan_core.export import endpoints, engine, gate
 from gan_core.export import onnx as graph
 from gan_core.export.engine import Wanted
 from gan_core.export.graph import with_pixels
+from gan_core.export.manifest import ModelEndpoint, endpoint_json
 from gan_core.export.precision import in_precision
-from gan_core.export.ship import Case, Judge, checksums, judged, ship
+from gan_core.export.ship import AcceptanceReference, Case, checked, checksums, ship
 from gan_core.metrics.measure import Reference
-from gan_core.networks.build import build
-from gan_core.pictures import to_uint8
-from gan_core.signature import Body, Input, Recipe
-from tests.conftest import ROOT
+from gan_core.runtime.errors import DataError, EnvironmentFailure
+from gan_core.serving.backends.triton import configs, repository
+from tests.conftest import DECLARED, ROOT
 
-EXPORT = config.load(ROOT / "params.yaml").export
+EXPORT = load_params(DECLARED).export
 PRECISIONS = ("fp16", "bf16", "int8")
-ALL = replace(EXPORT, precisions={**EXPORT.precisions, "bf16": config.Tolerance(0.2, 40, 1, 0.5, 0.05)})
+ALL = replace(EXPORT, precisions={**EXPORT.precisions, "bf16": schema.Tolerance(0.2, 40, 1, 0.5, 0.05)})
 """As declared, and bfloat16 too."""
 
 
 @pytest.fixture(scope="module")
-def judge(digits: Prepared) -> Judge:
+def reference(digits: Prepared) -> AcceptanceReference:
     """FID on the pixels themselves: cheap, and enough to see a change."""
 
     class Pixels(torch.nn.Module):
         def features(self, x: torch.Tensor) -> torch.Tensor:
             return x.flatten(1)
 
-    reference = Reference.of(Pixels(), digits.samples("heldout"), digits.index)
-    return Judge({"sample": reference.fid}, {"sample": digits.samples("heldout")}, 600, 1, to_model)
+    pixels = Reference.of(Pixels(), digits.samples("heldout"), digits.index)
+    return AcceptanceReference({"x": pixels.fid}, {"x": digits.samples("heldout")}, 600, 1, to_model)
 
 
-def refusals(model: bytes, trained: Artifact, judge: Judge, precision: str = "fp32", pixels: bool = False) -> list[str]:
-    findings, _ = judged(model, Case(trained, ALL, judge, 2), precision, pixels)
+def refusals(
+    model: bytes, trained: Artifact, reference: AcceptanceReference, precision: str = "fp32", pixels: bool = False
+) -> list[str]:
+    findings, _ = checked(model, Case(trained, ALL, reference, 2), precision, pixels)
     return [str(f) for f in findings if not f.passed]
+
+
+def shipped(
+    trained: Artifact, folder: Path, export: schema.Export, reference: AcceptanceReference, threads: int = 2
+) -> dict[str, Any]:
+    """The manifest's entry of a role."""
+    return ship("r", "generator", trained, folder, export, reference, threads, repository.write)[0]
 
 
 @pytest.fixture(scope="module")
 def honest(trained: Artifact) -> bytes:
-    return graph.export(trained.network, trained.recipe, EXPORT.opset)
+    return graph.export(trained.network, trained.config, EXPORT.opset)
 
 
-def test_an_honest_export_passes(trained: Artifact, honest: bytes, judge: Judge) -> None:
-    assert refusals(honest, trained, judge) == []
-    assert refusals(with_pixels(honest), trained, judge, pixels=True) == []
+def test_an_honest_export_passes(trained: Artifact, honest: bytes, reference: AcceptanceReference) -> None:
+    assert refusals(honest, trained, reference) == []
+    assert refusals(with_pixels(honest), trained, reference, pixels=True) == []
 
 
 def shown(trained: Artifact, scale: float = 1) -> list[dict[str, np.ndarray]]:
     """What int8 is calibrated on."""
-    return [{name: v * np.float32(scale) for name, v in trained.recipe.pinned(256, 5).items()}]
+    return [{name: v * np.float32(scale) for name, v in trained.config.fixed_inputs(256, 5).items()}]
 
 
 def in_(precision: str, trained: Artifact, honest: bytes) -> bytes:
@@ -73,51 +91,51 @@ def in_(precision: str, trained: Artifact, honest: bytes) -> bytes:
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_precision_is_there_passes_and_repeats(
-    precision: str, trained: Artifact, honest: bytes, judge: Judge
+    precision: str, trained: Artifact, honest: bytes, reference: AcceptanceReference
 ) -> None:
     """In the graph, in what the engine builder reads of it, and in its size."""
     model = in_(precision, trained, honest)
     assert model == in_(precision, trained, honest)
-    if precision == "bf16" and trained.recipe.network.startswith("dcgan"):
-        (found,) = [f for f in refusals(model, trained, judge, precision) if "ONNX checker" in f]
+    if precision == "bf16" and trained.config.network.startswith("dcgan"):
+        (found,) = [f for f in refusals(model, trained, reference, precision) if "ONNX checker" in f]
         assert "unsupported type: tensor(bfloat16)" in found, "a convolution of bfloat16 is ONNX from opset 22 on"
-        model = in_(precision, trained, graph.export(trained.network, trained.recipe, 22))
-        case = Case(trained, replace(ALL, opset=22), judge, 2)
-        assert all(f.passed for f in judged(model, case, precision)[0])
+        model = in_(precision, trained, graph.export(trained.network, trained.config, 22))
+        case = Case(trained, replace(ALL, opset=22), reference, 2)
+        assert all(f.passed for f in checked(model, case, precision)[0])
     else:
-        assert refusals(model, trained, judge, precision) == []
-        assert refusals(with_pixels(model), trained, judge, precision, True) == []
+        assert refusals(model, trained, reference, precision) == []
+        assert refusals(with_pixels(model), trained, reference, precision, True) == []
     trt = engine.library("tensorrt_rtx")
-    assert engine.build(trt, model, Wanted(trained.recipe, precision), 86)
+    assert engine.build(trt, model, Wanted(trained.config, precision), 86)
     with pytest.raises(DataError, match=f"reads the graph as {precision}, not as fp32"):
-        engine.build(trt, model, Wanted(trained.recipe), 86)
+        engine.build(trt, model, Wanted(trained.config), 86)
 
 
 def test_rounding_is_what_torch_does_in_that_type(trained: Artifact, honest: bytes) -> None:
-    """The honest runner against torch computing in the type: about as far from float32, and nothing in between.
+    """The rounded reference against torch computing in the type: about as far from float32, and nothing in between.
 
     Torch rounds before and after batch normalisation, which the graph has folded away.
     """
-    inputs = trained.recipe.pinned(64, 3)
+    inputs = trained.config.fixed_inputs(64, 3)
     exact = gate.torch_runner(trained.network)(inputs)
     for precision, kind in (("fp16", torch.float16), ("bf16", torch.bfloat16)):
-        narrow = build(trained.recipe)
+        narrow = build_network(trained.config)
         narrow.load_state_dict(trained.network.state_dict())
         with torch.no_grad():
             expected = narrow.eval().to(kind)(*(torch.from_numpy(v).to(kind) for v in inputs.values())).float().numpy()
-        got = gate.honest_runner(in_(precision, trained, honest), precision, 1)(inputs)
+        got = gate.rounded_reference(in_(precision, trained, honest), precision, 1)(inputs)
         assert gate.psnr(got, exact) == pytest.approx(gate.psnr(expected, exact), abs=6)
         assert np.array_equal(torch.from_numpy(got).to(kind).float().numpy(), got)
 
 
 ROLES = {
-    "encoder of the mlp": Body("mlp", 8, 4, (1, 8, 8)).encoder(Input("z", "normal", 4)),
-    "encoder of the dcgan": Body("dcgan", 8, 4, (1, 8, 8)).encoder(Input("z", "normal", 4)),
-    "translator of the mlp": Body("mlp", 8, 0, (1, 8, 8)).translator("sample", "other"),
-    "translator, 8 pixels": Body("resnet", 4, 0, (1, 8, 8)).translator("sample", "other"),
-    "translator, 16 pixels": Body("resnet", 4, 0, (1, 16, 16)).translator("sample", "other"),
-    "translator, 64 pixels": Body("resnet", 2, 0, (1, 64, 64)).translator("sample", "other"),
-    "codes": Body("mlp", 32, 4, (1, 8, 8)).generator(
+    "encoder of the mlp": NetworkSpec("mlp", 8, 4, (1, 8, 8)).encoder(Input("z", "normal", 4)),
+    "encoder of the dcgan": NetworkSpec("dcgan", 8, 4, (1, 8, 8)).encoder(Input("z", "normal", 4)),
+    "translator of the mlp": NetworkSpec("mlp", 8, 0, (1, 8, 8)).translator("x", "x_b"),
+    "translator, 8 pixels": NetworkSpec("resnet", 4, 0, (1, 8, 8)).translator("x", "x_b"),
+    "translator, 16 pixels": NetworkSpec("resnet", 4, 0, (1, 16, 16)).translator("x", "x_b"),
+    "translator, 64 pixels": NetworkSpec("resnet", 2, 0, (1, 64, 64)).translator("x", "x_b"),
+    "codes": NetworkSpec("mlp", 32, 4, (1, 8, 8)).generator(
         Input("z", "uniform", 4), Input("category", "category", 3), Input("code", "uniform", 2)
     ),
 }
@@ -126,22 +144,24 @@ ROLES = {
 @pytest.mark.parametrize("role", ROLES)
 def test_every_kind_of_role_is_shipped(role: str, digits: Prepared, tmp_path) -> None:
     """Images in, latents out, codes in: the same gate, on held-out samples where the input is data; and an engine."""
-    recipe = ROLES[role]
-    side = recipe.inputs[0].shape[-1]
+    config = ROLES[role]
+    side = config.inputs[0].shape[-1]
     big = digits.samples("heldout")[:].repeat_interleave(side // 8 or 1, 2).repeat_interleave(side // 8 or 1, 3)
-    judge = Judge({}, {"sample": big}, 600, 1, to_model)
-    trained = Artifact(build(recipe).eval(), recipe, {"data": "none"}, "none")
+    reference = AcceptanceReference({}, {"x": big}, 600, 1, to_model)
+    trained = Artifact(build_network(config).eval(), config, {"data": "none"}, "none")
     one = replace(EXPORT, max_batch_size=8, engines=replace(EXPORT.engines, targets=[86], precisions=["int8"]))
-    entry = ship("r", "role", trained, tmp_path, one, judge, 1)
-    forms = 1 if recipe.gives == "latent" else 2
-    assert [i["name"] for i in entry["inputs"]] == [i.name for i in recipe.inputs]
-    assert entry["output"]["name"] == {"latent": "z"}.get(recipe.gives, "image")
+    entry, endpoints = ship("r", "role", trained, tmp_path, one, reference, 1, repository.write)
+    forms = 1 if config.output_space == "latent" else 2
+    assert [i["name"] for i in entry["inputs"]] == [i.name for i in config.inputs]
+    assert entry["output"]["name"] == {"latent": "z"}.get(config.output_space, "image")
     assert entry["refused"] == {}
-    assert len(entry["gate"]) == 3 * forms
+    assert len(entry["graphs"]) == 3 * forms
+    assert [e.seeded for e in endpoints] == [False] * forms + [True] * (role == "codes")
+    assert {e.graph for e in endpoints} <= entry["graphs"].keys()
     assert len(entry["engines"]) == forms
     wrong = onnx.load(tmp_path / "role.onnx")
     flip_a_weight(wrong)
-    findings, _ = judged(wrong.SerializeToString(), Case(trained, one, judge, 1))
+    findings, _ = checked(wrong.SerializeToString(), Case(trained, one, reference, 1))
     assert any(f.check.startswith("max abs error") and not f.passed for f in findings)
 
 
@@ -149,10 +169,10 @@ def test_every_kind_of_role_is_shipped(role: str, digits: Prepared, tmp_path) ->
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_translator_takes_any_sides(side: int, precision: str) -> None:
     """Multiples of 4 that it was not exported with, float and pixels; and a server is told so."""
-    recipe = Body("resnet", 4, 0, (3, side, side)).translator("sample", "other")
-    network = build(recipe).eval()
-    small = recipe.pinned(64, 1)
-    model = in_precision(graph.export(network, recipe, 20), precision, [small])
+    config = NetworkSpec("resnet", 4, 0, (3, side, side)).translator("x", "x_b")
+    network = build_network(config).eval()
+    small = config.fixed_inputs(64, 1)
+    model = in_precision(graph.export(network, config, 20), precision, [small])
     for high, wide in ((8, 8), (side + 4, 2 * side), (40, 12)):
         pixels = np.random.default_rng(0).integers(0, 256, (3, high, wide, 3), np.uint8)
         x = to_model(torch.from_numpy(pixels))
@@ -162,18 +182,19 @@ def test_a_translator_takes_any_sides(side: int, precision: str) -> None:
         assert gate.psnr(got, y) > (100 if precision == "fp32" else 30)
         drawn = gate.onnx_runner(with_pixels(model), 1)({"x": pixels})
         assert (drawn != to_uint8(got)).mean() < 1e-3
-    text = triton.config("m", recipe, True, 16, {}, "KIND_CPU")
-    assert 'input [ { name: "x" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] } ]' in text
-    assert f"data_type: TYPE_UINT8 dims: [ {side}, {side}, 3 ] zero_data" in text
-    shapes = dict(Wanted(recipe, precision, True, 16).shapes())
+    (endpoint,) = endpoints.served("r", "role", config, {"g": True}, "fp32", 16)
+    told = configs.graph(endpoint, {}, gpu=False)
+    assert [(i.name, i.data_type, list(i.dims)) for i in told.input] == [("x", pb.TYPE_UINT8, [-1, -1, 3])]
+    assert [list(w.inputs["x"].dims) for w in told.model_warmup] == [[side, side, 3]] * 2
+    shapes = dict(Wanted(config, precision, True, 16).shapes())
     assert shapes == {"x": [(1, 8, 8, 3), (4, side, side, 3), (16, 2 * side, 2 * side, 3)]}
     trt = engine.library("tensorrt_rtx")
-    assert engine.build(trt, with_pixels(model), Wanted(recipe, precision, True, 16), 86)
+    assert engine.build(trt, with_pixels(model), Wanted(config, precision, True, 16), 86)
 
 
 def test_pixels_are_what_the_library_calls_pixels(trained: Artifact) -> None:
-    model = with_pixels(graph.export(trained.network, trained.recipe, EXPORT.opset))
-    inputs = trained.recipe.pinned(50, 3)
+    model = with_pixels(graph.export(trained.network, trained.config, EXPORT.opset))
+    inputs = trained.config.fixed_inputs(50, 3)
     expected = to_uint8(gate.torch_runner(trained.network)(inputs))
     got = gate.onnx_runner(model, 2)(inputs)
     assert got.dtype == np.uint8
@@ -280,9 +301,39 @@ SABOTAGE = [
 
 
 @pytest.mark.parametrize(("sabotage", "reason"), SABOTAGE, ids=lambda s: getattr(s, "__name__", ""))
-def test_the_gate_refuses_sabotage(sabotage, reason: str, trained: Artifact, honest: bytes, judge: Judge) -> None:
-    found = refusals(altered(honest, sabotage), trained, judge)
+def test_the_gate_refuses_sabotage(
+    sabotage, reason: str, trained: Artifact, honest: bytes, reference: AcceptanceReference
+) -> None:
+    found = refusals(altered(honest, sabotage), trained, reference)
     assert any(reason in f for f in found), found
+
+
+def reshape_to_two(proto: onnx.ModelProto) -> None:
+    """Loads, is valid to the checker, says that its batch is dynamic, and runs for a batch of two alone."""
+    output = proto.graph.node[-1]
+    name = output.output[0]
+    shape = [d.dim_value for d in proto.graph.output[0].type.tensor_type.shape.dim][1:]
+    output.output[0] = "whole"
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([2, *shape], np.int64), "two"))
+    proto.graph.node.append(helper.make_node("Reshape", ["whole", "two"], [name]))
+    del proto.graph.value_info[:]
+
+
+@pytest.mark.parametrize("sabotage", [*(s for s, _ in SABOTAGE), reshape_to_two, fix_the_batch, rename_input])
+def test_ship_refuses_sabotage_with_one_sentence(
+    sabotage, trained: Artifact, honest: bytes, reference: AcceptanceReference, tmp_path, monkeypatch
+) -> None:
+    """Whatever a check runs into is a finding, never a traceback; nothing is left that looks like an export."""
+    bad = altered(honest, sabotage)
+    monkeypatch.setattr(graph, "export", lambda *_: bad)
+    alone = replace(
+        EXPORT,
+        precisions={"fp32": EXPORT.precisions["fp32"]},
+        engines=replace(EXPORT.engines, flavour="none", precisions=["fp32"]),
+    )
+    with pytest.raises(DataError, match=r"^the gate refuses r: generator\.onnx: "):
+        shipped(trained, tmp_path, alone, reference)
+    assert not list(tmp_path.iterdir())
 
 
 def initializers(proto: onnx.ModelProto, end: str) -> list[TensorProto]:
@@ -390,42 +441,46 @@ FAKED = [
     ("made", "named", "sabotage", "reason"), FAKED, ids=lambda s: getattr(s, "__name__", "") if callable(s) else ""
 )
 def test_the_gate_refuses_a_faked_precision(
-    made: str, named: str, sabotage, reason: str, trained: Artifact, honest: bytes, judge: Judge
+    made: str, named: str, sabotage, reason: str, trained: Artifact, honest: bytes, reference: AcceptanceReference
 ) -> None:
     model = honest if made == "fp32" else in_(made, trained, honest)
-    found = refusals(altered(model, sabotage), trained, judge, named)
+    found = refusals(altered(model, sabotage), trained, reference, named)
     assert any(reason in f for f in found), found
 
 
-def test_an_overflow_of_float16_is_seen(trained: Artifact, honest: bytes, judge: Judge) -> None:
+def test_an_overflow_of_float16_is_seen(trained: Artifact, honest: bytes, reference: AcceptanceReference) -> None:
     """ONNX Runtime on the CPU computes float16 in float32 here and there, so it may not see it; the gate does."""
     loud = altered(honest, swallow_an_activation)
-    assert refusals(loud, trained, judge) == []
-    found = refusals(in_precision(loud, "fp16", []), trained, judge, "fp16")
+    assert refusals(loud, trained, reference) == []
+    found = refusals(in_precision(loud, "fp16", []), trained, reference, "fp16")
     assert any("max abs error at batch 64 is" in f for f in found), found
 
 
-def test_int8_calibrated_on_the_wrong_range_is_refused(trained: Artifact, honest: bytes, judge: Judge) -> None:
-    found = refusals(in_precision(honest, "int8", shown(trained, 0.1)), trained, judge, "int8")
+def test_int8_calibrated_on_the_wrong_range_is_refused(
+    trained: Artifact, honest: bytes, reference: AcceptanceReference
+) -> None:
+    found = refusals(in_precision(honest, "int8", shown(trained, 0.1)), trained, reference, "int8")
     assert any("PSNR at batch 64 is" in f for f in found), found
 
 
-def test_a_refused_precision_is_left_out_and_the_rest_ships(trained: Artifact, judge: Judge, tmp_path) -> None:
-    graphs = replace(EXPORT, engines=replace(EXPORT.engines, flavour="none"))
+def test_a_refused_precision_is_left_out_and_the_rest_ships(
+    trained: Artifact, reference: AcceptanceReference, tmp_path
+) -> None:
+    graphs = replace(EXPORT, engines=replace(EXPORT.engines, flavour="none", precisions=["fp32"]))
     strict = {**EXPORT.precisions, "int8": replace(EXPORT.precisions["int8"], psnr=150.0)}
-    entry = ship("r", "generator", trained, tmp_path, replace(graphs, precisions=strict), judge, 2)
+    entry = shipped(trained, tmp_path, replace(graphs, precisions=strict), reference)
     assert set(entry["refused"]) == {"generator.int8.onnx", "generator.int8.uint8.onnx"}
     assert "PSNR at batch 1 is" in entry["refused"]["generator.int8.onnx"][0]
     assert (
         {p.name for p in tmp_path.glob("*.onnx")}
-        == set(entry["gate"])
+        == set(entry["graphs"])
         == {f"generator{p}{form}.onnx" for p in ("", ".fp16") for form in ("", ".uint8")}
     )
     with pytest.raises(DataError, match=r"the gate refuses r in int8, which export\.served asks for: .*PSNR"):
-        ship("r", "generator", trained, tmp_path, replace(graphs, precisions=strict, served="int8"), judge, 2)
+        shipped(trained, tmp_path, replace(graphs, precisions=strict, served="int8"), reference)
     broken = {**EXPORT.precisions, "fp32": replace(EXPORT.precisions["fp32"], psnr=250.0)}
     with pytest.raises(DataError, match=r"the gate refuses r: generator\.onnx: PSNR at batch 1 is"):
-        ship("r", "generator", trained, tmp_path, replace(graphs, precisions=broken), judge, 2)
+        shipped(trained, tmp_path, replace(graphs, precisions=broken), reference)
 
 
 @pytest.mark.parametrize(
@@ -438,25 +493,25 @@ def test_the_lint_refuses(sabotage, reason: str, trained: Artifact, honest: byte
 
 
 def test_another_opset_is_refused(trained: Artifact) -> None:
-    model = graph.export(trained.network, trained.recipe, 18)
+    model = graph.export(trained.network, trained.config, 18)
     found = [str(f) for f in gate.lint(model, ["z", "image"], 20) if not f.passed]
     assert found == ["opsets is {'ai.onnx': 18}, allowed {'ai.onnx': 20}"]
 
 
-def test_training_mode_is_refused_twice(trained: Artifact, judge: Judge) -> None:
+def test_training_mode_is_refused_twice(trained: Artifact, reference: AcceptanceReference) -> None:
     """By our exporter and by the gate: torch's own exporter writes an evaluation graph and says nothing."""
-    network = build(trained.recipe)
+    network = build_network(trained.config)
     network.load_state_dict(trained.network.state_dict())
     network.train()
     with pytest.raises(DataError, match="training mode"):
-        graph.export(network, trained.recipe, EXPORT.opset)
-    model = graph.export(network.eval(), trained.recipe, EXPORT.opset)
-    with pytest.raises(DataError, match="training mode"):
-        refusals(model, replace(trained, network=network.train()), judge)
+        graph.export(network, trained.config, EXPORT.opset)
+    model = graph.export(network.eval(), trained.config, EXPORT.opset)
+    found = refusals(model, replace(trained, network=network.train()), reference)
+    assert any("the network to compare with is in training mode" in f for f in found), found
 
 
 @pytest.mark.parametrize("wrong", ["scale", "order", "rounding"])
-def test_wrong_pixels_are_refused(wrong: str, trained: Artifact, judge: Judge) -> None:
+def test_wrong_pixels_are_refused(wrong: str, trained: Artifact, reference: AcceptanceReference) -> None:
     class Wrong(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -471,8 +526,8 @@ def test_wrong_pixels_are_refused(wrong: str, trained: Artifact, judge: Judge) -
             x = x if wrong == "rounding" else x.round()
             return x.clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
 
-    model = graph.export(Wrong(), trained.recipe, EXPORT.opset)
-    found = refusals(model, trained, judge, pixels=True)
+    model = graph.export(Wrong(), trained.config, EXPORT.opset)
+    found = refusals(model, trained, reference, pixels=True)
     assert any("share of pixels that differ" in f for f in found), found
 
 
@@ -483,17 +538,17 @@ def test_no_file_is_no_graph() -> None:
 
 def test_the_same_bytes_from_another_folder(trained: Artifact, honest: bytes, tmp_path) -> None:
     """Another process, another working directory, another copy of the code."""
-    from gan_core import artifact
+    from gan_core.core import artifact
     from tests.conftest import Workspace
 
     copy = Workspace(tmp_path)
-    artifact.save(tmp_path / "a.safetensors", trained.network, trained.recipe, {"data": "x"})
+    artifact.save(tmp_path / "a.safetensors", trained.network, trained.config, {"data": "x"})
     program = (
-        "from pathlib import Path; from hashlib import sha256; from gan_core import artifact\n"
+        "from pathlib import Path; from hashlib import sha256; from gan_core.core import artifact\n"
         "from gan_core.export import onnx, engine\n"
-        "a = artifact.load(Path('a.safetensors')); m = onnx.export(a.network, a.recipe, 20)\n"
+        "a = artifact.load(Path('a.safetensors')); m = onnx.export(a.network, a.config, 20)\n"
         "from gan_core.export.precision import in_precision; from tests.test_export import shown\n"
-        "e = engine.build(engine.library('tensorrt_rtx'), m, engine.Wanted(a.recipe), 86)\n"
+        "e = engine.build(engine.library('tensorrt_rtx'), m, engine.Wanted(a.config), 86)\n"
         "others = b''.join(in_precision(m, p, shown(a)) for p in ('fp16', 'bf16', 'int8'))\n"
         "print(onnx.__file__, sha256(m + others).hexdigest(), sha256(e).hexdigest(), len(e))"
     )
@@ -503,16 +558,16 @@ def test_the_same_bytes_from_another_folder(trained: Artifact, honest: bytes, tm
     assert file.startswith(str(tmp_path))
     others = b"".join(in_(p, trained, honest) for p in PRECISIONS)
     assert model == hashlib.sha256(honest + others).hexdigest()
-    here = engine.build(engine.library("tensorrt_rtx"), honest, Wanted(trained.recipe), 86)
+    here = engine.build(engine.library("tensorrt_rtx"), honest, Wanted(trained.config), 86)
     same = hashlib.sha256(here).hexdigest()
     # With convolutions the builder numbers its temporaries differently from build to build; nothing else differs.
-    assert built == same if trained.recipe.network == "mlp.generator" else size == str(len(here))
+    assert built == same if trained.config.network == "mlp.generator" else size == str(len(here))
 
 
 def test_the_builder_says_what_it_cannot_read(trained: Artifact) -> None:
     trt = engine.library("tensorrt_rtx")
     with pytest.raises(DataError, match="cannot read the graph"):
-        engine.build(trt, b"no graph", Wanted(trained.recipe), 86)
+        engine.build(trt, b"no graph", Wanted(trained.config), 86)
     with pytest.raises(EnvironmentFailure, match=r"does not know \[77\]; it builds for \[75, 80, 86, 89, 120"):
         engine.targets(trt, [86, 77])
     with pytest.raises(
@@ -523,8 +578,8 @@ def test_the_builder_says_what_it_cannot_read(trained: Artifact) -> None:
         engine.library("tensorrt")
 
 
-def test_what_is_shipped_is_described(trained: Artifact, judge: Judge, tmp_path) -> None:
-    entry = ship("r", "generator", trained, tmp_path, EXPORT, judge, 2)
+def test_what_is_shipped_is_described(trained: Artifact, reference: AcceptanceReference, tmp_path) -> None:
+    entry = shipped(trained, tmp_path, EXPORT, reference)
     listed = checksums(tmp_path)
     assert {"generator.onnx", "generator.uint8.onnx"} < listed.keys()
     assert len(entry["engines"]) == 2 * len(EXPORT.engines.precisions) * len(EXPORT.engines.targets)
@@ -535,22 +590,24 @@ def test_what_is_shipped_is_described(trained: Artifact, judge: Judge, tmp_path)
     assert entry["provenance"]["weights_sha256"] == trained.sha256
 
 
-def parsed(path) -> model_config_pb2.ModelConfig:
+def parsed(path) -> pb.ModelConfig:
     """A configuration, by the server's own schema."""
-    return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
+    return text_format.Parse(path.read_text(), pb.ModelConfig())
+
+
+LABELLED = NetworkConfig(
+    "mlp.generator", (3, 4, 5), 8, (Input("z", "normal", 6), Input("y", "label", 10), Input("c", "uniform", 2))
+)
 
 
 def test_a_repository_is_what_the_servers_schema_allows(tmp_path) -> None:
-    recipe = Recipe(
-        "mlp.generator", (3, 4, 5), 8, (Input("z", "normal", 6), Input("y", "label", 10), Input("c", "uniform", 2))
-    )
-    triton.write(tmp_path, "r_g_uint8", b"graph", recipe, True, 16, {"run": "r"})
-    triton.write_seeded(tmp_path, "r_g", "r_g_uint8", recipe, True, 16, {"run": "r"})
-    graph_config = tmp_path / "r_g_uint8/config.pbtxt"
+    offered = list(endpoints.served("r", "g", LABELLED, {"g.uint8.onnx": True}, "fp32", 16))
+    repository.write(tmp_path, offered, {"g.uint8.onnx": b"graph"}, {"run": "r"})
     engines = {"9.0": b"engine of an H100", "8.9": b"engine of an L4"}
-    triton.write_engines(tmp_path, "r_g_uint8", "fp16", graph_config.read_text(), engines, 16)
+    repository.write_engines(tmp_path, offered[0], "fp16", engines, {"run": "r"})
     found = {path.parent.name: parsed(path) for path in tmp_path.glob("*/config.pbtxt")}
     assert {name: config.name for name, config in found.items()} == {name: name for name in found}
+    assert {e.name for e in offered} == {"r_g_uint8", "r_g_seeded"} < found.keys()
     plan, onnx_ = found["r_g_uint8_tensorrt_fp16"], found["r_g_uint8"]
     for capability, file in plan.cc_model_filenames.items():
         assert (tmp_path / "r_g_uint8_tensorrt_fp16/1" / file).read_bytes() == engines[capability]
@@ -563,7 +620,7 @@ def test_a_repository_is_what_the_servers_schema_allows(tmp_path) -> None:
         ("z", True),
         ("y", False),
         ("c", True),
-        ("truncation", True),
+        ("central_mass", True),
     ]
     assert list(seeded.input) == list(step.input)
     assert list(seeded.output) == list(onnx_.output)
@@ -573,13 +630,25 @@ def test_a_repository_is_what_the_servers_schema_allows(tmp_path) -> None:
     assert set(first.output_map) == {o.name for o in step.output} == set(second.input_map)
     assert dict(first.output_map) == dict(second.input_map)
     copied = (tmp_path / "r_g_latents/1/model.py").read_bytes()
-    assert copied == (ROOT / "gan_core/latents.py").read_bytes()
+    assert copied == (ROOT / "gan_core/core/latents.py").read_bytes()
+
+
+def test_an_endpoint_survives_json() -> None:
+    """What the manifest holds is what was offered."""
+    for endpoint in endpoints.served("r", "g", LABELLED, {"g.onnx": False, "g.uint8.onnx": True}, "int8", 16):
+        assert ModelEndpoint.from_json(json.loads(json.dumps(endpoint_json(endpoint)))) == endpoint
 
 
 def test_a_config_tells_the_server_what_the_network_was_built_for() -> None:
-    recipe = Recipe("mlp.generator", (3, 4, 5), 8, (Input("z", "normal", 6), Input("y", "label", 10)))
-    text = triton.config("m", recipe, True, 16, {"run": "r"}, "KIND_CPU")
-    assert 'input [ { name: "z" data_type: TYPE_FP32 dims: [ 6 ] } ]' in text
-    assert 'input [ { name: "y" data_type: TYPE_INT64 dims: [ 1 ] reshape: { shape: [ ] } } ]' in text
-    assert 'output [ { name: "image" data_type: TYPE_UINT8 dims: [ 4, 5, 3 ] } ]' in text
-    assert 'parameters { key: "run" value: { string_value: "r" } }' in text
+    (endpoint, *_) = endpoints.served("r", "g", LABELLED, {"g": True}, "fp32", 16)
+    for gpu, kind in ((True, pb.ModelInstanceGroup.KIND_GPU), (False, pb.ModelInstanceGroup.KIND_CPU)):
+        told = text_format.Parse(configs.text(configs.graph(endpoint, {"run": "r"}, gpu)).decode(), pb.ModelConfig())
+        assert [(i.name, i.data_type, list(i.dims), i.HasField("reshape")) for i in told.input] == [
+            ("z", pb.TYPE_FP32, [6], False),
+            ("y", pb.TYPE_INT64, [1], True),
+            ("c", pb.TYPE_FP32, [2], False),
+        ]
+        assert list(told.input[1].reshape.shape) == [], "a scalar row to the graph"
+        assert [(o.name, o.data_type, list(o.dims)) for o in told.output] == [("image", pb.TYPE_UINT8, [4, 5, 3])]
+        assert [group.kind for group in told.instance_group] == [kind]
+        assert told.parameters["run"].string_value == "r"

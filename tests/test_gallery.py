@@ -1,4 +1,4 @@
-"""Pictures of a run follow from its recipe, hold what they say they hold, and show what the network made."""
+"""Pictures of a run follow from its config, hold what they say they hold, and show what the network made."""
 
 import io
 from typing import Any
@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
 
-from gan_core import gallery, pictures
-from gan_core.artifact import Artifact
-from gan_core.datasets.prepared import Prepared
+from gan_core.core.artifact import Artifact
+from gan_core.core.inputs import Input
+from gan_core.core.network_config import NetworkConfig
+from gan_core.data.prepared import Prepared
 from gan_core.metrics.measure import Reference, references
 from gan_core.networks.classifier import Identity
-from gan_core.signature import Input, Recipe
+from gan_core.report import gallery, pictures
 
 Z, CODE, Y = Input("z", "normal", 6), Input("code", "uniform", 2), Input("y", "label", 10)
 COUNTS = st.integers(2, 12)
@@ -25,25 +26,25 @@ COUNTS = st.integers(2, 12)
 class Listening(nn.Module):
     """Remembers what it was fed; draws the label where it has one, as a grey level."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.recipe, self.heard = recipe, []
+        self.config, self.heard = config, []
 
     def forward(self, *inputs: Tensor) -> Tensor:
         self.heard.append(inputs)
-        grey = [v for i, v in zip(self.recipe.inputs, inputs, strict=True) if i.is_integer]
+        grey = [v for i, v in zip(self.config.inputs, inputs, strict=True) if i.is_integer]
         level = grey[0] / 10 if grey else torch.zeros(len(inputs[0]))
-        return level.float()[:, None, None, None].expand(-1, *self.recipe.shape)
+        return level.float()[:, None, None, None].expand(-1, *self.config.shape)
 
     def said(self, name: str) -> Any:
         """All rows of one input."""
-        place = [i.name for i in self.recipe.inputs].index(name)
+        place = [i.name for i in self.config.inputs].index(name)
         return torch.cat([inputs[place] for inputs in self.heard]).numpy()
 
 
 def listening(*inputs: Input) -> tuple[Listening, Artifact]:
-    network = Listening(Recipe("none", (1, 8, 8), 0, inputs))
-    return network, Artifact(network, network.recipe, {}, "")
+    network = Listening(NetworkConfig("none", (1, 8, 8), 0, inputs))
+    return network, Artifact(network, network.config, {}, "")
 
 
 def opened(png: bytes) -> Any:
@@ -85,7 +86,7 @@ def test_on_a_walk_all_else_is_held() -> None:
         rows = network.said(name).reshape(gallery.WALKS, gallery.STEPS, -1)
         assert (rows == rows[:, :1]).all(), name
     walked = network.said("z").reshape(gallery.WALKS, gallery.STEPS, -1)
-    ends = artefact.recipe.pinned(2 * gallery.WALKS, 3)["z"]
+    ends = artefact.config.fixed_inputs(2 * gallery.WALKS, 3)["z"]
     np.testing.assert_allclose(np.concatenate([walked[:, 0], walked[:, -1]]), ends, atol=1e-5)
 
 
@@ -139,7 +140,7 @@ def test_a_copier_is_seen(digits: Prepared) -> None:
     reference = Reference.of(Flat(), digits.samples("heldout"), digits.index, digits)
     said = []
     for network in (Copier(), Noise()):
-        artefact = Artifact(network, Recipe("none", (1, 8, 8), 0, (Z,)), {}, "")
+        artefact = Artifact(network, NetworkConfig("none", (1, 8, 8), 0, (Z,)), {}, "")
         png = gallery.neighbours(artefact, reference, digits, 1)
         said.append(pictures.caption(png)[1])
         again = gallery.neighbours(artefact, reference, digits, 1)
@@ -153,11 +154,14 @@ def test_translations_are_shown_with_the_truth_and_the_way_back(domains: Prepare
     identity = nn.Identity()
     ways = {
         role: Artifact(
-            identity, Recipe("none", domains.shape, 0, (Input("x", source, 192, domains.shape),), gives=gives), {}, ""
+            identity,
+            NetworkConfig("none", domains.shape, 0, (Input("x", source, 192, domains.shape),), output_space=target),
+            {},
+            "",
         )
-        for role, source, gives in (("there", "sample", "other"), ("back", "other", "sample"))
+        for role, source, target in (("there", "x", "x_b"), ("back", "x_b", "x"))
     }
-    spaces = references(Identity(Recipe("none", domains.shape, 0)), domains.spaces)
+    spaces = references(Identity(NetworkConfig("none", domains.shape, 0)), domains.spaces)
     ((what, png),) = gallery.pictures_of("there", ways, spaces, domains.spaces, 0)
     assert what == "translation"
     bands = np.array_split(np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))[:, 120:], 4)

@@ -2,94 +2,122 @@
 
 import copy
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gan_core.assemble import assemble
-from gan_core.datasets.prepared import Batches, Prepared
-from gan_core.game import Game, Optimizer, Update, players
+from gan_core.config import papers
+from gan_core.core.build_game import assembled, build_game, paper
+from gan_core.core.build_network import network_class
+from gan_core.core.game import Game, Update, modules
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.schedule import Schedule
+from gan_core.core.types import Batch, Moment
+from gan_core.data.batches import Batches
+from gan_core.data.prepared import Prepared
 from gan_core.networks import resnet
-from gan_core.seeds import fold
-from gan_core.signature import Body
+from gan_core.runtime.seeds import fold
 from gan_core.training.checkpoint import State
-from gan_core.training.log import write_table
-from gan_core.training.loop import (
-    Plan,
-    Stopped,
-    descend,
-    differentiate,
-    make_optimizer,
-    play,
-    play_step,
-    set_rates,
-    start,
-)
-from gan_core.types import Batch
+from gan_core.training.history import write_table
+from gan_core.training.loop import Stopped, advance, train
+from gan_core.training.run import Run
+from gan_core.training.update import apply_update, differentiate, set_requires_grad, train_step
 from gan_core.variants.gan import Gan
+from tests.conftest import begin, fit, plan, take_steps
+
+NOW = Moment()
 
 
 def weights(game: Game) -> dict[str, torch.Tensor]:
     return {
         f"{name}.{key}": p.detach().clone()
-        for name, network in players(game).items()
+        for name, network in modules(game).trained.items()
         for key, p in network.named_parameters()
     }
 
 
-def plan(steps: int, every: int = 3) -> Plan:
-    return Plan("test", steps, 0, 2, every)
+def with_parts(game: Game, **parts: object) -> Game:
+    """The game with other networks."""
+    return type(game)(**{f.name: getattr(game, f.name) for f in fields(game)} | parts)
+
+
+def update_alone(run: Run, update: Update, batch: Batch) -> dict[str, torch.Tensor]:
+    """One update, as a step of the loop takes it."""
+    set_requires_grad(run, update)
+    return apply_update(run, update, [batch], run.at).stats
 
 
 def test_only_the_players_of_an_update_move(game: Game, data: Prepared) -> None:
-    batch = Batches(data, 16, 0).at(0)
-    for k, update in enumerate(game.updates()):
-        moving = {name for name, network in players(game).items() if any(network is p for p in update.players)}
+    run, batch = begin(game), Batches(data, 16, 0).at(0)
+    for k, update in enumerate(run.updates):
         before = weights(game)
-        for name, network in players(game).items():
-            network.requires_grad_(name in moving)
-        descend(update, make_optimizer(update), batch)
+        update_alone(run, update, batch)
         moved = {name.split(".")[0] for name, value in weights(game).items() if not torch.equal(value, before[name])}
-        assert moved == moving, f"update {k}"
+        assert moved == set(update.players), f"update {k}"
 
 
-def test_every_weight_of_a_player_gets_a_finite_gradient(game: Game, data: Prepared) -> None:
+def test_every_weight_gets_a_finite_gradient_in_some_update(game: Game, data: Prepared) -> None:
     batch = Batches(data, 32, 0).at(0)
+    largest: dict[str, float] = {}
     for update in game.updates():
-        torch.stack(list(update.loss(batch).values())).sum().backward()
+        torch.stack(list(update.loss(batch, NOW).terms.values())).sum().backward()
         for player in update.players:
-            for name, p in player.named_parameters():  # type: ignore[attr-defined]
-                assert p.grad is not None, name
-                assert torch.isfinite(p.grad).all(), name
-                # A bias before batch normalisation, or of a critic whose constant cancels, has a zero gradient by law.
-                assert p.grad.abs().max() > 0 or name.endswith("bias"), name
-                p.grad = None
+            for name, p in getattr(game, player).named_parameters():
+                if p.grad is not None:
+                    assert torch.isfinite(p.grad).all(), name
+                    key = f"{player}.{name}"
+                    largest[key] = max(largest.get(key, 0.0), p.grad.abs().max().item())
+        for network in modules(game).trained.values():
+            network.zero_grad(set_to_none=True)
+    assert largest.keys() == weights(game).keys()
+    # A bias before batch normalisation, or of a critic whose constant cancels, has a zero gradient by law.
+    assert [name for name, gradient in largest.items() if not gradient and not name.endswith("bias")] == []
 
 
-def test_terms_are_finite_scalars_with_distinct_names(game: Game, data: Prepared) -> None:
+def test_terms_and_statistics_are_finite_scalars_with_distinct_names(game: Game, data: Prepared) -> None:
     batch = Batches(data, 16, 0).at(0)
     names: list[str] = []
     for update in game.updates():
-        for name, value in update.loss(batch).items():
+        losses = update.loss(batch, NOW)
+        for name, value in [*losses.terms.items(), *losses.stats.items()]:
             assert value.shape == ()
             assert torch.isfinite(value)
             names.append(name)
+        its = [term for terms in update.terms_of.values() for term in terms]
+        assert not its or sorted(its) == sorted(losses.terms), "every term is somebody's"
+        assert set(update.terms_of) <= set(update.players)
     assert len(names) == len(set(names))
 
 
-def test_a_run_is_a_function_of_its_seed(data: Prepared, tmp_path: Path, game: Game) -> None:
+@pytest.mark.parametrize("variant", papers.variants())
+def test_a_paper_says_of_itself_what_is_so(variant: str) -> None:
+    """Its literals, read as text, are those of its class; its networks offer what it asks of the families."""
+    made = paper(variant)
+    assert papers.needs(variant) == made.needs
+    assert papers.exports(variant) == made.exports
+    assert papers.settings_of(variant).model_fields.keys() == {f.name for f in fields(made)} & set(symbols(variant))
+    for family in papers.families():
+        for role, offered in papers.capabilities(family).items():
+            network = network_class(f"{family}.{role}")
+            for method in {"features"} & set(offered):
+                assert callable(getattr(network, method)), (family, role, method)
+
+
+def symbols(variant: str) -> list[str]:
+    """The fields of a paper that have a default."""
+    made = paper(variant)
+    return [f.name for f in fields(made) if hasattr(made, f.name)]
+
+
+def test_a_run_is_a_function_of_its_seed(data: Prepared, game: Game) -> None:
     def ends(seed: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(torch.initial_seed() + 1)  # whatever the global seed is
-        run = start(copy.deepcopy(game), 0.9)
-        batches = Batches(data, 16, seed)
-        for _ in range(3):
-            play_step(run, batches.at, seed)
-            run.step += 1
-        return weights(run.game)
+        run = begin(copy.deepcopy(game), plan(seed=seed))
+        return weights(take_steps(run, Batches(data, 16, seed).at, 3).game)
 
     one, again, other = ends(0), ends(0), ends(1)
     assert all(torch.equal(one[k], again[k]) for k in one)
@@ -98,28 +126,46 @@ def test_a_run_is_a_function_of_its_seed(data: Prepared, tmp_path: Path, game: G
 
 def test_gan_adds_r1_times_gamma(digits: Prepared) -> None:
     """For v(x) = <w, x> the term is gamma |w|^2 / 2, and it is the only one that gamma adds."""
-    game = assemble("gan", Body("mlp", 8, 4, digits.shape, digits.classes), {"r1": 0.3})
+    game = fit("gan", {"r1": 0.3}, "mlp", digits)
     w = torch.randn(64)
 
     class Linear(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.flatten(1) @ w
 
-    terms = type(game)(**{**vars(game), "discriminator": Linear()}).updates()[0].loss(Batches(digits, 16, 0).at(0))
+    terms = with_parts(game, discriminator=Linear()).updates()[0].loss(Batches(digits, 16, 0).at(0), NOW).terms
     assert terms.keys() == {"real", "fake", "r1"}
     assert terms["r1"].item() == pytest.approx(0.15 * w.square().sum().item(), rel=1e-5)
 
 
+STRUCTURES = [
+    ("gan", {}, "mlp"),
+    ("gan", {"spectral_norm": True}, "mlp"),
+    ("gan", {}, "dcgan"),
+    ("wgan", {"warm_up": 2, "warm_up_critic_steps": 6}, "mlp"),
+    ("vae_gan", {"margin": 0.35}, "mlp"),
+    ("info_gan", {"q_owner": "joint"}, "mlp"),
+    ("learned_f", {}, "mlp"),
+    ("cycle_gan", {}, "resnet"),
+]
+"""One game for each structure of a run's state: buffers of normalisations and of powers, repeats, one pass for several
+players, one player in several updates, a network that is no family's, a pool of old fakes and a falling rate."""
+
+
 @pytest.mark.parametrize("cut", [1, 4, 6])
-def test_a_run_cut_anywhere_ends_in_the_same_bits(game: Game, data: Prepared, tmp_path: Path, cut: int) -> None:
-    first = copy.deepcopy(game)
-    whole = play(start(first, 0.9), Batches(data, 16, 0, 0.1).at, plan(8), State(tmp_path, "whole"))
+@pytest.mark.parametrize(("variant", "settings", "family"), STRUCTURES, ids=str)
+def test_a_run_cut_anywhere_ends_in_the_same_bits(
+    variant: str, settings: dict, family: str, digits: Prepared, domains: Prepared, tmp_path: Path, cut: int
+) -> None:
+    data = domains if variant == "cycle_gan" else digits
+    game = fit(variant, settings, family, data)
+    whole = train(begin(copy.deepcopy(game)), Batches(data, 16, 0, 0.1).at, State(tmp_path, "whole"))
     state = State(tmp_path, "cut")
     asked = iter(range(1, 99))
     with pytest.raises(Stopped):
-        play(start(copy.deepcopy(game), 0.9), Batches(data, 16, 0, 0.1).at, plan(8), state, lambda: next(asked) >= cut)
+        train(begin(copy.deepcopy(game)), Batches(data, 16, 0, 0.1).at, state, lambda: next(asked) >= cut)
     assert state.saved()[0][0] == cut
-    rest = play(start(copy.deepcopy(game), 0.9), Batches(data, 16, 0, 0.1).at, plan(8), state)
+    rest = train(begin(copy.deepcopy(game)), Batches(data, 16, 0, 0.1).at, state)
     assert whole.history == rest.history
     left, right = whole.state()["parts"], rest.state()["parts"]
     assert all(
@@ -139,17 +185,17 @@ def test_a_run_cut_anywhere_ends_in_the_same_bits(game: Game, data: Prepared, tm
     assert all(torch.equal(a, b) for a, b in moments)
 
 
-@pytest.mark.parametrize("forgotten", ["player", "average", "optimizer"])
+@pytest.mark.parametrize("forgotten", ["network", "average", "optimizer"])
 def test_each_part_of_the_state_is_needed(digits: Prepared, tmp_path: Path, forgotten: str) -> None:
     """Forget one part when resuming, and the end differs: the state holds nothing idle."""
-    game = assemble("gan", Body("mlp", 16, 8, digits.shape, digits.classes), {})
+    game = fit("gan", {}, "mlp", digits)
 
     def end(steps: int, state: State, forget: bool) -> dict[str, torch.Tensor]:
-        run = start(copy.deepcopy(game), 0.9)
+        run = begin(copy.deepcopy(game), plan(steps))
         if forget:
             parts = type(run)._parts
             run._parts = lambda: {k: v for k, v in parts(run).items() if not k.startswith(forgotten)}  # type: ignore[method-assign]
-        play(run, Batches(digits, 16, 0).at, plan(steps), state)
+        train(run, Batches(digits, 16, 0).at, state)
         return weights(run.game) | {f"ema.{k}": v for k, v in run.averages["generator"].network.state_dict().items()}
 
     whole = end(6, State(tmp_path, "whole"), False)
@@ -163,6 +209,27 @@ def on_a_line(theta: float, n: int = 256) -> torch.Tensor:
     return torch.stack([torch.full((n,), theta), torch.rand(n)], 1)
 
 
+class Line(nn.Module):
+    """A generator whose one weight is where the segment stands."""
+
+    def __init__(self, theta: float) -> None:
+        super().__init__()
+        self.where = nn.Parameter(torch.tensor(theta))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.stack([self.where.expand(len(z)), torch.rand(len(z))], 1)
+
+
+def trained_critic(game: Game, steps: int) -> tuple[list[dict[str, float]], float]:
+    """The terms of a critic that is trained alone, and the gradient that it gives the generator then."""
+    run = begin(game)
+    critic, generator = run.updates
+    found = [update_alone(run, critic, Batch(on_a_line(0.0))) for _ in range(steps)]
+    set_requires_grad(run, generator)
+    differentiate(run, generator, Batch(on_a_line(0.0)), run.at)
+    return [{name: value.item() for name, value in terms.items()} for terms in found], game.generator.where.grad.item()
+
+
 @pytest.mark.parametrize("theta", [0.25, -0.5])
 def test_wasserstein_estimate_on_parallel_lines(theta: float) -> None:
     """The estimate is linear in |theta| where JS is flat, with the soft penalty's bias: slope 1 + |theta| / (2 lambda).
@@ -170,26 +237,12 @@ def test_wasserstein_estimate_on_parallel_lines(theta: float) -> None:
     The gradient on theta has its sign: the generator is moved towards the data, not away.
     """
     torch.manual_seed(fold("line", str(theta)))
-    game = assemble("wgan_gp", Body("mlp", 64, 2, (2,)), {"learning_rate": 1e-3, "beta1": 0.5})
-    where = torch.tensor(theta, requires_grad=True)
-
-    class Line(torch.nn.Module):
-        def forward(self, z: torch.Tensor) -> torch.Tensor:
-            return torch.stack([where.expand(len(z)), torch.rand(len(z))], 1)
-
-    game = type(game)(**{**vars(game), "generator": Line()})
-    update = game.updates()[0]
-    optimizer = make_optimizer(update)
-    estimates = []
-    for step in range(900):
-        terms = descend(update, optimizer, Batch(on_a_line(0.0)))
-        if step >= 700:
-            estimates.append(-terms["critic"].item())
+    game = build_game("wgan_gp", NetworkSpec("mlp", 64, 2, (2,)), {"learning_rate": 1e-3, "beta1": 0.5})
+    estimates, gradient = trained_critic(with_parts(game, generator=Line(theta)), 900)
     slope = 1 + abs(theta) / 20
-    assert sum(estimates) / len(estimates) / abs(theta) == pytest.approx(slope, abs=0.04)
-    where.grad = None
-    game.updates()[1].loss(Batch(on_a_line(0.0)))["generator"].backward()
-    assert where.grad.item() * (1 if theta > 0 else -1) == pytest.approx(slope, abs=0.06)
+    found = [-e["critic"] for e in estimates[700:]]
+    assert sum(found) / len(found) / abs(theta) == pytest.approx(slope, abs=0.04)
+    assert gradient * (1 if theta > 0 else -1) == pytest.approx(slope, abs=0.06)
 
 
 def test_js_is_flat_on_parallel_lines() -> None:
@@ -197,22 +250,10 @@ def test_js_is_flat_on_parallel_lines() -> None:
     found = {}
     for theta in (0.25, 1.0):
         torch.manual_seed(3)
-        game = assemble("gan", Body("mlp", 64, 2, (2,)), {"learning_rate": 1e-3, "objective": "saturating"})
-        where = torch.tensor(theta, requires_grad=True)
-
-        class Line(torch.nn.Module):
-            def forward(self, z: torch.Tensor, where: torch.Tensor = where) -> torch.Tensor:
-                return torch.stack([where.expand(len(z)), torch.rand(len(z))], 1)
-
-        game = type(game)(**{**vars(game), "generator": Line()})
-        update = game.updates()[0]
-        optimizer = make_optimizer(update)
-        for _ in range(1200):
-            terms = descend(update, optimizer, Batch(on_a_line(0.0)))
-        found[theta] = 0.693147 - sum(t.item() for t in terms.values()) / 2
-        where.grad = None
-        game.updates()[1].loss(Batch(on_a_line(0.0)))["generator"].backward()
-        assert abs(where.grad.item()) < 5e-3  # of the Wasserstein gradient's 1
+        game = build_game("gan", NetworkSpec("mlp", 64, 2, (2,)), {"learning_rate": 1e-3, "objective": "saturating"})
+        terms, gradient = trained_critic(with_parts(game, generator=Line(theta)), 1200)
+        found[theta] = 0.693147 - sum(terms[-1].values()) / 2
+        assert abs(gradient) < 5e-3  # of the Wasserstein gradient's 1
     assert all(0.99 * 0.693147 < js <= 0.6932 for js in found.values())
 
 
@@ -236,10 +277,9 @@ class Watched(TorchDispatchMode):
 
 def test_every_operation_has_a_deterministic_cuda_kernel(game: Game, data: Prepared, monkeypatch) -> None:
     """Forward, backward and step of every update, seen from below autograd; padding as it is away from a CPU."""
-    run = start(copy.deepcopy(game), 0.9)
     monkeypatch.setattr(resnet, "KERNEL", "none")
     with Watched():
-        play_step(run, Batches(data, 16, 0).at, 0)
+        train_step(begin(copy.deepcopy(game)), Batches(data, 16, 0).at)
 
 
 @pytest.mark.gpu
@@ -247,12 +287,8 @@ def test_every_operation_has_a_deterministic_cuda_kernel(game: Game, data: Prepa
 def test_every_game_plays_on_a_gpu_and_repeats(game: Game, data: Prepared) -> None:
     ends = []
     for _ in range(2):
-        run = start(copy.deepcopy(game), 0.9, "cuda")
-        batches = Batches(data, 16, 0, device="cuda")
-        for _ in range(3):
-            play_step(run, batches.at, 0)
-            run.step += 1
-        ends.append(weights(run.game))
+        run = begin(copy.deepcopy(game), plan(), "cuda")
+        ends.append(weights(take_steps(run, Batches(data, 16, 0, device="cuda").at, 3).game))
     assert all(torch.equal(ends[0][k], ends[1][k]) for k in ends[0])
 
 
@@ -266,10 +302,7 @@ def test_the_gan_row_of_f_gan_is_the_gan(digits: Prepared) -> None:
     z = torch.randn(64, 8)
     for variant, settings in (("gan", {}), ("f_gan", {"divergence": "gan", "clip": 1e6})):
         torch.manual_seed(0)
-        run = start(assemble(variant, Body("mlp", 16, 8, digits.shape, digits.classes), settings), 0.9)
-        for _ in range(5):
-            play_step(run, Batches(digits, 16, 0).at, 0)
-            run.step += 1
+        run = take_steps(begin(fit(variant, settings, "mlp", digits)), Batches(digits, 16, 0).at, 5)
         with torch.no_grad():
             fake = run.game.generator(z)
             ends.append((fake, run.game.discriminator(fake)))
@@ -279,29 +312,28 @@ def test_the_gan_row_of_f_gan_is_the_gan(digits: Prepared) -> None:
 @pytest.mark.parametrize("clip", [0.01, 0.05])
 def test_wgan_clips_after_the_step(digits: Prepared, clip: float) -> None:
     """Whatever the critic's step did, the generator meets weights within [-c, c]: clipping before it would not do."""
-    game = assemble("wgan", Body("mlp", 16, 8, digits.shape, digits.classes), {"clip": clip, "learning_rate": 0.1})
-    run = start(game, 0.9)
-    critic, generator = game.updates()
-    run.optimizers[0].param_groups[0]["lr"] = 0.1
-    descend(critic, run.optimizers[0], Batches(digits, 16, 0).at(0))
-    largest = max(p.abs().max().item() for p in critic.players[0].parameters())
+    game = fit("wgan", {"clip": clip, "learning_rate": 0.1}, "mlp", digits)
+    run = begin(game)
+    critic, generator = run.updates
+    update_alone(run, critic, Batches(digits, 16, 0).at(0))
+    largest = max(p.abs().max().item() for p in game.critic.parameters())
     assert largest == pytest.approx(clip), "moved to the bound, and not beyond"
-    assert generator.project is None
+    assert generator.after is None
 
 
 def test_wgan_trains_its_critic_longer_when_it_must() -> None:
-    game = assemble("wgan", Body("mlp", 8, 4, (2,)), {})
-    times = [game.updates()[0].times(step) for step in (0, 24, 25, 26, 499, 500, 501, 1000)]
+    game = build_game("wgan", NetworkSpec("mlp", 8, 4, (2,)), {})
+    times = [game.updates()[0].times(Moment(step)) for step in (0, 24, 25, 26, 499, 500, 501, 1000)]
     assert times == [100, 100, 5, 5, 5, 100, 5, 100]
-    never = assemble("wgan", Body("mlp", 8, 4, (2,)), {"warm_up": 0})
-    assert {never.updates()[0].times(step) for step in range(1001)} == {5}
+    never = build_game("wgan", NetworkSpec("mlp", 8, 4, (2,)), {"warm_up": 0})
+    assert {never.updates()[0].times(Moment(step)) for step in range(1001)} == {5}
 
 
 @pytest.mark.parametrize("settings", [{"conditioning": "concat"}, {"conditioning": "projection"}], ids=str)
 @pytest.mark.parametrize("family", ["mlp", "dcgan"])
 def test_a_conditional_discriminator_sees_its_label(digits: Prepared, settings: dict[str, str], family: str) -> None:
     """Without it the game is unconditional whatever the generator is told."""
-    game = assemble("cgan", Body(family, 16, 8, digits.shape, digits.classes), settings)
+    game = build_game("cgan", NetworkSpec(family, 16, 8, digits.shape, digits.classes), settings)
     batch = Batches(digits, 32, 0).at(0)
     other = (batch.y + 1) % 10
     assert (game.discriminator(batch.x, batch.y) - game.discriminator(batch.x, other)).abs().min() > 1e-6
@@ -309,29 +341,29 @@ def test_a_conditional_discriminator_sees_its_label(digits: Prepared, settings: 
     assert (game.generator(z, batch.y) - game.generator(z, other)).abs().mean() > 1e-4
 
 
-def test_a_conditional_game_judges_a_fake_with_the_label_it_was_drawn_for(digits: Prepared) -> None:
-    game = assemble("cgan", Body("mlp", 16, 8, digits.shape, digits.classes), {"matching_aware": True})
+def test_a_conditional_game_scores_a_fake_with_the_label_it_was_drawn_for(digits: Prepared) -> None:
+    game = fit("cgan", {"matching_aware": True}, "mlp", digits)
     batch = Batches(digits, 32, 0).at(0)
     asked: list[torch.Tensor] = []
-    judged: list[tuple[bool, torch.Tensor]] = []
+    scored: list[tuple[bool, torch.Tensor]] = []
 
     class Told(torch.nn.Module):
         def forward(self, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             asked.append(y)
             return torch.full((len(z), 1, 8, 8), 7.0)
 
-    class Judge(torch.nn.Module):
+    class Scorer(torch.nn.Module):
         def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            judged.append((bool((x == 7).all()), y))
+            scored.append((bool((x == 7).all()), y))
             return torch.zeros(len(x))
 
-    game = type(game)(**{**vars(game), "generator": Told(), "discriminator": Judge()})
+    game = with_parts(game, generator=Told(), discriminator=Scorer())
     for update in game.updates():
-        update.loss(batch)
-    fakes = [y for is_fake, y in judged if is_fake]
+        update.loss(batch, NOW)
+    fakes = [y for is_fake, y in scored if is_fake]
     assert len(fakes) == 2
     assert all(torch.equal(a, f) for a, f in zip(asked, fakes, strict=True))
-    reals = [y for is_fake, y in judged if not is_fake]
+    reals = [y for is_fake, y in scored if not is_fake]
     assert torch.equal(reals[0], batch.y), "the real marginal, and each with its own"
     assert not (reals[1] == batch.y).any(), "the mismatched real samples are all mismatched"
 
@@ -346,20 +378,22 @@ def gradients(loss: dict[str, torch.Tensor], player: torch.nn.Module) -> float:
 
 def test_vae_gan_routes_its_gradients(digits: Prepared) -> None:
     """Larsen et al. 2016, algorithm 1: whoever moves has the gradient of his own terms, at the weights of one pass."""
-    game = assemble("vae_gan", Body("mlp", 16, 8, digits.shape, digits.classes), {"gamma": 0.5})
+    game = fit("vae_gan", {"gamma": 0.5}, "mlp", digits)
     batch = Batches(digits, 32, 0).at(0)
     own = {"encoder": ("prior", "likelihood"), "decoder": ("content", "style"), "discriminator": ("real", "fake")}
     torch.manual_seed(5)
-    terms = game.losses(batch)
+    terms = game.losses(batch, NOW).terms
     expected = {
         name: torch.autograd.grad(sum(terms[t] for t in its), getattr(game, name).parameters(), retain_graph=True)
         for name, its in own.items()
     }
     assert terms.keys() == {term for its in own.values() for term in its}
     assert terms["content"].item() == pytest.approx(terms["likelihood"].item() / 2)
-    (update,) = game.updates()
+    run = begin(game)
+    (update,) = run.updates
+    set_requires_grad(run, update)
     torch.manual_seed(5)
-    differentiate(update, batch, "float32", 1.0)
+    differentiate(run, update, batch, NOW)
     for name, gradient in expected.items():
         found = [p.grad for p in getattr(game, name).parameters()]
         assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found, gradient, strict=True)), name
@@ -368,7 +402,7 @@ def test_vae_gan_routes_its_gradients(digits: Prepared) -> None:
 
 
 @pytest.mark.parametrize(
-    ("real", "fake", "rests"),
+    ("real", "fake", "waits"),
     [
         (0.7, 0.7, ""),
         (0.2, 0.7, "discriminator"),
@@ -378,36 +412,38 @@ def test_vae_gan_routes_its_gradients(digits: Prepared) -> None:
         (0.1, 0.1, "discriminator"),
     ],
 )
-def test_the_equilibrium_gate(real: float, fake: float, rests: str, digits: Prepared) -> None:
+def test_the_equilibrium_gate(real: float, fake: float, waits: str, digits: Prepared) -> None:
     """Who wins by the margin waits; if both should, both move. Without a margin all do."""
-    terms = {"real": torch.tensor(real), "fake": torch.tensor(fake)}
-    for margin, said in ((0.35, rests), (0.0, "")):
-        game = assemble("vae_gan", Body("mlp", 8, 4, digits.shape), {"margin": margin})
-        assert game.rests(terms) == ([getattr(game, said)] if said else [])
+    stats = {"real": torch.tensor(real), "fake": torch.tensor(fake)}
+    for margin, said in ((0.35, waits), (0.0, "")):
+        game = build_game("vae_gan", NetworkSpec("mlp", 8, 4, digits.shape), {"margin": margin})
+        assert game.equilibrium_gate(stats) == ([said] if said else [])
 
 
-def test_who_rests_stays_where_he_is(digits: Prepared) -> None:
+def test_who_is_skipped_stays_where_he_is(digits: Prepared) -> None:
     """And the others move."""
-    game = assemble("vae_gan", Body("mlp", 16, 8, digits.shape, digits.classes), {"margin": 0.35})
-    (update,) = game.updates()
-    before = weights(game)
-    descend(replace(update, rests=lambda _: [game.decoder]), make_optimizer(update), Batches(digits, 16, 0).at(0))
-    moved = {name.split(".")[0] for name, value in weights(game).items() if not torch.equal(value, before[name])}
+    run = begin(fit("vae_gan", {"margin": 0.35}, "mlp", digits))
+    before = weights(run.game)
+    update_alone(run, replace(run.updates[0], skip=lambda _: ["decoder"]), Batches(digits, 16, 0).at(0))
+    moved = {name.split(".")[0] for name, value in weights(run.game).items() if not torch.equal(value, before[name])}
     assert moved == {"encoder", "discriminator"}
 
 
 def test_each_player_has_his_own_rate(digits: Prepared) -> None:
-    game = assemble("vae_gan", Body("mlp", 8, 4, digits.shape), {"discriminator_learning_rate": 1e-5})
-    run = start(game, 0.9)
-    set_rates(run, 0.5)
-    (optimizer,) = run.optimizers
-    assert [group["lr"] for group in optimizer.param_groups] == [5e-4, 5e-4, 1e-5]
-    assert [group["betas"] for group in optimizer.param_groups] == [(0.5, 0.999)] * 3
+    game = build_game("vae_gan", NetworkSpec("mlp", 8, 4, digits.shape), {"discriminator_learning_rate": 1e-5})
+    run = take_steps(begin(game), Batches(digits, 16, 0).at, 1)
+    groups = {name: optimizer.param_groups[0] for name, optimizer in run.optimizers.items()}
+    assert {name: group["lr"] for name, group in groups.items()} == {
+        "encoder": 5e-4,
+        "decoder": 5e-4,
+        "discriminator": 1e-5,
+    }
+    assert {group["betas"] for group in groups.values()} == {(0.5, 0.999)}
 
 
 def test_the_target_of_the_feature_likelihood_is_a_constant(digits: Prepared) -> None:
     """1/2 |Dis_l(x~) - Dis_l(x)|^2, summed over features, and a constant; its gradient reaches x~ and not x."""
-    game = assemble("vae_gan", Body("mlp", 16, 8, digits.shape, digits.classes), {})
+    game = fit("vae_gan", {}, "mlp", digits)
     x, decoded = Batches(digits, 8, 0).at(0).x.requires_grad_(), torch.randn(8, 1, 8, 8, requires_grad=True)
     value = game.likelihood(game.discriminator.features(x), game.discriminator.features(decoded))
     value.backward()
@@ -421,30 +457,30 @@ def test_the_target_of_the_feature_likelihood_is_a_constant(digits: Prepared) ->
 @pytest.mark.parametrize("owner", ["discriminator", "generator", "joint"])
 def test_mutual_information_reaches_the_generator_whoever_owns_q(digits: Prepared, owner: str) -> None:
     """A detached fake would leave the code without meaning. Real samples have no code, so Q never sees one."""
-    game = assemble("info_gan", Body("mlp", 16, 8, digits.shape, digits.classes), {"q_owner": owner})
+    game = fit("info_gan", {"q_owner": owner}, "mlp", digits)
     batch = Batches(digits, 32, 0).at(0)
-    judge, maker = game.updates()
-    information = {k: v for k, v in maker.loss(batch).items() if k in ("generator_category", "generator_code")}
+    d, g = game.updates()
+    information = {k: v for k, v in g.loss(batch, NOW).terms.items() if k in ("generator_category", "generator_code")}
     assert len(information) == 2
     assert all(gradients({k: v}, game.generator) > 0 for k, v in information.items())
     owns = {"discriminator": (True, False), "generator": (False, True), "joint": (True, True)}[owner]
-    assert tuple(any(p is game.recogniser for p in u.players) for u in (judge, maker)) == owns
+    assert tuple("recogniser" in u.players for u in (d, g)) == owns
     if owns[0]:
-        code = {k: v for k, v in judge.loss(batch).items() if k in ("category", "code")}
+        code = {k: v for k, v in d.loss(batch, NOW).terms.items() if k in ("category", "code")}
         assert gradients(code, game.discriminator) > 0, "the trunk is shared"
         assert gradients(code, game.recogniser) > 0
         a, b = (Batches(digits, 32, 0, noise=1.0).at(k) for k in (0, 1))
         torch.manual_seed(1)
-        first = judge.loss(a)["category"].item()
+        first = d.loss(a, NOW).terms["category"].item()
         torch.manual_seed(1)
-        assert judge.loss(b)["category"].item() == first, "the code's loss is of fakes alone"
+        assert d.loss(b, NOW).terms["category"].item() == first, "the code's loss is of fakes alone"
     else:
-        assert judge.loss(batch).keys() == {"real", "fake"}
+        assert d.loss(batch, NOW).terms.keys() == {"real", "fake"}
 
 
 def test_a_cycle_is_measured_in_both_domains(domains: Prepared) -> None:
     """Eq. 2 with generators that are known: the identity has no cycle loss, x -> x + 1/2 and back has 0, once 1/2."""
-    game = assemble("cycle_gan", Body("mlp", 8, 0, domains.shape), {"cycle": 10.0})
+    game = build_game("cycle_gan", NetworkSpec("mlp", 8, 0, domains.shape), {"cycle": 10.0})
     batch = Batches(domains, 8, 0).at(0)
 
     class Plus(torch.nn.Module):
@@ -456,8 +492,8 @@ def test_a_cycle_is_measured_in_both_domains(domains: Prepared) -> None:
             return x + self.by
 
     def terms(there: float, back: float) -> dict[str, float]:
-        played = type(game)(**{**vars(game), "a_to_b": Plus(there), "b_to_a": Plus(back)})
-        return {k: v.item() for k, v in played.updates()[0].loss(batch).items()}
+        played = with_parts(game, a_to_b=Plus(there), b_to_a=Plus(back))
+        return {k: v.item() for k, v in played.updates()[0].loss(batch, NOW).terms.items()}
 
     assert terms(0, 0)["cycle_a"] == terms(0, 0)["identity"] == 0
     both = terms(0.5, -0.5)
@@ -467,28 +503,37 @@ def test_a_cycle_is_measured_in_both_domains(domains: Prepared) -> None:
 
 
 def test_the_discriminators_of_a_cycle_never_move_a_generator(domains: Prepared) -> None:
-    game = assemble("cycle_gan", Body("resnet", 4, 0, domains.shape), {})
-    judges = game.updates()[1]
-    loss = judges.loss(Batches(domains, 8, 0).at(0))
+    game = build_game("cycle_gan", NetworkSpec("resnet", 4, 0, domains.shape), {})
+    loss = game.updates()[1].loss(Batches(domains, 8, 0).at(0), NOW).terms
     assert gradients(loss, game.a_to_b) == gradients(loss, game.b_to_a) == 0
-    assert gradients(loss, game.judge_a) > 0
-    assert int(game.pool_a.held) == int(game.pool_b.held) == 8, "what was shown is remembered"
+    assert gradients(loss, game.discriminator_a) > 0
+    assert int(game.pool_a.count) == int(game.pool_b.count) == 8, "what was shown is remembered"
+
+
+def test_a_schedule_is_what_it_says() -> None:
+    """Over images or to the end of the run; before and after it is constant; half a cosine is half way at half time."""
+    fall = Schedule(2.0, 0.0, begin=0.5)
+    assert [fall.at(0, k / 10) for k in range(11)] == pytest.approx([2, 2, 2, 2, 2, 2, 1.6, 1.2, 0.8, 0.4, 0])
+    cosine = Schedule(0.9, 0.99, images=1000, shape="cosine")
+    quarter = 0.9 + 0.09 * (1 - math.cos(math.pi / 4)) / 2
+    found = [cosine.at(images, 0.0) for images in (0, 250, 500, 1000, 5000)]
+    assert found == pytest.approx([0.9, quarter, 0.945, 0.99, 0.99])
+    assert Moment(3, 500, 0.1).value(cosine) == pytest.approx(0.945)
+    assert Moment(3, 500, 0.1).value(0.25) == 0.25
 
 
 def test_rates_fall_linearly_when_a_paper_says_so(domains: Prepared) -> None:
-    rates = [Optimizer("adam", 2.0, decay_from=0.5).rate(k / 10) for k in range(11)]
-    assert rates == pytest.approx([2, 2, 2, 2, 2, 2, 1.6, 1.2, 0.8, 0.4, 0])
-    assert Optimizer("adam", 2.0).rate(1.0) == 2.0
-    game = assemble("cycle_gan", Body("mlp", 4, 0, domains.shape), {"learning_rate": 0.5, "decay_from": 0.0})
-    run = start(game, 0.9)
-    set_rates(run, 0.75)
-    assert run.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.125)
+    game = build_game("cycle_gan", NetworkSpec("mlp", 4, 0, domains.shape), {"learning_rate": 0.5, "decay_from": 0.0})
+    run = begin(game, plan(8))
+    run.step = 6
+    advance(run, Batches(domains, 16, 0).at)
+    assert run.optimizers["a_to_b"].param_groups[0]["lr"] == pytest.approx(0.125)
 
 
 def test_learned_f_moves_towards_the_data(digits: Prepared) -> None:
     """The gradient on f is that of the energy distance after one step: checked against a finite difference."""
     torch.manual_seed(0)
-    game = assemble("learned_f", Body("mlp", 8, 2, (1,)), {"lookahead": 0.5})
+    game = build_game("learned_f", NetworkSpec("mlp", 8, 2, (1,)), {"lookahead": 0.5})
     game.generator.double(), game.discriminator.double(), game.f.double()
     batch = Batch(torch.randn(64, 1, dtype=torch.float64))
     torch.set_default_dtype(torch.float64)
@@ -497,7 +542,7 @@ def test_learned_f_moves_towards_the_data(digits: Prepared) -> None:
 
         def outer() -> torch.Tensor:
             torch.manual_seed(7)
-            return game.f_loss(batch)["energy_distance"]
+            return game.f_loss(batch, NOW).terms["energy_distance"]
 
         (slope,) = torch.autograd.grad(outer(), bias)
         with torch.no_grad():
@@ -507,24 +552,24 @@ def test_learned_f_moves_towards_the_data(digits: Prepared) -> None:
             bias -= 2e-4
         assert slope.item() == pytest.approx((up - outer().item()) / 2e-4, rel=1e-3)
         assert abs(slope.item()) > 1e-9
-        assert gradients(game.discriminator_loss(batch), game.f) == 0, "the log-ratio knows nothing of f"
+        assert gradients(game.discriminator_loss(batch, NOW).terms, game.f) == 0, "the log-ratio knows nothing of f"
     finally:
         torch.set_default_dtype(torch.float32)
 
 
+@dataclass(frozen=True)
 class Idle(Gan):
     """Its generator is never asked to move."""
 
-    def updates(self) -> Sequence[Update]:
-        judge, generator = super().updates()
-        return judge, replace(generator, repeats=0)
+    def updates(self) -> tuple[Update, ...]:
+        discriminator, generator = super().updates()
+        return discriminator, replace(generator, repeats=0)
 
 
-def test_an_update_that_is_not_played_leaves_no_figure(digits: Prepared, tmp_path: Path) -> None:
-    """A mean is over the times a term was played; a table has an empty cell where it was not."""
-    fair = assemble("gan", Body("mlp", 16, 8, digits.shape, digits.classes), {})
-    game = Idle(**vars(fair))
-    run = play(start(game, 0.9), Batches(digits, 16, 0).at, plan(4), State(tmp_path, "rest"))
+def test_an_update_that_is_not_applied_leaves_no_figure(digits: Prepared, tmp_path: Path) -> None:
+    """A mean is over the times a term was computed; a table has an empty cell where it was not."""
+    game = assembled(Idle, NetworkSpec("mlp", 16, 8, digits.shape), {})
+    run = train(begin(game, plan(4)), Batches(digits, 16, 0).at, State(tmp_path, "rest"))
     assert run.history[0].keys() == {"step", "real", "fake"}
     assert 0.5 < run.history[0]["real"] < 0.9, "not halved by a count of steps"
     run.history[1] |= {"style": 1.0}

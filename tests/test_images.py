@@ -25,13 +25,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from gan_core.config import ImageDomains, Images
-from gan_core.datasets import pack
-from gan_core.datasets.images import BadImage, chunk, opened, packed
-from gan_core.datasets.items import Item
-from gan_core.datasets.pack import in_words, prepare_images
-from gan_core.datasets.prepared import Prepared
-from gan_core.errors import DataError, EnvironmentFailure, FoundryError
+from gan_core.config.schema import ImageDomains, Images
+from gan_core.data import prepare_images as preparing
+from gan_core.data.prepare_images import in_words, prepare_images
+from gan_core.data.prepared import Prepared
+from gan_core.data.readers.images import BadImage, chunk, opened, packed
+from gan_core.data.readers.items import Item
+from gan_core.runtime.errors import DataError, EnvironmentFailure, FoundryError
 
 SPEC = Images("?", True, 0.25, 8, 1, "exact", 0, "error", None)
 X, Y = load_digits(return_X_y=True)
@@ -147,8 +147,8 @@ def test_a_share_is_held_out_where_no_part_is_official(tmp_path: Path) -> None:
 
 
 def test_the_bytes_do_not_depend_on_how_many_decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack, "ALONE", 0)
-    monkeypatch.setattr(pack, "AT_ONCE", 16)
+    monkeypatch.setattr(preparing, "ALONE", 0)
+    monkeypatch.setattr(preparing, "AT_ONCE", 16)
     path = as_folder(tmp_path / "d", [*members(), ("0/bad.png", b"<html>"), ("1/none.png", b"")])
     one, three = (prepare(replace(SPEC, on_bad_image="skip"), path, tmp_path / f"{n}", n) for n in (1, 3))
     assert sorted(p.name for p in (tmp_path / "1").iterdir()) == [
@@ -164,11 +164,11 @@ def die(*arguments: object) -> object:
 
 
 def test_a_killed_worker_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack, "ALONE", 0)
+    monkeypatch.setattr(preparing, "ALONE", 0)
     path = as_folder(tmp_path / "d", members())
     prepare(SPEC, path, tmp_path / "out" / "x")
     before = {p.name: p.read_bytes() for p in (tmp_path / "out" / "x").iterdir()}
-    monkeypatch.setattr(pack, "chunk", die)
+    monkeypatch.setattr(preparing, "chunk", die)
     with pytest.raises(EnvironmentFailure, match="a process that decodes images was killed"):
         prepare(SPEC, path, tmp_path / "out" / "x", 2)
     assert {p.name: p.read_bytes() for p in (tmp_path / "out" / "x").iterdir()} == before
@@ -177,9 +177,9 @@ def test_a_killed_worker_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch
 
 def test_what_is_read_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slowly images come and however fast they are decoded, no more than four chunks a process are held."""
-    monkeypatch.setattr(pack, "ALONE", 0)
-    monkeypatch.setattr(pack, "AT_ONCE", 1)
-    monkeypatch.setattr(pack, "ProcessPoolExecutor", lambda workers, _: ThreadPoolExecutor(workers))
+    monkeypatch.setattr(preparing, "ALONE", 0)
+    monkeypatch.setattr(preparing, "AT_ONCE", 1)
+    monkeypatch.setattr(preparing, "ProcessPoolExecutor", lambda workers, _: ThreadPoolExecutor(workers))
     held = [0, 0]
 
     def slowly() -> Iterator[Item]:
@@ -189,7 +189,7 @@ def test_what_is_read_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
             time.sleep(0.002)
             yield Item(str(k), X[k], 0, "train", 0)
 
-    for _ in pack.decoded(slowly(), SPEC, 4):
+    for _ in preparing.decoded(slowly(), SPEC, 4):
         held[0] -= 1
     assert held[0] == 0
     assert held[1] <= 4 * 4 + 1  # and the one that is being read

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from gan_core import latents
+from gan_core.core import latents
 from tests.conftest import ROOT
 
 Z = {"name": "z", "prior": "normal", "size": 33, "shape": ["batch", 33]}
 U = {"name": "u", "prior": "uniform", "size": 3, "shape": ["batch", 3]}
 C = {"name": "c", "prior": "category", "size": 10, "shape": ["batch"]}
 Y = {"name": "y", "prior": "label", "size": 10, "shape": ["batch"]}
-X = {"name": "x", "prior": "sample", "size": 4, "shape": ["batch", 1, 2, 2]}
+X = {"name": "x", "prior": "x", "size": 4, "shape": ["batch", 1, 2, 2]}
 DRAWN = [Z, U, C]
 SEEDS = [0, 1, 7, -1, 2**63 - 1, -(2**63)]
 
@@ -75,15 +75,15 @@ def test_a_wider_input_begins_with_the_narrower_one() -> None:
 
 PROGRAM = """
 import numpy as np; from hashlib import sha256; from types import SimpleNamespace; from pathlib import Path
-space = {}; exec(Path('gan_core/latents.py').read_text(), space); latents = SimpleNamespace(**space)
+space = {}; exec(Path('gan_core/core/latents.py').read_text(), space); latents = SimpleNamespace(**space)
 z = {'name': 'z', 'prior': 'normal', 'size': 33, 'shape': ['batch', 33]}
-print(np.__version__, sha256(latents.draw([z], np.arange(3000), truncation=0.7)['z'].tobytes()).hexdigest())
+print(np.__version__, sha256(latents.draw([z], np.arange(3000), central_mass=0.7)['z'].tobytes()).hexdigest())
 """
 
 
 def test_the_same_bits_in_the_servers_python() -> None:
     """NumPy 1.26 there, 2 here; and the bits of the day this was written."""
-    here = sha256(latents.draw([Z], np.arange(3000), truncation=0.7)["z"].tobytes()).hexdigest()
+    here = sha256(latents.draw([Z], np.arange(3000), central_mass=0.7)["z"].tobytes()).hexdigest()
     assert here.startswith("739de4c8e02a4a01")
     python = ROOT / ".venv-triton/bin/python"
     if not python.is_file():
@@ -95,8 +95,8 @@ def test_the_same_bits_in_the_servers_python() -> None:
 
 
 @pytest.mark.parametrize("share", [0.95, 0.5, 1e-6])
-def test_truncation_keeps_the_middle_of_the_distribution(share: float) -> None:
-    whole, cut = latents.draw([Z], np.arange(500))["z"], latents.draw([Z], np.arange(500), truncation=share)["z"]
+def test_central_mass_keeps_the_middle_of_the_distribution(share: float) -> None:
+    whole, cut = latents.draw([Z], np.arange(500))["z"], latents.draw([Z], np.arange(500), central_mass=share)["z"]
     assert np.abs(cut).max() <= special.ndtri((1 + share) / 2) * (1 + 1e-5)
     assert (np.sign(cut) == np.sign(whole)).all()
     order = whole.ravel().argsort()
@@ -105,9 +105,9 @@ def test_truncation_keeps_the_middle_of_the_distribution(share: float) -> None:
     assert stats.kstest(inside.ravel(), "uniform", (-0.5, 1)).pvalue > 0.01
 
 
-def test_truncation_is_of_each_row() -> None:
-    both = latents.draw([Z], [5, 5], truncation=[0.5, 1])["z"]
-    assert (both[0] == latents.draw([Z], 5, truncation=0.5)["z"][0]).all()
+def test_central_mass_is_of_each_row() -> None:
+    both = latents.draw([Z], [5, 5], central_mass=[0.5, 1])["z"]
+    assert (both[0] == latents.draw([Z], 5, central_mass=0.5)["z"][0]).all()
     assert (both[1] == latents.draw([Z], 5)["z"][0]).all()
 
 
@@ -144,11 +144,11 @@ BAD = [
     (([Z], 1, {"z": [0.0] * 32}), {}, "'z' has shape [32], not [1, 33]"),
     (([Z], 1, {"w": 0}), {}, "there is no input 'w', only z"),
     (([X], 1), {}, "'x' is data: no seed draws it"),
-    (([Z], 1), {"truncation": 0}, "truncation is above 0 and at most 1"),
-    (([Z], 1), {"truncation": 1.1}, "truncation is above 0 and at most 1"),
-    (([Z], 1), {"truncation": np.nan}, "truncation is above 0 and at most 1"),
-    (([Z], [1, 2]), {"truncation": [0.5] * 3}, "truncation is above 0 and at most 1"),
-    (([U], 1), {"truncation": 0.5}, "truncation is of normal latents"),
+    (([Z], 1), {"central_mass": 0}, "central_mass is above 0 and at most 1"),
+    (([Z], 1), {"central_mass": 1.1}, "central_mass is above 0 and at most 1"),
+    (([Z], 1), {"central_mass": np.nan}, "central_mass is above 0 and at most 1"),
+    (([Z], [1, 2]), {"central_mass": [0.5] * 3}, "central_mass is above 0 and at most 1"),
+    (([U], 1), {"central_mass": 0.5}, "central_mass is of normal latents"),
 ]
 
 

@@ -3,17 +3,22 @@
 import pytest
 import torch
 
-from gan_core.artifact import load, save
-from gan_core.errors import InputError
+from gan_core.core.artifact import load, save
+from gan_core.core.build_network import build_network
 from gan_core.networks import curvature
 from gan_core.objectives.f_divergence import alpha_divergence, kl, reverse_kl
+from gan_core.runtime.errors import InputError
 
-FORMS = {"neural": curvature.Neural, "mixture": curvature.Mixture}
+FORMS = ("neural", "mixture")
+
+
+def made(form: str, start: float = 0.5, low: float = -1.0, high: float = 2.0) -> curvature.Curvature:
+    return build_network(curvature.config(form, start, low, high))
 
 
 def random(form: str, seed: int) -> curvature.Curvature:
     torch.manual_seed(seed)
-    f = FORMS[form](curvature.recipe(form))
+    f = made(form)
     with torch.no_grad():
         for p in f.parameters():
             p.copy_(torch.randn_like(p) * 2)
@@ -53,7 +58,7 @@ def test_a_neural_f_integrates_once_for_both_links(monkeypatch: pytest.MonkeyPat
     asked: list[int] = []
     table = curvature.Neural.table
     monkeypatch.setattr(curvature.Neural, "table", lambda self: (asked.append(1), table(self))[1])
-    f = curvature.Neural(curvature.recipe("neural"))
+    f = made("neural")
     f.f(torch.tensor([0.5, 2.0]))
     assert len(asked) == 1
     v = torch.linspace(-3, 3, 7)
@@ -62,7 +67,7 @@ def test_a_neural_f_integrates_once_for_both_links(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("alpha", [-0.5, 0.25, 0.5, 1.5])
 def test_the_neural_form_starts_at_an_alpha_divergence(alpha: float) -> None:
-    f = curvature.Neural(curvature.recipe("neural"), -1.0, 2.0, alpha)
+    f = made("neural", alpha)
     with torch.no_grad():
         f.body[-1].weight.zero_()
     row, v = alpha_divergence(alpha), torch.linspace(-5, 5, 101)
@@ -74,7 +79,7 @@ def test_the_neural_form_starts_at_an_alpha_divergence(alpha: float) -> None:
 @pytest.mark.parametrize(("place", "row"), [(6, kl()), (2, reverse_kl())], ids=["kl", "reverse_kl"])
 def test_a_mixture_of_one_is_that_divergence(place: int, row) -> None:
     """Up to the affine gauge: c (u - 1) changes no divergence, and shifts T by c and f* of T by c."""
-    f = curvature.Mixture(curvature.recipe("mixture"))
+    f = made("mixture")
     with torch.no_grad():
         f.logits.fill_(-1e4)
         f.logits[place] = 0
@@ -88,16 +93,15 @@ def test_a_mixture_of_one_is_that_divergence(place: int, row) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_it_can_be_learned(form: str) -> None:
     """Every weight has a gradient through both links."""
-    f = FORMS[form](curvature.recipe(form))
+    f = made(form)
     (f.link(torch.tensor([2.0, -1.0])).sum() - f.conjugate_link(torch.tensor([1.5, -2.0])).sum()).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in f.parameters())
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_it_is_kept_with_its_bounds(form: str, tmp_path) -> None:
-    bounds = (-0.5, 1.5) if form == "neural" else ()
-    f = FORMS[form](curvature.recipe(form), *bounds, 0.3)
-    save(tmp_path / "f.safetensors", f, f.recipe, {})
+    f = made(form, 0.3, -0.5, 1.5)
+    save(tmp_path / "f.safetensors", f, f.config, {})
     v = torch.linspace(-4, 4, 17)[:, None]
     assert torch.equal(load(tmp_path / "f.safetensors").network(v), f(v))
 
@@ -105,4 +109,4 @@ def test_it_is_kept_with_its_bounds(form: str, tmp_path) -> None:
 @pytest.mark.parametrize("start", [-1.0, 2.0, 5.0])
 def test_a_start_beyond_the_bounds_is_said(start: float) -> None:
     with pytest.raises(InputError, match=r"settings.start is \S+; it must lie between lowest \(-1.0\)"):
-        curvature.Neural(curvature.recipe("neural"), -1.0, 2.0, start)
+        made("neural", start)

@@ -15,13 +15,16 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gan_core.datasets import prepared
-from gan_core.datasets.prepared import Prepared, mapped, prepare
-from gan_core.datasets.sources import Raw
-from gan_core.training import extractor
+from gan_core.config.load import load_params
+from gan_core.data import batches, packed
+from gan_core.data.packed import mapped
+from gan_core.data.prepare import prepare
+from gan_core.data.prepared import Prepared
+from gan_core.data.sources import Raw
+from gan_core.metrics import extractor
+from gan_core.metrics.extractor import save_extractor
 from stages import evaluate, export, paths, train
-from stages.extractor import save_extractor
-from tests.conftest import DOMAINS, ROOT
+from tests.conftest import DECLARED, DOMAINS
 
 PART = 6_000
 """Samples of each part of each domain: more numbers than any stage makes at once, those inside networks included."""
@@ -44,13 +47,13 @@ class Largest(TorchDispatchMode):
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a prepared set of two domains of random images in ten classes, and runs on it."""
     folder = tmp_path_factory.mktemp("large")
-    params = OmegaConf.load(ROOT / "params.yaml")
+    params = OmegaConf.load(DECLARED)
     params.runs = {
         variant: {
             "variant": variant,
             "dataset": "recolour",
             "network": {"family": family, "width": 4, "latent": 0 if family == "resnet" else 4},
-            "train": {"steps": 4, "batch_size": 4, "watch_every": 2, "instance_noise": 0.0},
+            "train": {"steps": 4, "batch_size": 4, "evaluate_every": 2, "instance_noise": 0.0},
         }
         for variant, family in FAMILIES.items()
     }
@@ -73,14 +76,15 @@ def test_no_stage_converts_a_whole_part(large: Path, monkeypatch: pytest.MonkeyP
     But for parts so small that training keeps them as floats, and the few that k-means sees, both bounded.
     """
     monkeypatch.chdir(large)
-    monkeypatch.setattr(prepared, "HELD", PART * 8 * 8 * 3 - 1)
+    monkeypatch.setattr(batches, "MAX_CACHED", PART * 8 * 8 * 3 - 1)
     monkeypatch.setattr(extractor, "CLUSTERED", 1_000)
     asked: list[int] = []
-    to_model = prepared.to_model
-    monkeypatch.setattr(prepared, "to_model", lambda raw: (asked.append(len(raw)), to_model(raw))[1])
+    to_model = packed.to_model
+    for module in (packed, batches, extractor):
+        monkeypatch.setattr(module, "to_model", lambda raw: (asked.append(len(raw)), to_model(raw))[1])
     data = Prepared(paths.prepared("recolour"))
     with Largest() as largest:
-        save_extractor(data, paths.extractor("recolour"))
+        save_extractor(data, load_params().extractor, paths.extractor("recolour"))
         extractor.clusters(data.raw, 0)
         for variant in FAMILIES:
             train.main(variant)

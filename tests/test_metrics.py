@@ -8,14 +8,15 @@ import scipy.linalg
 import torch
 from numpy.typing import NDArray
 
-from gan_core.artifact import Artifact
+from gan_core.core.artifact import Artifact
+from gan_core.core.inputs import Input
+from gan_core.core.network_config import NetworkConfig
 from gan_core.metrics import distances, roles
 from gan_core.metrics.distances import energy, frechet, kernel, prdc
 from gan_core.metrics.measure import Reference, references
 from gan_core.metrics.modes import mode_coverage
-from gan_core.metrics.quick import Quick
+from gan_core.metrics.online import OnlineMeasure
 from gan_core.metrics.recognition import label_accuracy, matched_accuracy, recognition
-from gan_core.signature import Input, Recipe
 
 
 def exactly(
@@ -159,15 +160,15 @@ def test_frechet_of_numbers(rng) -> None:
     assert frechet(a, b) == pytest.approx(4 + 4, rel=0.02)
 
 
-def artifact(gives: str, takes: str, function) -> Artifact:
+def artifact(makes: str, takes: str, function) -> Artifact:
     class Network(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return function(x)
 
     prior, size = ("normal", 4) if takes == "latent" else (takes, 4)
     name = "z" if takes == "latent" else "x"
-    recipe = Recipe("none", (4,), 1, (Input(name, prior, size),), gives=gives)
-    return Artifact(Network(), recipe, {}, "")
+    config = NetworkConfig("none", (4,), 1, (Input(name, prior, size),), output_space=makes)
+    return Artifact(Network(), config, {}, "")
 
 
 class Pixels(torch.nn.Module):
@@ -181,7 +182,7 @@ def test_both_directions_of_a_translation_are_measured(domains) -> None:
     x, truth = domains.samples("heldout")[:], domains.index["translation"]
     there, back = (lambda x, i=i: roles.mapped(x, truth, i) for i in (False, True))
     assert torch.allclose(back(there(x)), x, atol=1e-5)
-    trained = {"a_to_b": artifact("other", "sample", there), "b_to_a": artifact("sample", "other", back)}
+    trained = {"a_to_b": artifact("x_b", "x", there), "b_to_a": artifact("x", "x_b", back)}
     for role, given in (("a_to_b", x), ("b_to_a", domains.other.samples("heldout")[:])):
         found = roles.figures(role, trained, spaces, {"x": given}, trained[role].network(given)).figures
         assert found["translation_r2"] == pytest.approx(1, abs=1e-4)
@@ -193,10 +194,10 @@ def test_both_directions_of_a_translation_are_measured(domains) -> None:
 
 def test_an_encoder_and_a_decoder_are_measured_together() -> None:
     pair = {
-        "decoder": artifact("sample", "latent", lambda z: z - 1),
-        "encoder": artifact("latent", "sample", lambda x: x),
+        "decoder": artifact("x", "latent", lambda z: z - 1),
+        "encoder": artifact("latent", "x", lambda x: x),
     }
-    pair["encoder"] = replace(pair["encoder"], recipe=replace(pair["encoder"].recipe, gives="latent"))
+    pair["encoder"] = replace(pair["encoder"], config=replace(pair["encoder"].config, output_space="latent"))
     x = torch.randn(50, 4)
     reference = Reference.of(Pixels(), x, {})
     assert dict(roles.reconstruction("decoder", pair, reference, x))["reconstruction_mse"] == pytest.approx(1)
@@ -210,7 +211,7 @@ def test_what_is_measured_in_training_is_the_measure(rng, raw: bool) -> None:
     extractor = Pixels()
     if not raw:
         extractor.head = torch.nn.Identity()
-    quick = Quick(extractor, x)
+    quick = OnlineMeasure(extractor, x)
     found = quick(fake)
     a, b = (v.double().numpy() for v in (x, fake))
     assert found[quick.distance] == pytest.approx((energy if raw else kernel)(a, b), rel=1e-6)

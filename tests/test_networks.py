@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from gan_core.artifact import load, save
-from gan_core.errors import DataError, InputError
-from gan_core.networks.build import build
-from gan_core.networks.memory import Pool
+from gan_core.core.artifact import load, save
+from gan_core.core.build_network import build_network
+from gan_core.core.inputs import Input
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.networks.layers.memory import Pool
 from gan_core.networks.resnet import Reflect
-from gan_core.signature import Body, Input, Recipe
+from gan_core.runtime.errors import DataError, InputError
 
 SIZES = [(8, 8), (16, 16), (24, 24), (28, 28), (32, 32), (48, 48), (56, 56), (64, 64), (64, 128), (16, 24)]
 
@@ -17,37 +19,37 @@ SIZES = [(8, 8), (16, 16), (24, 24), (28, 28), (32, 32), (48, 48), (56, 56), (64
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_generator_draws_what_a_discriminator_reads(family: str, size: tuple[int, int], channels: int) -> None:
-    body = Body(family, 4, 5, (channels, *size))
-    x = build(body.generator(body.prior()))(torch.randn(3, 5))
+    body = NetworkSpec(family, 4, 5, (channels, *size))
+    x = build_network(body.generator(body.prior()))(torch.randn(3, 5))
     assert x.shape == (3, channels, *size)
     assert x.abs().max() <= 1
-    assert build(body.discriminator())(x).shape == (3,)
-    judge = build(body.discriminator())
-    assert build(body.recogniser(7))(judge.features(x)).shape == (3, 7)
-    encoder = build(body.encoder(body.prior()))
+    assert build_network(body.discriminator())(x).shape == (3,)
+    judge = build_network(body.discriminator())
+    assert build_network(body.recogniser(7))(judge.features(x)).shape == (3, 7)
+    encoder = build_network(body.encoder(body.prior()))
     mean, log_variance = encoder.posterior(100 * x)
     assert mean.shape == log_variance.shape == (3, 5)
     assert torch.equal(encoder(100 * x), mean)
     assert log_variance.abs().max() <= 8
-    packed = build(body.discriminator(pack=3))
+    packed = build_network(body.discriminator(pack=3))
     assert packed(torch.randn(2, 3 * channels, *size)).shape == (2,)
 
 
 def test_points() -> None:
-    body = Body("mlp", 8, 4, (2,))
-    x = build(body.generator(body.prior()))(torch.randn(5, 4) * 100)
+    body = NetworkSpec("mlp", 8, 4, (2,))
+    x = build_network(body.generator(body.prior()))(torch.randn(5, 4) * 100)
     assert x.shape == (5, 2)
     assert x.abs().max() > 1, "points are not squashed"
 
 
 @pytest.mark.parametrize(("side", "patches"), [(8, 16), (12, 36), (16, 64), (32, 14**2), (64, 30**2), (128, 30**2)])
 def test_a_translator_keeps_the_shape_and_patches_are_judged(side: int, patches: int) -> None:
-    body = Body("resnet", 2, 0, (3, side, side))
+    body = NetworkSpec("resnet", 2, 0, (3, side, side))
     x = torch.rand(2, 3, side, side) * 2 - 1
-    y = build(body.translator("sample", "other"))(x)
+    y = build_network(body.translator("x", "x_b"))(x)
     assert y.shape == x.shape
     assert y.abs().max() <= 1
-    assert build(body.discriminator())(x).shape == (2, patches)
+    assert build_network(body.discriminator())(x).shape == (2, patches)
 
 
 @pytest.mark.parametrize("side", [8, 12])
@@ -55,14 +57,14 @@ def test_a_small_translator_starts_from_grey(side: int) -> None:
     """Which end of its tanh a colour runs into is then up to the game, not to the seed."""
     for seed in range(8):
         torch.manual_seed(seed)
-        translator = build(Body("resnet", 32, 0, (3, side, side)).translator("sample", "other"))
+        translator = build_network(NetworkSpec("resnet", 32, 0, (3, side, side)).translator("x", "x_b"))
         assert translator(torch.rand(4, 3, side, side) * 2 - 1).abs().max() < 0.1, seed
 
 
 @pytest.mark.parametrize(("side", "field"), [(20, 10), (32, 16), (96, 34), (160, 70)])
 def test_a_patch_is_at_most_half_the_picture(side: int, field: int) -> None:
     """The pixels that one score in the middle depends on: 70 x 70 for large pictures, as the paper's."""
-    judge = build(Body("resnet", 1, 0, (1, side, side)).discriminator()).eval()
+    judge = build_network(NetworkSpec("resnet", 1, 0, (1, side, side)).discriminator()).eval()
     layers = [m for m in judge.body if isinstance(m, torch.nn.Conv2d)]
     x = torch.zeros(1, 1, side, side, requires_grad=True)
     v = torch.nn.Sequential(*layers)(x)  # without norms, whose statistics see the whole picture
@@ -75,7 +77,7 @@ def test_a_patch_is_at_most_half_the_picture(side: int, field: int) -> None:
 @pytest.mark.parametrize("shape", [(1, 6, 6), (3, 30, 32), (2,)])
 def test_what_a_translator_cannot_read_is_said(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="multiples of 4"):
-        build(Body("resnet", 4, 0, shape).discriminator())
+        build_network(NetworkSpec("resnet", 4, 0, shape).discriminator())
 
 
 @pytest.mark.parametrize("p", [1, 3])
@@ -93,13 +95,13 @@ def test_reflection_is_torchs(p: int) -> None:
 @pytest.mark.parametrize("family", ["mlp", "dcgan"])
 def test_spectral_norm_bounds_every_layer(family: str) -> None:
     """After some power iterations each weight, as a matrix of its outputs, has the largest singular value 1."""
-    judge = build(Body(family, 8, 4, (1, 8, 8)).discriminator(spectral=True))
+    judge = build_network(NetworkSpec(family, 8, 4, (1, 8, 8)).discriminator(spectral=True))
     for _ in range(60):
         judge(torch.randn(4, 1, 8, 8))
     layers = [m for m in judge.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
     largest = [torch.linalg.matrix_norm(m.weight.flatten(1), 2).item() for m in layers]
     assert largest == pytest.approx([1.0] * len(layers), abs=0.02)
-    plain = build(Body(family, 8, 4, (1, 8, 8)).discriminator())
+    plain = build_network(NetworkSpec(family, 8, 4, (1, 8, 8)).discriminator())
     assert not any("parametrizations" in name for name, _ in plain.named_parameters())
 
 
@@ -130,52 +132,52 @@ def test_a_pool_is_part_of_the_state_and_holds_no_graph() -> None:
 @pytest.mark.parametrize("shape", [(1, 7, 7), (1, 30, 30), (3, 36, 64), (2,), (1, 4, 64)])
 def test_what_convolutions_cannot_draw_is_said(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="use 'mlp'"):
-        build(Body("dcgan", 4, 4, shape).generator(Input("z", "normal", 4)))
+        build_network(NetworkSpec("dcgan", 4, 4, shape).generator(Input("z", "normal", 4)))
 
 
 def test_inputs_stand_side_by_side() -> None:
-    recipe = Recipe("mlp.generator", (2,), 8, (Input("z", "normal", 3), Input("y", "label", 4)))
-    rows = recipe.encode((torch.zeros(2, 3), torch.tensor([1, 3])))
+    config = NetworkConfig("mlp.generator", (2,), 8, (Input("z", "normal", 3), Input("y", "label", 4)))
+    rows = config.concat((torch.zeros(2, 3), torch.tensor([1, 3])))
     assert rows.tolist() == [[0, 0, 0, -1, 1, -1, -1], [0, 0, 0, -1, -1, -1, 1]]
-    assert build(recipe)(torch.zeros(2, 3), torch.tensor([1, 3])).shape == (2, 2)
-    assert Input("c", "category", 3).encode(torch.tensor([2, 0])).tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert build_network(config)(torch.zeros(2, 3), torch.tensor([1, 3])).shape == (2, 2)
+    assert Input("c", "category", 3).embed(torch.tensor([2, 0])).tolist() == [[0, 0, 1], [1, 0, 0]]
     for wrong in (-1, -3, 3):
         with pytest.raises(IndexError):
-            Input("c", "category", 3).encode(torch.tensor([0, wrong]))
+            Input("c", "category", 3).embed(torch.tensor([0, wrong]))
 
 
-def test_pinned_latents_are_the_same_everywhere() -> None:
+def test_fixed_inputs_are_the_same_everywhere() -> None:
     """Philox is specified: these numbers hold on every machine, for every NumPy (its stream policy) and any count."""
     z = Input("z", "normal", 3)
-    assert z.pinned(2, 7)[0] == pytest.approx(z.pinned(9, 7)[0])
-    assert not (z.pinned(2, 7) == z.pinned(2, 8)).any()
-    assert not (z.pinned(2, 7) == Input("w", "normal", 3).pinned(2, 7)).any()
-    y = Input("y", "label", 10).pinned(2000, 0)
+    assert z.fixed(2, 7)[0] == pytest.approx(z.fixed(9, 7)[0])
+    assert not (z.fixed(2, 7) == z.fixed(2, 8)).any()
+    assert not (z.fixed(2, 7) == Input("w", "normal", 3).fixed(2, 7)).any()
+    y = Input("y", "label", 10).fixed(2000, 0)
     assert set(y) == set(range(10))
-    u = Input("u", "uniform", 2).pinned(2000, 0)
+    u = Input("u", "uniform", 2).fixed(2000, 0)
     assert -1 <= u.min() < -0.99 < 0.99 < u.max() < 1
 
 
 def test_an_artefact_brings_itself_back(tmp_path) -> None:
-    recipe = Body("dcgan", 4, 6, (1, 8, 8)).generator(Input("z", "normal", 6))
-    network = build(recipe)
+    config = NetworkSpec("dcgan", 4, 6, (1, 8, 8)).generator(Input("z", "normal", 6))
+    network = build_network(config)
     path = tmp_path / "a.safetensors"
-    save(path, network, recipe, {"why": "test"})
+    save(path, network, config, {"why": "test"})
     back = load(path)
-    assert back.recipe == recipe
+    assert back.config == config
     assert back.notes == {"why": "test"}
     assert not back.network.training
     z = torch.randn(4, 6)
     assert torch.equal(back.network(z), network.eval()(z))
-    save(tmp_path / "elsewhere.safetensors", back.network, back.recipe, back.notes)
+    save(tmp_path / "elsewhere.safetensors", back.network, back.config, back.notes)
     assert (tmp_path / "elsewhere.safetensors").read_bytes() == path.read_bytes()
 
 
 def test_damage_is_noticed(tmp_path, rng) -> None:
     """50 single bit flips and 20 truncations: each is refused with a sentence."""
-    recipe = Body("mlp", 8, 4, (2,)).generator(Input("z", "normal", 4))
+    config = NetworkSpec("mlp", 8, 4, (2,)).generator(Input("z", "normal", 4))
     path = tmp_path / "a.safetensors"
-    save(path, build(recipe), recipe, {})
+    save(path, build_network(config), config, {})
     whole = path.read_bytes()
     for _ in range(50):
         flipped = bytearray(whole)

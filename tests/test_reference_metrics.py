@@ -13,10 +13,10 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from gan_core.errors import DataError
 from gan_core.metrics import copying, distances, inception, intervals, likelihood, recognition, similarity
 from gan_core.metrics.measure import Reference, measure
 from gan_core.metrics.modes import class_coverage
+from gan_core.runtime.errors import DataError
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Metric .* will save all extracted features:UserWarning",

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gan_core import config
 from tests.conftest import ROOT, Workspace
 from tests.remote import clone, content, done, push
 
@@ -59,8 +58,7 @@ def fetched(origin: Workspace, folder: Path) -> dict[str, bytes]:
     return content(folder)
 
 
-def test_a_name_in_the_registry_is_that_of_a_declared_run() -> None:
-    """DVC has no ``foreach`` for artifacts, so they are listed."""
+def test_a_name_in_the_registry_is_that_of_an_export() -> None:
+    """DVC has no ``foreach`` for artifacts, so they are listed; a run that was removed may stay in the list."""
     named = yaml.safe_load((ROOT / "dvc.yaml").read_text())["artifacts"]
-    assert set(named) <= set(config.load(ROOT / "params.yaml").runs)
     assert {run: said["path"] for run, said in named.items()} == {run: f"exported/{run}" for run in named}

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gan_core.pictures import grid
+from gan_core.export.manifest import FORMAT
+from gan_core.metrics.record import write_figures
 from gan_core.report import charts, page, words
 from gan_core.report.facts import Facts
+from gan_core.report.pictures import grid
 from tests.html import Page
 
 HOSTILE = "<b onclick='x()'>\"&run"
@@ -28,24 +30,26 @@ TIMED = {
 NUMBERS = st.floats(-1e12, 1e12)
 
 
-def role(gives: str = "sample") -> dict[str, Any]:
+def role(space: str = "x") -> dict[str, Any]:
     return {
         "provenance": {
-            "recipe": {"gives": gives, "shape": [1, 8, 8]},
+            "network": {"output_space": space, "shape": [1, 8, 8]},
             "notes": {"variant": "gan", "steps": 100, "step": 50},
             "weights_sha256": "w" * 64,
             "data_sha256": "d" * 64,
         },
         "versions": {"torch": "2"},
         "refused": {"g.fp16.onnx": ["PSNR at batch 1 is <30>, allowed 80"]},
-        "gate": {"g.onnx": {"checks": {"max abs error at batch 1": {"measured": 1e-6, "allowed": 1e-4}}}},
+        "graphs": {
+            "g.onnx": {"precision": "fp32", "checks": {"max abs error at batch 1": {"measured": 1e-6, "allowed": 1e-4}}}
+        },
     }
 
 
 def facts(name: str, fid: float = 1.0, data: str = "digits", **more: Any) -> Facts:
     metrics = {"generator": {"fid": fid, "coverage": 0.8, "protocol": PROTOCOL}}
     manifest = {
-        "format": 2,
+        "format": FORMAT,
         "dataset": data,
         "roles": {"generator": role()},
         "files": {"g.onnx": {"bytes": 1, "sha256": "s" * 64}},
@@ -53,7 +57,7 @@ def facts(name: str, fid: float = 1.0, data: str = "digits", **more: Any) -> Fac
     return Facts(name, **({"metrics": metrics, "manifest": manifest} | more))
 
 
-def watched(*kinds: str) -> dict[str, Any]:
+def monitored(*kinds: str) -> dict[str, Any]:
     events = [{"step": 10 * k, "kind": kind, "says": f"<{kind}> was seen"} for k, kind in enumerate(kinds)]
     return {"events": events, "series": {"js": [[10, 0.6], [20, 0.69]]}}
 
@@ -72,7 +76,7 @@ def full(name: str) -> Facts:
             "samples": grid(np.zeros((4, 8, 8, 1), np.uint8), name, name),
             "timeline": grid(np.zeros((4, 8, 8, 3), np.uint8)),
         },
-        watched("mode_collapse", "recovered"),
+        monitored("mode_collapse", "recovered"),
         [{"step": 50.0, "kid": 0.1}, {"step": 100.0, "kid": 0.2}],
     )
 
@@ -118,7 +122,7 @@ def test_what_was_found_in_a_user_s_own_images_is_told_once() -> None:
         "classes": classes,
     }
     one.metrics["generator"]["data"] = data
-    one.metrics["other"] = one.metrics["generator"]
+    one.metrics["x_b"] = one.metrics["generator"]
     read = Page.read(page.html([one]))
     assert read.faults() == []
     assert read.text.count("1,291 images packed; 3 are near-blank. 1,234 are trained on, 57 measured with.") == 1
@@ -133,15 +137,15 @@ def test_no_runs_and_no_claims_make_a_page() -> None:
 def test_what_is_missing_is_left_out(tmp_path: Path) -> None:
     """Of a run's files only figures and manifest must be there."""
     one = facts("gan")
-    (tmp_path / "metrics.json").write_text(json.dumps(one.metrics))
+    write_figures(tmp_path / "metrics.json", one.metrics)
     (tmp_path / "manifest.json").write_text(json.dumps(one.manifest))
     read = Facts.read("gan", tmp_path, tmp_path)
     assert read == Facts("gan", one.metrics, one.manifest, [], {}, None, [])
     said = Page.read(page.html([read]))
     assert said.faults() == []
-    for heading in ("Losses", "On the way", "A closer look", "What the watch said"):
+    for heading in ("Losses", "On the way", "A closer look", "Detected in training"):
         assert heading not in said.text
-    assert "not watched" in said.text
+    assert "not monitored" in said.text
     (tmp_path / "pictures").mkdir()
     for name in ("pictures/b", "pictures/a", "timeline", "samples"):
         (tmp_path / f"{name}.png").write_bytes(grid(np.zeros((1, 4, 4, 1), np.uint8)))
@@ -154,11 +158,11 @@ def test_what_is_missing_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("health", "verdict"),
     [
-        (None, ("none", "not watched")),
-        (watched(), ("good", "healthy")),
-        (watched("mode_collapse"), ("bad", "mode collapse")),
-        (watched("mode_collapse", "recovered"), ("warn", "mode collapse, over")),
-        (watched("nan", "mode_collapse", "recovered"), ("bad", "nan and mode collapse")),
+        (None, ("none", "not monitored")),
+        (monitored(), ("good", "healthy")),
+        (monitored("mode_collapse"), ("bad", "mode collapse")),
+        (monitored("mode_collapse", "recovered"), ("warn", "mode collapse, over")),
+        (monitored("nan", "mode_collapse", "recovered"), ("bad", "nan and mode collapse")),
     ],
 )
 def test_the_verdict_on_a_run_in_words(health: Any, verdict: tuple[str, str]) -> None:
@@ -179,7 +183,7 @@ def test_only_what_can_be_compared_is_ranked() -> None:
     """By FID within one data set and space; the intervals say how sure it is."""
     two_ways = facts("cycle", data="digits")
     two_ways.metrics["back"] = two_ways.metrics["generator"] | {"fid": 0.01}
-    two_ways.manifest["roles"]["back"] = role("other")
+    two_ways.manifest["roles"]["back"] = role("x_b")
     runs = [facts("worse", 2.0), facts("else", 0.1, "ring"), facts("best", 0.5), two_ways]
     found = {group.title: [entry.title for entry in group.entries] for group in words.groups(runs)}
     assert found == {
@@ -188,11 +192,11 @@ def test_only_what_can_be_compared_is_ranked() -> None:
         "digits, second domain": ["cycle back"],
     }
     first, second = words.groups([facts("a", 1.0), facts("b", 2.0)])[0].entries
-    assert words.Group("d", "sample", (first, second)).verdict == "a, FID 1.00; next b, 2.00"
+    assert words.Group("d", "x", (first, second)).verdict == "a, FID 1.00; next b, 2.00"
     for spans, sure in ((([0.8, 1.2], [1.9, 2.1]), "do not touch"), (([0.8, 1.2], [1.1, 2.1]), "overlap")):
         for entry, span in zip((first, second), spans, strict=True):
             entry.found["intervals"] = {"fid": span}  # type: ignore[index]
-        assert sure in words.Group("d", "sample", (first, second)).verdict
+        assert sure in words.Group("d", "x", (first, second)).verdict
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=50))

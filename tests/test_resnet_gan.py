@@ -5,21 +5,21 @@ from typing import Any
 import pytest
 import torch
 
-from gan_core.assemble import assemble
-from gan_core.errors import InputError
-from gan_core.game import players
-from gan_core.networks.build import build
+from gan_core.core.build_game import build_game
+from gan_core.core.build_network import build_network
+from gan_core.core.game import modules
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch
 from gan_core.networks.resnet_gan import Down, Up
-from gan_core.signature import Body
-from gan_core.training import loop
-from gan_core.training.loop import Means
-from gan_core.types import Batch
+from gan_core.runtime.errors import InputError
+from gan_core.training.run import ExecutionConfig
+from tests.conftest import begin, plan, take_steps
 
 
 @pytest.mark.parametrize("size", [(8, 8), (24, 32), (64, 64), (128, 128)])
 def test_a_generator_draws_what_a_critic_reads(size: tuple[int, int]) -> None:
-    body = Body("resnet_gan", 2, 5, (3, *size), 4)
-    x = build(body.generator(body.prior()))(torch.randn(3, 5))
+    body = NetworkSpec("resnet_gan", 2, 5, (3, *size), 4)
+    x = build_network(body.generator(body.prior()))(torch.randn(3, 5))
     assert x.shape == (3, 3, *size)
     assert x.abs().max() <= 1
     y = torch.tensor([0, 1, 3])
@@ -28,19 +28,19 @@ def test_a_generator_draws_what_a_critic_reads(size: tuple[int, int]) -> None:
         (body.discriminator(body.label()), (y,)),
         (body.discriminator(projected=(body.label(),)), (y,)),
     ):
-        assert build(judge)(x, *given).shape == (3,)
-    assert build(body.discriminator(pack=3))(x.reshape(1, 9, *size)).shape == (1,)
+        assert build_network(judge)(x, *given).shape == (3,)
+    assert build_network(body.discriminator(pack=3))(x.reshape(1, 9, *size)).shape == (1,)
 
 
 def test_a_critic_sees_each_sample_alone() -> None:
-    body = Body("resnet_gan", 4, 5, (1, 16, 16))
-    critic = build(body.discriminator(spectral=True)).eval()
+    body = NetworkSpec("resnet_gan", 4, 5, (1, 16, 16))
+    critic = build_network(body.discriminator(spectral=True)).eval()
     x = torch.randn(4, 1, 16, 16)
     assert torch.allclose(critic(x)[:1], critic(x[:1]), atol=1e-5)
 
 
 def test_spectral_norm_bounds_every_layer() -> None:
-    judge = build(Body("resnet_gan", 4, 4, (1, 16, 16)).discriminator(spectral=True))
+    judge = build_network(NetworkSpec("resnet_gan", 4, 4, (1, 16, 16)).discriminator(spectral=True))
     for _ in range(60):
         judge(torch.randn(2, 1, 16, 16))
     layers = [m for m in judge.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
@@ -67,13 +67,13 @@ def test_without_its_branch_a_block_is_its_shortcut() -> None:
 def test_the_presets_of_bigger_pictures_train(variant: str, settings: dict[str, object], shards: int) -> None:
     """Two steps at 64 pixels in bfloat16: every weight that has a say moves, and stays a number."""
     torch.manual_seed(0)
-    game: Any = assemble(variant, Body("resnet_gan", 2, 8, (3, 64, 64)), settings)
-    run = loop.start(game, 0.9, means=Means(channels_last=True, precision="bfloat16", shards=shards))
-    before = {k: w.clone() for k, n in players(game).items() for k, w in n.named_parameters(k)}
-    for run.step in range(2):
-        run.window = loop.play_step(run, lambda i: Batch(torch.rand(4, 3, 64, 64) * 2 - 1), 0)
+    game: Any = build_game(variant, NetworkSpec("resnet_gan", 2, 8, (3, 64, 64)), settings)
+    execution = ExecutionConfig(channels_last=True, precision="bfloat16", shards=shards)
+    run = begin(game, plan(2, batch_size=4), "cpu", execution)
+    before = {k: w.clone() for k, n in modules(game).saved.items() for k, w in n.named_parameters(k)}
+    take_steps(run, lambda i: Batch(torch.rand(4, 3, 64, 64) * 2 - 1), 2)
     run.check()
-    for k, n in players(game).items():
+    for k, n in modules(game).saved.items():
         for name, weight in n.named_parameters(k):
             shift = name.endswith("bias")  # that of a layer in front of a norm has no gradient
             assert shift or not torch.equal(weight, before[name]), name
@@ -82,4 +82,4 @@ def test_the_presets_of_bigger_pictures_train(variant: str, settings: dict[str, 
 @pytest.mark.parametrize("shape", [(1, 6, 8), (3, 30, 36), (2,)])
 def test_what_it_cannot_draw_is_said(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="8 or more"):
-        build(Body("resnet_gan", 4, 4, shape).discriminator())
+        build_network(NetworkSpec("resnet_gan", 4, 4, shape).discriminator())

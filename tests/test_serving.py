@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,12 +21,15 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from gan_core import client, files
-from gan_core.errors import DataError, EnvironmentFailure
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.pixels import as_pixels
 from gan_core.export.gate import onnx_runner
-from gan_core.pictures import taken
-from gan_core.serving import server
-from gan_core.signature import Recipe
+from gan_core.export.manifest import manifest_of
+from gan_core.runtime import files
+from gan_core.runtime.errors import DataError, EnvironmentFailure
+from gan_core.serving import client
+from gan_core.serving.backends.base import Ports
+from gan_core.serving.backends.triton import server
 from tests import storm
 from tests.conftest import ROOT, Workspace
 
@@ -67,20 +69,16 @@ def repositories(built: Workspace) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def ports(repositories: list[Path]) -> Iterator[server.Ports]:
-    chosen = server.Ports.free()
+def ports(repositories: list[Path]) -> Iterator[Ports]:
+    chosen = Ports.free()
     with server.running(server.Installation.find(TRITON), repositories, chosen):
         yield chosen
 
 
-def recipe_of(repository: Path, model: str) -> Recipe:
-    manifest = files.read_json(repository.parent / "manifest.json")
+def config_of(repository: Path, model: str) -> NetworkConfig:
+    manifest = manifest_of(repository.parent)
     role = model.removeprefix(f"{manifest['run']}_").removesuffix("_uint8")
-    return Recipe.from_json(manifest["roles"][role]["provenance"]["recipe"])
-
-
-def test_all_models_are_found(repositories: list[Path]) -> None:
-    assert server.models(repositories) == MODELS
+    return NetworkConfig.from_json(manifest["roles"][role]["provenance"]["network"])
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
@@ -90,14 +88,14 @@ def test_the_server_draws_what_onnx_runtime_draws(repositories, ports, protocol:
     with module.InferenceServerClient(f"127.0.0.1:{getattr(ports, protocol)}") as client:
         for repository in repositories:
             for path in sorted(repository.glob("*/1/model.onnx")):
-                recipe = recipe_of(repository, path.parts[-3])
-                pinned = taken(recipe.pinned(batch, 5), path.parts[-3].endswith("_uint8"))
+                config = config_of(repository, path.parts[-3])
+                pinned = as_pixels(config.fixed_inputs(batch, 5), path.parts[-3].endswith("_uint8"))
                 asked = []
                 for name, value in pinned.items():
                     sent = value[:, None] if value.ndim == 1 else value  # a label is one element on the wire
                     asked.append(module.InferInput(name, sent.shape, np_to_triton_dtype(sent.dtype)))
                     asked[-1].set_data_from_numpy(sent)
-                got = client.infer(path.parts[-3], asked).as_numpy(recipe.output)
+                got = client.infer(path.parts[-3], asked).as_numpy(config.output_name)
                 expected = onnx_runner(path.read_bytes(), 1)(pinned)
                 assert got.shape == expected.shape
                 assert got.dtype == expected.dtype
@@ -109,8 +107,8 @@ def test_the_server_draws_what_onnx_runtime_draws(repositories, ports, protocol:
 
 
 def test_many_small_requests_are_batched_and_each_gets_its_own(repositories, ports) -> None:
-    recipe = recipe_of(repositories[0], "gan_generator")
-    z = recipe.pinned(40, 9)["z"]
+    config = config_of(repositories[0], "gan_generator")
+    z = config.fixed_inputs(40, 9)["z"]
     expected = onnx_runner((repositories[0] / "gan_generator/1/model.onnx").read_bytes(), 1)({"z": z})
     with tritonclient.http.InferenceServerClient(f"127.0.0.1:{ports.http}", concurrency=8) as client:
         waiting = []
@@ -181,8 +179,8 @@ def test_what_a_seeded_model_refuses(built, ports) -> None:
         ("cgan", {"seed": seed, "y": np.array([10])}, "'y' takes whole numbers from 0 to 9"),
         ("cgan", {"seed": seed}, r"missing required input\(s\) \['y'\]"),
         ("gan", {"seed": seed, "z": np.full((1, 16), np.nan, np.float32)}, "'z' takes finite numbers"),
-        ("gan", {"seed": seed, "truncation": np.float32([1.5])}, "truncation is above 0 and at most 1"),
-        ("gan", {"seed": seed, "truncation": np.float32([np.nan])}, "truncation is above 0 and at most 1"),
+        ("gan", {"seed": seed, "central_mass": np.float32([1.5])}, "central_mass is above 0 and at most 1"),
+        ("gan", {"seed": seed, "central_mass": np.float32([np.nan])}, "central_mass is above 0 and at most 1"),
         ("gan", {"seed": np.arange(65)}, "batch-size must be <= 64"),
     ]
     for run, rows, reason in refused:
@@ -239,9 +237,7 @@ def test_every_line_of_every_card_runs(built, ports, tmp_path, monkeypatch, caps
 def test_a_request_too_long_for_a_command_line() -> None:
     from gan_core.export.card import curl
 
-    lines = curl(
-        "m", [{"name": "x", "dtype": "float32", "shape": ["batch", 3, 256, 256], "prior": "sample", "size": 0}]
-    )
+    lines = curl("m", [{"name": "x", "dtype": "float32", "shape": ["batch", 3, 256, 256], "prior": "x", "size": 0}])
     echoed = lines.replace("curl -s localhost:8000/v2/models/m/infer -d @-", "cat")
     done = subprocess.run(["bash", "-ec", echoed], capture_output=True, text=True, check=True)
     assert len(json.loads(done.stdout)["inputs"][0]["data"]) == 3 * 256 * 256
@@ -263,7 +259,7 @@ def test_a_body_that_is_no_json(ports) -> None:
         post(ports, b"{")
 
 
-def post(ports: server.Ports, body: bytes) -> bytes:
+def post(ports: Ports, body: bytes) -> bytes:
     request = urllib.request.Request(f"http://127.0.0.1:{ports.http}/v2/models/gan_generator/infer", body)
     with urllib.request.urlopen(request, timeout=20) as answer:
         return bytes(answer.read())
@@ -273,19 +269,19 @@ def test_the_server_checks_the_config_against_the_graph_it_gets(repositories, tm
     """A repository that lies about its model does not load: the gate is not the only guard."""
     shutil.copytree(repositories[0], tmp_path / "model_repository")
     config = tmp_path / "model_repository/gan_generator/configs/cpu.pbtxt"
-    config.write_text(config.read_text().replace("dims: [ 16 ]", "dims: [ 17 ]"))
+    config.write_text(config.read_text().replace("dims: 16", "dims: 17"))
     with pytest.raises(DataError, match="refused to start"), running(tmp_path / "model_repository"):
         pass
 
 
-def running(repository: Path, ports: server.Ports | None = None):
-    return server.running(server.Installation.find(TRITON), [repository], ports or server.Ports.free())
+def running(repository: Path, ports: Ports | None = None):
+    return server.running(server.Installation.find(TRITON), [repository], ports or Ports.free())
 
 
 def test_a_port_in_use_is_said(repositories) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         busy = taken.getsockname()[1]
-        ports = replace(server.Ports.free(), http=busy)
+        ports = replace(Ports.free(), http=busy)
         with (
             pytest.raises(EnvironmentFailure, match=f"port {busy} cannot be had .* --http-port"),
             running(repositories[0], ports),
@@ -303,8 +299,8 @@ def test_no_repository_and_no_server_are_said(tmp_path) -> None:
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_serve_for_a_person(built: Workspace, how: signal.Signals, code: int) -> None:
     """The command: it says where it listens, answers, and leaves no process behind, however it ends."""
-    chosen = server.Ports.free()
-    command = [sys.executable, "-m", "gan_core", "serve", "--triton", str(TRITON)]
+    chosen = Ports.free()
+    command = ["gan", "serve", "--triton", str(TRITON)]
     command += [f"--http-port={chosen.http}", f"--grpc-port={chosen.grpc}", f"--metrics-port={chosen.metrics}"]
     with subprocess.Popen(
         command,
@@ -331,7 +327,7 @@ def test_serve_for_a_person(built: Workspace, how: signal.Signals, code: int) ->
         server.check_port(port)
 
 
-def serving(ports: server.Ports) -> list[Path]:
+def serving(ports: Ports) -> list[Path]:
     """The processes that have these ports on their command line."""
     return [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(ports.http).encode() in read(p)]
 

@@ -7,23 +7,26 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from gan_core.assemble import assemble
-from gan_core.datasets.prepared import Batches, Prepared
-from gan_core.errors import InputError
-from gan_core.game import Game, Optimizer, Update, players
+from gan_core.core.build_game import build_game
+from gan_core.core.game import SGD, Game, Update, modules
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Losses, Moment
+from gan_core.data.batches import Batches
+from gan_core.data.prepared import Prepared
 from gan_core.networks.dcgan import Doubling
-from gan_core.signature import Body
-from gan_core.training import loop, processes
-from gan_core.training.loop import Means, play_step, start
-from gan_core.types import Batch, Terms
-from tests.conftest import ROOT
+from gan_core.runtime import distributed
+from gan_core.runtime.errors import InputError
+from gan_core.runtime.seeds import fold
+from gan_core.training.run import ExecutionConfig
+from gan_core.training.update import Applied, apply_update, reseed, set_requires_grad, shards_of, train_step
+from tests.conftest import ROOT, begin, plan, take_steps
 
 
 @dataclass(frozen=True)
@@ -31,34 +34,32 @@ class Fit:
     """A game without noise: a network is to give the mean of what it sees."""
 
     network: nn.Module
+    exports: ClassVar[tuple[str, ...]] = ()
 
-    def loss(self, batch: Batch) -> Terms:
-        return {"error": (self.network(batch.x) - batch.x.flatten(1).mean(1)).square().mean()}
+    def loss(self, batch: Batch, _: Moment) -> Losses:
+        return Losses({"error": (self.network(batch.x) - batch.x.flatten(1).mean(1)).square().mean()})
+
+    def optimizers(self) -> SGD:
+        return SGD(0.1)
 
     def updates(self) -> tuple[Update, ...]:
-        return (Update((self.network,), self.loss, Optimizer("sgd", 0.1)),)  # type: ignore[arg-type]
-
-    def exports(self) -> dict[str, Any]:
-        return {}
+        return (Update(("network",), self.loss),)
 
 
 def batch_at(i: int) -> Batch:
     return Batch(torch.rand(24, 1, 8, 8, generator=torch.Generator().manual_seed(i)))
 
 
-def played(game: Any, means: Means, steps: int, at=batch_at) -> Any:
-    run = start(copy.deepcopy(game), 0.9, means=means)
-    for _ in range(steps):
-        terms = play_step(run, at, 0)
-        run.step += 1
-    return run, terms
+def played(game: Any, execution: ExecutionConfig, steps: int, at=batch_at) -> Any:
+    run = take_steps(begin(copy.deepcopy(game), plan(steps), "cpu", execution), at, steps - 1)
+    return run, train_step(run, at)
 
 
 def test_shards_are_the_whole_batch_where_nothing_is_drawn() -> None:
     """Without batch statistics and noise, the mean over shards is the mean over the batch."""
     torch.manual_seed(0)
-    game = Fit(assemble("gan", Body("dcgan", 4, 4, (1, 8, 8)), {}).discriminator)
-    (whole, error), (parts, same) = played(game, Means(), 20), played(game, Means(shards=4), 20)
+    game = Fit(build_game("gan", NetworkSpec("dcgan", 4, 4, (1, 8, 8)), {}).discriminator)
+    (whole, error), (parts, same) = played(game, ExecutionConfig(), 20), played(game, ExecutionConfig(shards=4), 20)
     for a, b in zip(whole.game.network.parameters(), parts.game.network.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
     assert error["error"].item() == pytest.approx(same["error"].item(), rel=1e-4)
@@ -66,7 +67,7 @@ def test_shards_are_the_whole_batch_where_nothing_is_drawn() -> None:
 
 def test_memory_is_that_of_a_shard() -> None:
     """What autograd keeps for the backward pass at once: a quarter, for a quarter of the batch."""
-    game = Fit(assemble("gan", Body("dcgan", 4, 4, (1, 8, 8)), {}).discriminator)
+    game = Fit(build_game("gan", NetworkSpec("dcgan", 4, 4, (1, 8, 8)), {}).discriminator)
 
     def most(shards: int) -> int:
         kept, peak = 0, 0
@@ -84,22 +85,63 @@ def test_memory_is_that_of_a_shard() -> None:
                 kept -= self.size
 
         with torch.autograd.graph.saved_tensors_hooks(Kept, lambda k: k.t):
-            loop.descend(
-                game.updates()[0], torch.optim.SGD(game.network.parameters(), 0.1), batch_at(0), Means(shards=shards)
-            )
+            train_step(begin(game, plan(), "cpu", ExecutionConfig(shards=shards)), batch_at)
         return peak
 
     assert most(4) <= most(1) / 3.5
 
 
-def test_each_shard_draws_noise_of_its_own(digits: Prepared) -> None:
-    update = assemble("gan", Body("mlp", 8, 4, digits.shape), {}).updates()[0]
-    draws = []
-    for part in loop.shards(Batches(digits, 16, 0).at(0), 2, 0, 0, 0, 0):
-        assert len(part) == 8
-        draws.append(torch.randn(3))
-    assert not torch.equal(*draws)
-    assert update.loss(part)
+def test_each_shard_draws_noise_of_its_own(digits: Prepared, monkeypatch) -> None:
+    run = begin(build_game("gan", NetworkSpec("mlp", 8, 4, digits.shape), {}), plan(), "cpu", ExecutionConfig(shards=2))
+    drawn: list[torch.Tensor] = []
+    kept = type(run.game.z).like
+    monkeypatch.setattr(type(run.game.z), "like", lambda z, x: drawn.append(kept(z, x)) or drawn[-1])
+    train_step(run, Batches(digits, 16, 0).at)
+    assert [len(z) for z in drawn] == [8] * 4
+    assert not torch.equal(drawn[0], drawn[1])
+
+
+@dataclass(frozen=True)
+class Handing(Fit):
+    """Its second update sees the batch of the first, and what that one has computed of it."""
+
+    def first(self, batch: Batch, _: Moment) -> Losses:
+        y = self.network(batch.x)
+        return Losses({"first": y.square().mean()}, {"largest": y.max()}, {"made": y})
+
+    def second(self, batch: Batch, at: Moment) -> Losses:
+        assert not batch.made.requires_grad
+        assert batch.made.shape == (len(batch),)
+        return Losses({"second": (self.network(batch.x) - batch.made).square().mean() + at.images * batch.made.mean()})
+
+    def updates(self) -> tuple[Update, ...]:
+        return Update(("network",), self.first), Update(("network",), self.second, reuse_batch=True)
+
+
+def test_an_update_may_hand_on_what_it_computed_shard_by_shard() -> None:
+    """Whatever the number of shards; one batch is used; statistics are means, and are seen by what follows."""
+    torch.manual_seed(0)
+    game = Handing(build_game("gan", NetworkSpec("mlp", 8, 4, (1, 8, 8)), {}).discriminator)
+    ends = []
+    for shards in (1, 4):
+        run, stats = played(game, ExecutionConfig(shards=shards), 3)
+        assert run.drawn == 3
+        assert stats.keys() == {"first", "largest", "second"}
+        ends.append((run.game.network.body[0].weight, stats["first"]))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*ends, strict=True))
+
+
+def test_what_follows_an_update_sees_means_over_shards() -> None:
+    game = Handing(build_game("gan", NetworkSpec("mlp", 8, 4, (1, 8, 8)), {}).discriminator)
+    run = begin(game, plan(), "cpu", ExecutionConfig(shards=4))
+    seen: list[dict[str, torch.Tensor]] = []
+    update = Update(("network",), game.first, after=lambda stats: seen.append(dict(stats)))
+    largest = [game.network(shard.x).max() for shard in shards_of(batch_at(0), 4)]
+    set_requires_grad(run, update)
+    applied = apply_update(run, update, shards_of(batch_at(0), 4), run.at, 0, 0, 0, 0)
+    assert isinstance(applied, Applied)
+    assert seen[0]["largest"].item() == pytest.approx(torch.stack(largest).mean().item(), rel=1e-5)
+    assert not seen[0]["largest"].requires_grad
 
 
 @pytest.mark.parametrize(
@@ -107,25 +149,25 @@ def test_each_shard_draws_noise_of_its_own(digits: Prepared) -> None:
     [(None, 4, 1), ("2", 4, 2), ("4", 4, 4), ("3", 4, None), ("0", 1, None), ("x", 1, None)],
 )
 def test_processes_divide_the_shards(monkeypatch, asked: str | None, shards: int, count: int | None) -> None:
-    monkeypatch.delenv(processes.WANTED, raising=False)
+    monkeypatch.delenv(distributed.WANTED, raising=False)
     if asked is not None:
-        monkeypatch.setenv(processes.WANTED, asked)
+        monkeypatch.setenv(distributed.WANTED, asked)
     if count is None:
         with pytest.raises(InputError, match=f"GAN_PROCESSES is {asked}, which does not divide train.shards {shards}"):
-            processes.wanted(shards, "cpu")
+            distributed.wanted(shards, "cpu")
     else:
-        assert processes.wanted(shards, "cpu") == count
+        assert distributed.wanted(shards, "cpu") == count
 
 
 def test_runs_at_once_take_a_gpu_each(tmp_path: Path) -> None:
     """Three runs on a machine of two: the third shares the first. A run that ends gives its own back."""
     try:
-        assert [processes.free(2, tmp_path) for _ in range(3)] == [0, 1, 0]
-        processes.HELD.pop().close()
-        assert processes.free(2, tmp_path) == 1
+        assert [distributed.claim_gpu(2, tmp_path) for _ in range(3)] == [0, 1, 0]
+        distributed.LOCKS.pop().close()
+        assert distributed.claim_gpu(2, tmp_path) == 1
     finally:
-        while processes.HELD:
-            processes.HELD.pop().close()
+        while distributed.LOCKS:
+            distributed.LOCKS.pop().close()
 
 
 def together(folder: Path, count: int, dies: int = 0) -> subprocess.CompletedProcess[str]:
@@ -155,26 +197,25 @@ def test_two_processes_are_one_and_a_killed_one_ends_both_and_goes_on(tmp_path: 
 
 
 def test_seeding_is_manual_seed() -> None:
-    loop.reseed(1, "a", 2)
+    reseed(1, "a", 2)
     ours = torch.rand(3)
-    torch.manual_seed(loop.fold(1, "a", 2))
+    torch.manual_seed(fold(1, "a", 2))
     assert torch.equal(ours, torch.rand(3))
 
 
 def test_only_movers_take_gradients(game: Game, data: Prepared) -> None:
-    """After a pass, who moved last has gradients, and nobody has one who never moved with them."""
-    run, _ = played(game, Means(), 1, Batches(data, 16, 0).at)
-    last = {id(p) for player in run.updates[-1].players for p in player.parameters()}
-    for weights in run.weights.values():
-        for w in weights:
-            assert w.requires_grad == (id(w) in last)
+    """After a step, who moved last has gradients, and nobody has one who never moved with them."""
+    run, _ = played(game, ExecutionConfig(), 1, Batches(data, 16, 0).at)
+    last = run.updates[-1].players
+    for name, network in run.modules.trained.items():
+        assert all(w.requires_grad == (name in last) for w in network.parameters()), name
 
 
 def test_channels_last_gives_the_same_numbers(digits: Prepared) -> None:
     torch.manual_seed(0)
-    game = assemble("gan", Body("dcgan", 4, 4, digits.shape), {})
+    game = build_game("gan", NetworkSpec("dcgan", 4, 4, digits.shape), {})
     (flat, _), (last, _) = (
-        played(game, Means(channels_last=c), 10, Batches(digits, 16, 0, 0.05, channels_last=c).at)
+        played(game, ExecutionConfig(channels_last=c), 10, Batches(digits, 16, 0, 0.05, channels_last=c).at)
         for c in (False, True)
     )
     assert last.game.discriminator.body[2].weight.is_contiguous(memory_format=torch.channels_last)
@@ -188,22 +229,25 @@ def test_channels_last_gives_the_same_numbers(digits: Prepared) -> None:
 @pytest.mark.parametrize("variant", ["gan", "wgan_gp", "vae"])
 def test_bfloat16_multiplies_less_exactly_and_nothing_else(digits: Prepared, variant: str) -> None:
     torch.manual_seed(0)
-    game = assemble(variant, Body("mlp", 64, 8, digits.shape), {})
+    game = build_game(variant, NetworkSpec("mlp", 64, 8, digits.shape), {})
     at = Batches(digits, 64, 0).at
-    (exact, terms), (coarse, rough) = played(game, Means(), 1, at), played(game, Means(precision="bfloat16"), 1, at)
+    (exact, terms), (coarse, rough) = (
+        played(game, ExecutionConfig(), 1, at),
+        played(game, ExecutionConfig(precision="bfloat16"), 1, at),
+    )
     assert terms.keys() == rough.keys()
     for name, value in terms.items():
         assert rough[name].dtype == torch.float32
         assert rough[name].item() != value.item()
         assert rough[name].item() == pytest.approx(value.item(), rel=0.03, abs=0.02)
-    assert all(p.dtype == torch.float32 for n in players(coarse.game).values() for p in n.parameters())
+    assert all(p.dtype == torch.float32 for n in modules(coarse.game).saved.values() for p in n.parameters())
     assert exact.step == coarse.step
 
 
 @pytest.mark.parametrize("last", [False, True])
 def test_a_generators_pictures_lie_as_its_weights(last: bool) -> None:
     """From the first convolution on, so that no layer copies them from one form to the other, forward or backward."""
-    network = assemble("gan", Body("dcgan", 4, 4, (3, 16, 16)), {}).generator
+    network = build_game("gan", NetworkSpec("dcgan", 4, 4, (3, 16, 16)), {}).generator
     form = torch.channels_last if last else torch.contiguous_format
     network.to(memory_format=form)
     seen: list[bool] = []
@@ -222,7 +266,7 @@ def test_a_generators_pictures_lie_as_its_weights(last: bool) -> None:
 def test_freed_memory_is_used_again() -> None:
     """Once it has room, a process asks for no more pages: here 10,000 for each tensor, by the allocator's defaults."""
     code = (
-        "import torch, resource; from gan_core.training.setup import keep_memory; keep_memory()\n"
+        "import torch, resource; from gan_core.runtime.device import keep_memory; keep_memory()\n"
         "for k in range(40):\n"
         "    before = before if k > 20 else resource.getrusage(resource.RUSAGE_SELF).ru_minflt; torch.ones(10**7)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
@@ -259,18 +303,17 @@ def test_a_graph_takes_the_same_steps(
     data = domains if variant == "cycle_gan" else digits
     family = "resnet" if variant == "cycle_gan" else "dcgan"
     torch.manual_seed(0)
-    game = assemble(variant, Body(family, 8, 8, data.shape, data.classes), {"warm_up": 0} if variant == "wgan" else {})
+    game = build_game(
+        variant, NetworkSpec(family, 8, 8, data.shape, data.classes), {"warm_up": 0} if variant == "wgan" else {}
+    )
     ends = []
     for graph in (False, True):
-        run = start(copy.deepcopy(game), 0.9, "cuda", Means(True, precision, graph=graph))
+        run = begin(copy.deepcopy(game), plan(), "cuda", ExecutionConfig(True, precision, cuda_graph=graph))
         batches = Batches(data, 16, 0, 0.05, "cuda", True)
-        for step in range(12):
-            loop.set_rates(run, 0.5)
-            play_step(run, batches.at, 0)
-            run.step += 1
-            if step == 6:
-                run.restore(copy.deepcopy(run.state()))
-        ends.append({k: v for n in players(run.game).values() for k, v in n.state_dict().items()})
+        take_steps(run, batches.at, 7)
+        run.restore(copy.deepcopy(run.state()))
+        take_steps(run, batches.at, 5)
+        ends.append({k: v for n in modules(run.game).saved.values() for k, v in n.state_dict().items()})
     assert [g.graph is not None for g in run.graphs] == [
         variant != "cycle_gan" or k == 0 for k in range(len(run.graphs))
     ]
@@ -281,7 +324,7 @@ def test_intels_library_knows_its_processor_before_two_threads_ask() -> None:
     """Asked by two at once it may take another processor's tanh: a process in 2,000 began with other numbers."""
     code = (
         "import ctypes, pathlib, sys, torch\n"
-        "from gan_core.training.setup import set_up\n"
+        "from gan_core.runtime.device import set_up\n"
         "library = ctypes.CDLL(str(pathlib.Path(torch.__file__).parent / 'lib/libtorch_cpu.so'))\n"
         "if not hasattr(library, 'mkl_vml_serv_cpu_detect'): sys.exit(print('none'))\n"
         "at = ctypes.cast(library.mkl_vml_serv_cpu_detect, ctypes.c_void_p).value\n"
@@ -299,7 +342,7 @@ def test_intels_library_knows_its_processor_before_two_threads_ask() -> None:
 
 def test_intels_library_is_held_to_the_same_bits() -> None:
     """It says so itself, even where the environment asked for something else."""
-    code = "from gan_core.training.setup import set_up; set_up(1); import torch; torch.mm(*[torch.ones(64, 64)] * 2)"
+    code = "from gan_core.runtime.device import set_up; set_up(1); import torch; torch.mm(*[torch.ones(64, 64)] * 2)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_core import files
-from gan_core.assemble import assemble
-from gan_core.datasets.prepared import Batches, Prepared
-from gan_core.errors import EnvironmentFailure, NumericsError
-from gan_core.networks.build import build
-from gan_core.signature import Body
-from gan_core.training import fingerprint, guard
+from gan_core.core.build_game import build_game
+from gan_core.core.build_network import build_network
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch
+from gan_core.data.batches import Batches
+from gan_core.data.prepared import Prepared
+from gan_core.runtime import files, process
+from gan_core.runtime.errors import EnvironmentFailure, NumericsError
+from gan_core.training import fingerprint
 from gan_core.training.checkpoint import State
 from gan_core.training.ema import Average, recalibrate
-from gan_core.training.loop import Plan, play, start
-from gan_core.types import Batch
-from tests.conftest import ROOT
+from gan_core.training.loop import train
+from tests.conftest import ROOT, begin, plan
 
 
 def test_the_two_newest_states_are_kept(tmp_path) -> None:
@@ -66,7 +67,7 @@ def test_state_is_data_not_code(tmp_path) -> None:
 
 
 def test_nan_stops_the_run_and_the_last_good_state_stays(digits: Prepared, tmp_path) -> None:
-    game = assemble("gan", Body("mlp", 8, 4, digits.shape), {})
+    game = build_game("gan", NetworkSpec("mlp", 8, 4, digits.shape), {})
     batches = Batches(digits, 16, 0)
 
     def poisoned(i: int) -> Batch:
@@ -75,14 +76,14 @@ def test_nan_stops_the_run_and_the_last_good_state_stays(digits: Prepared, tmp_p
 
     state = State(tmp_path, "f")
     with pytest.raises(NumericsError, match=r"real became nan by step 8; lower settings\.learning_rate"):
-        play(start(game, 0.9), poisoned, Plan("t", 20, 0, 2, 2), state)
+        train(begin(game, plan(20, 2)), poisoned, state)
     saved = state.newest()
     assert saved["step"] == 6
-    assert all(torch.isfinite(t).all() for k, p in saved["parts"].items() if "player" in k for t in p.values())
+    assert all(torch.isfinite(t).all() for k, p in saved["parts"].items() if "network" in k for t in p.values())
 
 
 def test_average_of_constant_weights_is_the_constant() -> None:
-    network = build(Body("mlp", 8, 4, (2,)).discriminator())
+    network = build_network(NetworkSpec("mlp", 8, 4, (2,)).discriminator())
     average = Average(network, 0.9)
     with torch.no_grad():
         for p in network.parameters():
@@ -106,9 +107,9 @@ def test_average_follows_its_recursion() -> None:
 
 def test_recalibration_measures_the_statistics_of_the_averaged_weights() -> None:
     torch.manual_seed(0)
-    recipe = Body("mlp", 16, 8, (1, 8, 8)).generator(Body("mlp", 16, 8, (1, 8, 8)).prior())
-    network = build(recipe)
-    recalibrate(network, recipe.inputs, 0, 256)
+    config = NetworkSpec("mlp", 16, 8, (1, 8, 8)).generator(NetworkSpec("mlp", 16, 8, (1, 8, 8)).prior())
+    network = build_network(config)
+    recalibrate(network, config.inputs, 0, 256)
     hidden = network.body[0](torch.randn(20_000, 8))
     norm = network.body[1]
     assert norm.running_mean == pytest.approx(hidden.mean(0).detach(), abs=0.02)
@@ -118,26 +119,26 @@ def test_recalibration_measures_the_statistics_of_the_averaged_weights() -> None
 
 def test_a_second_trainer_is_refused(tmp_path, monkeypatch) -> None:
     program = (
-        "import time; from pathlib import Path; from gan_core.training import guard\n"
-        f"with guard.alone(Path({str(tmp_path / 'run')!r})): print('in', flush=True); time.sleep(60)"
+        "import time; from pathlib import Path; from gan_core.runtime import process\n"
+        f"with process.exclusive_lock(Path({str(tmp_path / 'run')!r})): print('in', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "in\n"
-        monkeypatch.setattr(guard, "PATIENCE", 0.2)
+        monkeypatch.setattr(process, "PATIENCE", 0.2)
         with (
             pytest.raises(EnvironmentFailure, match=f"run 'run' is being trained already by process {holder.pid}"),
-            guard.alone(tmp_path / "run"),
+            process.exclusive_lock(tmp_path / "run"),
         ):
             pass
         holder.kill()
-    with guard.alone(tmp_path / "run"):
+    with process.exclusive_lock(tmp_path / "run"):
         pass  # a dead holder holds nothing
 
 
 def test_an_orphan_stops(tmp_path) -> None:
     """Kill the parent with SIGKILL: the child gets SIGTERM from the kernel, and leaves by itself."""
     child = (
-        "import stages, time, os\nfrom gan_core.training.guard import Stop\nstop = Stop()\n"
+        "import stages, time, os\nfrom gan_core.runtime.process import Stop\nstop = Stop()\n"
         f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n"
         "while not stop(): time.sleep(0.01)\n"
         f"open({str(tmp_path / 'left')!r}, 'w').write(str(stop.exit_code))\n"

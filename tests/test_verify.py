@@ -15,10 +15,11 @@ from onnx import numpy_helper
 from PIL import Image
 from safetensors.numpy import load, save
 
-from gan_core import files
-from gan_core.client import Generator
-from gan_core.errors import DataError, EnvironmentFailure, InputError
-from gan_core.verify import alone, table, verify
+from gan_core.runtime import files
+from gan_core.runtime.errors import DataError, EnvironmentFailure, InputError
+from gan_core.serving.backends.triton.backend import Triton
+from gan_core.serving.client import Generator
+from gan_core.serving.verify import by_itself, table, verify
 from tests.conftest import ROOT, Workspace
 
 WITHOUT = """
@@ -29,7 +30,7 @@ class Absent:
             raise ModuleNotFoundError(f'{{name}} is imported', name=name)
 sys.meta_path.insert(0, Absent())
 import runpy
-sys.argv = ['gan_core', *{arguments}]
+sys.argv = ['gan', *{arguments}]
 runpy.run_module('gan_core', run_name='__main__', alter_sys=True)
 """
 TRAINING = ["torch", "omegaconf", "pydantic", "sklearn", "scipy", "dvc", "tritonclient"]
@@ -120,10 +121,11 @@ def no_graph(folder: Path) -> None:
 
 
 def other_answer(folder: Path) -> None:
-    path = folder / "bank/generator.safetensors"
-    bank = load(path.read_bytes())
-    path.write_bytes(save(bank | {"output/generator.uint8.onnx": bank["output/generator.uint8.onnx"][::-1].copy()}))
-    relist(folder, "bank/generator.safetensors")
+    path = folder / "golden_outputs/generator.safetensors"
+    golden = load(path.read_bytes())
+    name = "output/generator.uint8.onnx"
+    path.write_bytes(save(golden | {name: golden[name][::-1].copy()}))
+    relist(folder, "golden_outputs/generator.safetensors")
 
 
 def other_code(folder: Path) -> None:
@@ -141,20 +143,20 @@ TAMPERED: list[tuple[Callable[[Path], None], str, str]] = [
     (a_bit, "checksums", "generator.onnx is corrupt"),
     (a_file_gone, "checksums", "model_repository/cgan_generator_latents/1/model.py is missing"),
     (a_file_more, "checksums", "model_repository/cgan_generator/1/evil.py is not in the manifest"),
-    (other_weights, "bank of generator.onnx", "max abs difference is"),
+    (other_weights, "golden outputs of generator.onnx", "max abs difference is"),
     (own_noise, "lint of generator.onnx", "nodes that draw their own noise is RandomNormalLike"),
     (no_graph, "lint of generator.uint8.onnx", "ONNX Runtime cannot load"),
-    (other_answer, "bank of generator.uint8.onnx", "share of pixels that differ is"),
-    (other_code, "code", "model.py is not the gan_core/latents.py of this project, and is not run"),
+    (other_answer, "golden outputs of generator.uint8.onnx", "share of pixels that differ is"),
+    (other_code, "code", "model.py is not the gan_core/core/latents.py of this project, and is not run"),
     (no_card, "card", "nothing about generator"),
 ]
 
 
 @pytest.mark.parametrize(("tamper", "check", "reason"), TAMPERED, ids=lambda v: getattr(v, "__name__", ""))
 def test_what_is_not_as_it_was_is_found(tamper: Callable[[Path], None], check: str, reason: str, folder: Path) -> None:
-    assert all(row.passed for row in alone(folder))
+    assert all(row.passed for row in by_itself(folder))
     tamper(folder)
-    rows = list(alone(folder))
+    rows = list(by_itself(folder))
     assert [row.check for row in rows if not row.passed][:1] == [check]
     assert reason in table(rows)
 
@@ -167,7 +169,7 @@ def test_a_repository_that_is_not_what_the_folder_says_fails_on_the_server(folde
     path = folder / name
     path.write_text(path.read_text().replace("normal", "uniform"))
     relist(folder, name)
-    failed = [row for row in verify([folder], ROOT / ".venv-triton") if not row.passed]
+    failed = [row for row in verify([folder], Triton(), ROOT / ".venv-triton") if not row.passed]
     assert [row.check for row in failed] == ["server, cgan_generator_seeded"]
 
 
@@ -176,27 +178,27 @@ def test_another_precision_is_served(precision: str, built: Workspace, tmp_path:
     """The graphs of the declared precision, and no others, are what a server loads and answers with."""
     if not (ROOT / ".venv-triton").is_dir():
         pytest.skip("the server's environment is absent: make .venv-triton")
-    shutil.copytree(built.folder, tmp_path / "other", symlinks=True)
-    other = Workspace.at(tmp_path / "other")
+    shutil.copytree(built.folder, tmp_path / "x_b", symlinks=True)
+    other = Workspace.at(tmp_path / "x_b")
     other.declare({"export.served": precision, "export.engines.flavour": "none"})
     done = other.run(sys.executable, "-m", "stages.export", "gan", "digits")
     assert done.returncode == 0, done.stderr
     folder = other.folder / "exported" / "gan"
     models = {p.read_bytes() for p in folder.glob("model_repository/*/1/model.onnx")}
     assert models == {(folder / f"generator.{precision}{form}.onnx").read_bytes() for form in ("", ".uint8")}
-    rows = list(verify([folder], ROOT / ".venv-triton"))
+    rows = list(verify([folder], Triton(), ROOT / ".venv-triton"))
     assert all(row.passed for row in rows), table(rows)
     assert sum(row.check.startswith("server") for row in rows) == 3
 
 
 def test_no_server_is_said_and_is_no_failure(folder: Path, tmp_path: Path) -> None:
-    (row,) = [row for row in verify([folder], tmp_path) if row.check == "server"]
+    (row,) = [row for row in verify([folder], Triton(), tmp_path) if row.check == "server"]
     assert (row.passed, row.says[:42]) == (None, f"not run: no Triton server in {tmp_path}"[:42])
 
 
 def test_verify_ends_in_one_sentence_and_its_code(built: Workspace, folder: Path) -> None:
     a_bit(folder)
-    done = built.run(sys.executable, "-m", "gan_core", "verify", str(folder))
+    done = built.run("gan", "verify", str(folder))
     assert (done.returncode, done.stderr) == (3, "error: 1 of 1 checks failed; the table above says which\n")
     assert "FAILED  generator.onnx is corrupt" in done.stdout
 
@@ -217,7 +219,7 @@ def test_the_client(built: Workspace) -> None:
     assert (images.shape, images.dtype) == ((100, 8, 8, 1), np.uint8)
     floats = Generator.open(exported / "cgan", file="generator.onnx").draw(range(100), y=3)
     assert np.abs(np.rint((floats.transpose(0, 2, 3, 1) + 1) * 127.5) - images).max() <= 1
-    z = load((exported / "cgan/bank/generator.safetensors").read_bytes())
+    z = load((exported / "cgan/golden_outputs/generator.safetensors").read_bytes())
     rows = {name.removeprefix("input/"): v for name, v in z.items() if name.startswith("input/")}
     assert (cgan.run(**rows) == cgan.draw(range(16), y=np.arange(16) % 10)).all()
     encoder = Generator.open(exported / "vae_gan", "encoder")
@@ -242,7 +244,7 @@ BAD = [
     (["cgan", "--given", "label"], 2, "--given label is not of the form NAME=NUMBER"),
     (["cgan", "--given", "seeds=3"], 2, "there is no input 'seeds', only z, y"),
     (["cgan", "--out", "x.jpg"], 2, "--out x.jpg ends in neither .png (a picture) nor .npy (the numbers)"),
-    (["gan", "--truncation", "2"], 2, "truncation is above 0 and at most 1"),
+    (["gan", "--central-mass", "2"], 2, "central_mass is above 0 and at most 1"),
     (["cycle_gan"], 2, "draws nothing from a seed"),
     (["nothing"], 3, "exported/nothing/manifest.json does not exist"),
 ]
@@ -251,7 +253,7 @@ BAD = [
 @pytest.mark.parametrize(("arguments", "code", "sentence"), BAD, ids=[" ".join(b[0]) for b in BAD])
 def test_a_bad_sample_command(built: Workspace, arguments: list[str], code: int, sentence: str) -> None:
     run, *rest = arguments
-    done = built.run(sys.executable, "-m", "gan_core", "sample", f"exported/{run}", *rest)
+    done = built.run("gan", "sample", f"exported/{run}", *rest)
     assert done.returncode == code
     assert done.stderr.startswith("error: ")
     assert sentence in done.stderr
@@ -260,7 +262,7 @@ def test_a_bad_sample_command(built: Workspace, arguments: list[str], code: int,
 
 def test_labels_in_turn_and_numbers_to_a_file(built: Workspace, tmp_path: Path) -> None:
     out = tmp_path / "a.npy"
-    command = ["sample", "exported/cgan", "--n", "4", "--given", "y=0,1", "--truncation", "0.5", "--out", str(out)]
-    assert built.run(sys.executable, "-m", "gan_core", *command).returncode == 0
+    command = ["sample", "exported/cgan", "--n", "4", "--given", "y=0,1", "--central-mass", "0.5", "--out", str(out)]
+    assert built.run("gan", *command).returncode == 0
     cgan = Generator.open(built.folder / "exported/cgan")
     assert (np.load(out) == cgan.draw(range(4), 0.5, y=[0, 1, 0, 1])).all()

@@ -9,27 +9,28 @@ from pathlib import Path
 
 import torch
 
-from gan_core.assemble import assemble
-from gan_core.datasets.prepared import Batches
-from gan_core.errors import EnvironmentFailure
-from gan_core.game import players
-from gan_core.signature import Body
-from gan_core.training import processes
+from gan_core.core.build_game import build_game
+from gan_core.core.game import modules
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.data.batches import Batches
+from gan_core.runtime import distributed
+from gan_core.runtime.device import set_up
+from gan_core.runtime.errors import EnvironmentFailure
 from gan_core.training.checkpoint import State
-from gan_core.training.loop import Means, Plan, play, start
-from gan_core.training.setup import set_up
+from gan_core.training.loop import start, train
+from gan_core.training.run import ExecutionConfig, Plan
 
 SHARDS = 2
 GAMES = {
-    "wgan_gp": (Body("mlp", 16, 4, (1, 8, 8)), {}),
-    "gan": (Body("dcgan", 4, 4, (1, 8, 8)), {"spectral_norm": True}),
+    "wgan_gp": (NetworkSpec("mlp", 16, 4, (1, 8, 8)), {}),
+    "gan": (NetworkSpec("dcgan", 4, 4, (1, 8, 8)), {"spectral_norm": True}),
 }
 
 
 class Noise:
     """A data set of random images."""
 
-    is_image, other, folder = True, None, Path("noise")
+    is_image, aligned, other, folder = True, False, None, Path("noise")
 
     def raw(self, _part: str) -> torch.Tensor:
         return torch.randint(256, (100, 8, 8, 1), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -41,22 +42,23 @@ class Noise:
 def main(folder: Path, dies: int) -> None:
     set_up(1)
     if "RANK" in os.environ:
-        processes.meet(SHARDS, "cpu", "tests.together")
+        distributed.init_distributed(SHARDS, "cpu", "tests.together")
     for variant, (body, settings) in GAMES.items():
         torch.manual_seed(0)
-        game = assemble(variant, body, settings)
+        game = build_game(variant, body, settings)
         batches = Batches(Noise(), 16, 0, 0.05)
         state = State(folder / variant, "f")
         asked = itertools.count(1)
 
         def stop(asked: Iterator[int] = asked) -> bool:
-            if next(asked) == dies and processes.rank() == 1:
+            if next(asked) == dies and distributed.rank() == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
             return False
 
-        run = play(start(game, 0.9, means=Means(shards=SHARDS)), batches.at, Plan(variant, 8, 0, 4, 3), state, stop)
-        if processes.rank() == 0:
-            weights = {f"{n}.{k}": v for n, p in players(run.game).items() for k, v in p.named_parameters()}
+        begun = start(game, Plan(variant, 8, 16, 0, 4, 3), 0.9, execution=ExecutionConfig(shards=SHARDS))
+        run = train(begun, batches.at, state, stop)
+        if distributed.rank() == 0:
+            weights = {f"{n}.{k}": v for n, p in modules(run.game).saved.items() for k, v in p.named_parameters()}
             torch.save({"weights": weights, "history": run.history}, folder / f"{variant}.end")
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
+
+from gan_core.core import latents
+from gan_core.export.manifest import TensorSpec, endpoints_of, main_graph
 
 CARD = """# {run}
 
@@ -16,7 +19,7 @@ Variant `{variant}`, trained for {steps} steps on data set `{dataset}` ({licence
 Any server that speaks KServe v2 takes the `curl` lines. NVIDIA Triton loads `model_repository/` as it is; without a GPU
 add `--model-config-name=cpu`. {engines}Every file's sha256, what was measured against which tolerance, and where the
 weights came from: `manifest.json`. Whether the folder is whole, and a server draws what it should:
-`python -m gan_core verify exported/{run}`.
+`gan verify exported/{run}`.
 """
 
 RTX = """Engines of TensorRT-RTX are for programs that bring that library: no backend of Triton loads them.
@@ -50,11 +53,11 @@ SEEDS = """The same seed gives the same sample, in any batch, here and on a serv
 folder, without torch:
 
 ```sh
-python -m gan_core sample exported/{run} --role {role} --seed 7 --n 64 --out grid.png
+gan sample exported/{run} --role {role} --seed 7 --n 64 --out grid.png
 ```
 
 ```python
-from gan_core.client import Generator
+from gan_core.serving.client import Generator
 
 samples = Generator.open("exported/{run}", "{role}").draw(range(7, 71){labels})
 ```
@@ -86,12 +89,6 @@ FIGURES = """| measure | value |
 Protocol: {protocol}.
 
 """
-
-DATA = ("sample", "other")
-"""Priors of inputs that no seed draws."""
-
-SEED = {"name": "seed", "dtype": "int64", "shape": ["batch"], "prior": "seed", "size": 1}
-"""What a seeded model takes beside labels."""
 
 LONG = 64
 """So many numbers are still written out."""
@@ -132,35 +129,42 @@ def card(manifest: Mapping[str, Any], index: Mapping[str, Any]) -> str:
 
 def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], image: bool) -> str:
     """One role."""
-    inputs, recipe, model = role["inputs"], role["provenance"]["recipe"], f"{manifest['run']}_{name}"
-    n, draws = min(16, role["max_batch_size"]), not any(i["prior"] in DATA for i in inputs)
+    inputs, config = role["inputs"], role["provenance"]["network"]
+    n, endpoints = min(16, role["max_batch_size"]), endpoints_of(manifest, name)
+    draws = any(e.seeded for e in endpoints)
     labels = [i for i in inputs if i["prior"] == "label"]
     output = f"`{role['output']['name']}` float32 {role['output']['shape']}"
-    if image and recipe["gives"] != "latent":
+    if image and config["output_space"] != "latent":
         output += " in [-1, 1]"
-    file = f"{name}.uint8.onnx" if f"{name}.uint8.onnx" in role["gate"] else f"{name}.onnx"
-    fed = [as_pixels(i) for i in inputs] if role["gate"][file]["pixels"] else inputs
-    asked = [SEED, *labels] if draws else inputs
-    called = f"{model}_seeded" if draws else model
+    file = main_graph(manifest, name)
+    fed = [as_pixels(i) for i in inputs] if role["graphs"][file]["pixels"] else inputs
+    called = next(e for e in endpoints if e.seeded == draws and (draws or not e.pixels))
+    asked = [described(i) for i in called.inputs if not i.optional]
+    in_repository = {e.graph for e in endpoints}
     return ROLE.format(
         role=name,
-        does=does(inputs, recipe["gives"], "image" if image else "point"),
+        does=does(inputs, config["output_space"], "image" if image else "point"),
         plural="s" if len(inputs) > 1 else "",
         inputs=", ".join(f"`{i['name']}` {i['dtype']} {i['shape']}, {source(i['prior'], image)}" for i in inputs),
         output=output,
         largest=role["max_batch_size"],
         graphs="Graphs: "
-        + ", ".join(form(file, graph, file in role["served"]) for file, graph in role["gate"].items())
+        + ", ".join(form(file, graph, file in in_repository) for file, graph in role["graphs"].items())
         + f".{open_sides(role)}{refused(role)}",
         figures=figures(manifest["metrics"].get(name)),
         seeds=SEEDS.format(run=manifest["run"], role=name, labels="".join(f", {i['name']}=3" for i in labels))
         if draws
         else "",
         python=PYTHON.format(file=file, feed=feed(fed, n), rng=RNG if draws else ""),
-        curl=curl(called, asked),
-        client=CLIENT.format(feed=feed(asked, n, column="[:, None]"), model=called, output=role["output"]["name"]),
+        curl=curl(called.name, asked),
+        client=CLIENT.format(feed=feed(asked, n, column="[:, None]"), model=called.name, output=called.output.name),
         warning=warning(labels, draws),
     )
+
+
+def described(i: TensorSpec) -> dict[str, Any]:
+    """An input of a model as the manifest describes those of a graph."""
+    return {"name": i.name, "dtype": i.dtype, "shape": ["batch", *i.usual], "prior": i.prior, "size": i.size}
 
 
 def form(file: str, graph: Mapping[str, Any], served: bool) -> str:
@@ -176,7 +180,7 @@ def refused(role: Mapping[str, Any]) -> str:
 
 def open_sides(role: Mapping[str, Any]) -> str:
     """What images a graph takes beside those that it was trained on."""
-    multiple = role["sides"]
+    multiple = role["size_multiple"]
     return f" Height and width may be any multiples of {multiple} from {2 * multiple} up." if multiple else ""
 
 
@@ -188,7 +192,7 @@ def as_pixels(i: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**i, "dtype": "uint8", "shape": [batch, *c_h_w[1:], c_h_w[0]]}
 
 
-def warning(labels: list[Mapping[str, Any]], draws: bool) -> str:
+def warning(labels: Sequence[Mapping[str, Any]], draws: bool) -> str:
     """What a graph by itself takes without a word, and who does not."""
     says = ["To a graph by itself, NaN is a number: the answer is NaN."]
     says += [f"A `{y['name']}` beyond 0 to {y['size'] - 1} is an error on a CPU; no GPU was asked." for y in labels]
@@ -196,13 +200,13 @@ def warning(labels: list[Mapping[str, Any]], draws: bool) -> str:
     return "\n".join(says) + "\n"
 
 
-def does(inputs: list[Mapping[str, Any]], gives: str, kind: str) -> str:
+def does(inputs: Sequence[Mapping[str, Any]], output_space: str, kind: str) -> str:
     """What a role is for, in a sentence."""
-    takes = {i["prior"] for i in inputs} & {"sample", "other"}
-    if gives == "latent":
+    takes = {i["prior"] for i in inputs} & {"x", "x_b"}
+    if output_space == "latent":
         return f"From {article(kind)} to its latent (the mean)."
     if takes:
-        first, second = ("first", "second") if takes == {"sample"} else ("second", "first")
+        first, second = ("first", "second") if takes == {"x"} else ("second", "first")
         return f"From {article(kind)} of the {first} domain to one of the {second}."
     return f"Draws {kind}s."
 
@@ -214,9 +218,9 @@ def article(kind: str) -> str:
 
 def source(prior: str, image: bool) -> str:
     """Where the values of an input come from."""
-    if prior in DATA:
-        return "data in [-1, 1]" if image else "data"
-    return f"prior {prior}"
+    if prior in (*latents.DRAWN, *latents.GIVEN):
+        return f"prior {prior}"
+    return "data in [-1, 1]" if image else "data"
 
 
 def figures(metrics: Mapping[str, Any] | None) -> str:
@@ -231,7 +235,7 @@ def figures(metrics: Mapping[str, Any] | None) -> str:
     )
 
 
-def feed(inputs: list[Mapping[str, Any]], n: int, column: str = "") -> str:
+def feed(inputs: Sequence[Mapping[str, Any]], n: int, column: str = "") -> str:
     """Inputs as the items of a dictionary in Python; ``column``: what makes one number a row, as on the wire."""
     return ", ".join(f'"{i["name"]}": {values(i, n, column)}' for i in inputs)
 
@@ -244,7 +248,7 @@ def values(i: Mapping[str, Any], n: int, column: str) -> str:
     return f"{whole}{column}" if column and not shape else drawn
 
 
-def curl(model: str, inputs: list[Mapping[str, Any]]) -> str:
+def curl(model: str, inputs: Sequence[Mapping[str, Any]]) -> str:
     """A request of one row: a seed of 7, labels of 3, or zeros; Python writes the long ones."""
     rows = []
     for i in inputs:

@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
-from gan_core import files
-from gan_core.errors import DataError, EnvironmentFailure
-from gan_core.export import hardware, onnx, triton
+from gan_core.core.network_config import NetworkConfig
+from gan_core.export import hardware, naming, onnx
 from gan_core.export.hardware import Machine
-from gan_core.exported import manifest_of
-from gan_core.signature import Recipe
+from gan_core.export.manifest import ModelEndpoint, endpoints_of, manifest_of
+from gan_core.runtime import files
+from gan_core.runtime.errors import DataError, EnvironmentFailure
 
 INSTALL = {
     "tensorrt_rtx": "pip install tensorrt-rtx (Linux or Windows, x86-64), or set export.engines.flavour to 'none'",
     "tensorrt": "pip install '.[tensorrt]' on a machine with an NVIDIA GPU, or leave export.engines.here empty",
 }
+PROVENANCE = ("run", "role", "weights_sha256", "data_sha256")
+"""What a server is told of where a model comes from."""
 LARGER = 2
 """So many times the sides that a network was trained on is the most that its engines take, where sides are open."""
+
+
+class WriteEngines(Protocol):
+    """Writes what a server loads in place of an endpoint's graph."""
+
+    def __call__(
+        self,
+        root: Path,
+        endpoint: ModelEndpoint,
+        precision: str,
+        engines: Mapping[str, bytes],
+        provenance: Mapping[str, str],
+    ) -> None: ...
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What an engine is built for."""
 
-    recipe: Recipe
+    config: NetworkConfig
     precision: str = "fp32"
     pixels: bool = False
     max_batch_size: int = 64
 
-    @property
-    def form(self) -> str:
-        """What goes in and comes out, in file names."""
-        return "uint8" if self.pixels else "float"
-
     def shapes(self) -> Iterator[tuple[str, list[tuple[int, ...]]]]:
         """The smallest, usual and largest shape of every input."""
-        usual, open_ = (onnx.ports(self.recipe, self.pixels, trained) for trained in (True, False))
-        smallest, most = 2 * onnx.sides(self.recipe), self.max_batch_size
-        for name in (i.name for i in self.recipe.inputs):
+        usual, open_ = (onnx.ports(self.config, self.pixels, trained) for trained in (True, False))
+        smallest, most = 2 * onnx.size_multiple(self.config), self.max_batch_size
+        for name in (i.name for i in self.config.inputs):
             middle, dims = usual[name][1], open_[name][1]
             low = [smallest if d < 0 else d for d in dims]
             high = [LARGER * m if d < 0 else d for d, m in zip(dims, middle, strict=True)]
@@ -103,7 +113,12 @@ def build(trt: ModuleType, graph: bytes, wanted: Wanted, target: int | None, tim
 
 
 def build_here(
-    exported: Path, folder: Path, precisions: Sequence[str], machine: Machine, timings: Path
+    exported: Path,
+    folder: Path,
+    precisions: Sequence[str],
+    machine: Machine,
+    timings: Path,
+    write_engines: WriteEngines,
 ) -> list[dict[str, Any]]:
     """Engines by TensorRT for the GPU of this machine, of every shipped graph of the named precisions.
 
@@ -115,18 +130,19 @@ def build_here(
     """
     trt, manifest, built = library("tensorrt"), manifest_of(exported), []
     for role, about in manifest["roles"].items():
-        recipe = Recipe.from_json(about["provenance"]["recipe"])
-        for name, shipped in about["gate"].items():
-            wanted = Wanted(recipe, shipped["precision"], shipped["pixels"], about["max_batch_size"])
+        config = NetworkConfig.from_json(about["provenance"]["network"])
+        provenance = {name: about["provenance"][name] for name in PROVENANCE}
+        plain = {e.pixels: e for e in endpoints_of(manifest, role) if not e.seeded}
+        for name, graph in about["graphs"].items():
+            wanted = Wanted(config, graph["precision"], graph["pixels"], about["max_batch_size"])
             if wanted.precision in precisions:
                 engine = build(trt, (exported / name).read_bytes(), wanted, None, timings)
-                file = f"{role}-{wanted.form}-{hardware.slug(machine)}-{wanted.precision}.engine"
+                library_name, gpu = f"tensorrt_{machine['tensorrt']}", hardware.gpu_slug(machine)
+                file = naming.engine(role, wanted.pixels, library_name, gpu, wanted.precision)
                 files.write(folder / file, engine)
-                model = f"{manifest['run']}_{role}{'_uint8' if wanted.pixels else ''}"
-                config = (exported / "model_repository" / model / "config.pbtxt").read_text()
                 engines = {str(machine["compute_cap"]): engine}
-                repository, largest = folder / "model_repository", wanted.max_batch_size
-                triton.write_engines(repository, model, wanted.precision, config, engines, largest)
+                repository = folder / "model_repository"
+                write_engines(repository, plain[wanted.pixels], wanted.precision, engines, provenance)
                 facts = {"file": file, "sha256": files.digest(engine), "precision": wanted.precision}
                 built.append(facts | {"graph": name, "graph_sha256": manifest["files"][name]["sha256"]})
     return built

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import log10
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from gan_core.errors import DataError
 from gan_core.export.graph import IR_VERSION
 from gan_core.export.precision import NARROW, computed_in, kept_types, rounded
+from gan_core.runtime.errors import DataError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from gan_core.config import Tolerance
+    from gan_core.config.schema import Tolerance
 
 Array = NDArray[Any]
 Runner = Callable[[Mapping[str, Array]], Array]
@@ -28,11 +28,11 @@ Runner = Callable[[Mapping[str, Array]], Array]
 Feed = Callable[[int], Mapping[str, Array]]
 """So many rows of every input, always the same."""
 
-QUIETER = 25
+BATCH_MARGIN_DB = 25
 """How far, in dB, what depends on the batch must lie below what a graph may err."""
 
-PINNED_SEED = 20140610
-"""Of the latents that every artefact is compared on."""
+FIXED_SEED = 20140610
+"""Of the inputs that every artefact is compared on."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Finding:
         return f"{self.check} is {self.measured}, allowed {self.allowed}"
 
 
-def honest_runner(model: bytes, precision: str, threads: int) -> Runner:
+def rounded_reference(model: bytes, precision: str, threads: int) -> Runner:
     """What the types of a graph promise, whatever ONNX Runtime makes of them on the CPU: see ``rounded``.
 
     Raises:
@@ -64,7 +64,7 @@ def onnx_runner(model: bytes, threads: int) -> Runner:
     """The artefact itself, run by ONNX Runtime on the CPU; a bfloat16 graph, for which it has no kernels, rounded.
 
     Raises:
-        DataError: ONNX Runtime refuses the file.
+        DataError: ONNX Runtime refuses the file, or later the inputs.
     """
     import onnxruntime as ort  # not needed to check or to build
 
@@ -76,7 +76,14 @@ def onnx_runner(model: bytes, threads: int) -> Runner:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no public base
         raise DataError(f"ONNX Runtime cannot load the graph: {error}") from error
-    return lambda inputs: np.asarray(session.run(None, dict(inputs))[0])
+
+    def run(inputs: Mapping[str, Array]) -> Array:
+        try:
+            return np.asarray(session.run(None, dict(inputs))[0])
+        except Exception as error:
+            raise DataError(f"ONNX Runtime cannot run the graph: {error}") from error
+
+    return run
 
 
 def torch_runner(network: nn.Module) -> Runner:
@@ -111,7 +118,7 @@ def rows(inputs: Mapping[str, Array], part: slice) -> dict[str, Array]:
 def parity(
     network: Runner, artefact: Runner, feed: Feed, limit: Tolerance, batches: list[int], of: str = ""
 ) -> Iterator[Finding]:
-    """The artefact against the trained network on pinned inputs, at several batch sizes; ``of`` says which inputs."""
+    """The artefact against the trained network on fixed inputs, at several batch sizes; ``of`` says which inputs."""
     for n in batches:
         inputs, at = feed(n), f"at batch {n}{of}"
         expected, got = network(inputs), artefact(inputs)
@@ -139,7 +146,7 @@ def batch_invariance(artefact: Runner, feed: Feed, limit: Tolerance, largest: in
         yield at_most("share of pixels that depend on the batch", off, limit.pixels_off)
     else:
         yield at_most("max abs dependence on the batch", max_abs(together, alone), limit.max_abs)
-        yield at_least("PSNR of rows in a batch", psnr(together, alone), limit.psnr + QUIETER)
+        yield at_least("PSNR of rows in a batch", psnr(together, alone), limit.psnr + BATCH_MARGIN_DB)
 
 
 def metric_parity(before: float, after: float, limit: Tolerance) -> Iterator[Finding]:
@@ -157,7 +164,7 @@ def computes(content: bytes, precision: str) -> Iterator[Finding]:
     yield Finding("weights", ", ".join(sorted(kept)), allowed, kept <= set(allowed.split(", ")))
 
 
-def ends(content: bytes, ports: Mapping[str, tuple[str, tuple[int, ...]]]) -> Iterator[Finding]:
+def io_signature(content: bytes, ports: Mapping[str, tuple[str, tuple[int, ...]]]) -> Iterator[Finding]:
     """Types and shapes of inputs and outputs, whatever the graph computes in; a side of -1 may be any."""
     graph = onnx.load_from_string(content).graph
     for value in (*graph.input, *graph.output):
@@ -204,6 +211,15 @@ def lint(content: bytes, expected: list[str], opset: int) -> Iterator[Finding]:
         yield Finding(f"batch of '{value.name}'", first.dim_param or first.dim_value, "dynamic", bool(first.dim_param))
     names = [v.name for v in (*model.graph.input, *model.graph.output)]
     yield Finding("names", ", ".join(names), ", ".join(expected), names == expected)
+
+
+def guarded(check: str, findings: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """The findings of a check; whatever it raises is one more, as an artefact that cannot be checked must not ship."""
+    try:
+        yield from findings()
+    except Exception as error:  # the libraries' exceptions share no base
+        says = next(iter(str(error).splitlines()), "") or type(error).__name__
+        yield Finding(check, f"an error ({says})", "no error", False)
 
 
 def at_most(check: str, measured: float, allowed: float) -> Finding:

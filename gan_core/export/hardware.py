@@ -6,15 +6,22 @@ import re
 import shutil
 import subprocess
 from importlib import metadata
+from typing import Any
 
-Machine = dict[str, str | None]
+Machine = dict[str, Any]
+FORMAT = 1
+"""Of the file that says what a machine is."""
 ASKED = ("name", "compute_cap", "driver_version")
 
 
 def probe() -> Machine:
     """The first GPU of this machine and the TensorRT that is installed; None where there is none."""
     found = gpu()
-    return {"tensorrt": tensorrt(), **{name: found[k] if found else None for k, name in enumerate(ASKED)}}
+    return {
+        "format": FORMAT,
+        "tensorrt": tensorrt(),
+        **{name: found[k] if found else None for k, name in enumerate(ASKED)},
+    }
 
 
 def gpu() -> list[str] | None:
@@ -35,6 +42,6 @@ def tensorrt() -> str | None:
         return None
 
 
-def slug(machine: Machine) -> str:
-    """GPU and library in a file name: nvidia_h100_80gb_hbm3-tensorrt_11.4.0."""
-    return f"{re.sub(r'[^a-z0-9]+', '_', str(machine['name']).lower())}-tensorrt_{machine['tensorrt']}"
+def gpu_slug(machine: Machine) -> str:
+    """The GPU in a file name: nvidia_h100_80gb_hbm3."""
+    return re.sub(r"[^a-z0-9]+", "_", str(machine["name"]).lower())

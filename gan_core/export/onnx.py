@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_core.errors import DataError
+from gan_core.core.build_network import network_class
+from gan_core.core.network_config import NetworkConfig
 from gan_core.export.graph import written
-from gan_core.networks import NETWORKS
-from gan_core.signature import Recipe
+from gan_core.runtime.errors import DataError
 
 
 class Pixels(nn.Module):
@@ -35,20 +35,20 @@ class Pixels(nn.Module):
         return pixels
 
 
-def sides(recipe: Recipe) -> int:
+def size_multiple(config: NetworkConfig) -> int:
     """Height and width may be any multiples of this, from twice it up; 0: they are those that it was trained on."""
-    return int(getattr(NETWORKS[recipe.network], "sides", 0))
+    return int(getattr(network_class(config.network), "size_multiple", 0))
 
 
 Port = tuple[str, tuple[int, ...]]
 """The type of a tensor, and the shape of one row."""
 
 
-def ports(recipe: Recipe, pixels: bool, trained: bool = False) -> dict[str, Port]:
+def ports(config: NetworkConfig, pixels: bool, trained: bool = False) -> dict[str, Port]:
     """Inputs and output as a graph has them; a side of -1 is open, unless it is to be the one ``trained`` on."""
-    floats: dict[str, Port] = {i.name: (i.dtype.__name__, i.shape) for i in recipe.inputs}
-    floats[recipe.output] = ("float32", recipe.shape)
-    closed = trained or not sides(recipe)
+    floats: dict[str, Port] = {i.name: (i.dtype.__name__, i.shape) for i in config.inputs}
+    floats[config.output_name] = ("float32", config.shape)
+    closed = trained or not size_multiple(config)
     return {
         name: image(dims if closed else (dims[0], -1, -1), pixels) if len(dims) == 3 else (dtype, dims)
         for name, (dtype, dims) in floats.items()
@@ -60,17 +60,17 @@ def image(dims: tuple[int, ...], pixels: bool) -> Port:
     return ("uint8", (*dims[1:], dims[0])) if pixels else ("float32", dims)
 
 
-def export(network: nn.Module, recipe: Recipe, opset: int) -> bytes:
-    """The ONNX file of a network in evaluation mode, inputs and output named by its recipe.
+def export(network: nn.Module, config: NetworkConfig, opset: int) -> bytes:
+    """The ONNX file of a network in evaluation mode, inputs and output named by its configuration.
 
     Raises:
         DataError: the network is in training mode, which the exporter would hide.
     """
     if any(module.training for module in network.modules()):
         raise DataError("the network is in training mode: its graph would not be what was trained; call .eval() first")
-    example = tuple(torch.from_numpy(v) for v in recipe.pinned(2, seed=0).values())  # a batch of 1 would be fixed
+    example = tuple(torch.from_numpy(v) for v in config.fixed_inputs(2, seed=0).values())  # a batch of 1 would be fixed
     dynamic: dict[int, Any] = {0: torch.export.Dim("batch")}
-    if multiple := sides(recipe):
+    if multiple := size_multiple(config):
         dynamic |= {2: multiple * torch.export.Dim("rows"), 3: multiple * torch.export.Dim("columns")}
     each = tuple(dynamic for _ in example)
     variadic = inspect.getfullargspec(network.forward).varargs is not None
@@ -80,8 +80,8 @@ def export(network: nn.Module, recipe: Recipe, opset: int) -> bytes:
             example,
             dynamo=True,
             opset_version=opset,
-            input_names=[i.name for i in recipe.inputs],
-            output_names=[recipe.output],
+            input_names=[i.name for i in config.inputs],
+            output_names=[config.output_name],
             dynamic_shapes=(each,) if variadic else each,
             external_data=False,
             verbose=False,

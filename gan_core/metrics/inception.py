@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, relu
 
-from gan_core import files
-from gan_core.errors import DataError
+from gan_core.core.samples import Samples
+from gan_core.metrics.batching import in_batches
 from gan_core.metrics.distances import Features, frechet
-from gan_core.metrics.quick import in_batches
-from gan_core.types import Samples
+from gan_core.runtime import files
+from gan_core.runtime.errors import DataError
 
 SIDE = 299
 Kernel = tuple[int, int]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.metrics.distances import Features, frechet_of
-from gan_core.seeds import fold
+from gan_core.runtime.seeds import fold
 
 MOST = 3_000
 """At most so many of each kind are resampled; of more, a fixed choice, so that the interval is rather too wide."""

@@ -11,17 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gan_core.core.samples import Sample, Samples
+from gan_core.metrics.batching import features, fixed_rows, in_batches
 from gan_core.metrics.copying import copying
 from gan_core.metrics.distances import Features, frechet, kernel, pieces, prdc
 from gan_core.metrics.intervals import intervals
 from gan_core.metrics.likelihood import parzen
 from gan_core.metrics.modes import class_coverage, mode_coverage
-from gan_core.metrics.quick import chosen
-from gan_core.metrics.quick import features as features
-from gan_core.metrics.quick import in_batches as in_batches
-from gan_core.metrics.recognition import SURE, chances, label_hits, matched_accuracy, recognition
+from gan_core.metrics.recognition import SURE, label_hits, matched_accuracy, recognition, softmax
 from gan_core.metrics.similarity import likeness
-from gan_core.types import Sample, Samples
 
 PRDC_LIMIT, NEIGHBOURS = 5_000, 5
 PAIRS, WINDOWS, COPIES = 2_000, 10_000, 2_000
@@ -142,7 +140,7 @@ def of_classes(found: Found, reference: Reference, fake: Sample, seen: Features,
     labels, real = (domain.labels(part) if domain is not None else None for part in ("train", "heldout"))
     counts = np.bincount(labels.numpy(), minlength=classes) if labels is not None else np.ones(classes, np.int64)
     found.figures |= recognition(logits, counts)
-    found.mean("recognised", chances(logits).max(1) >= SURE)
+    found.mean("recognised", softmax(logits).max(1) >= SURE)
     if "label" in asked:
         found.mean("label_accuracy", label_hits(logits, asked["label"].numpy()))
     if "category" in asked:
@@ -170,7 +168,7 @@ def of_images(found: Found, domain: Domain, fake: Sample, labels: Tensor | None)
         of_real = domain.labels("heldout") if labels is not None else None
         found.mean("ms_ssim", likeness(fake, labels, PAIRS).numpy())
         found.facts["ms_ssim_of_heldout"] = float(likeness(real, of_real, PAIRS).mean())
-    windows, validation = unit(fake[:WINDOWS]), unit(train[chosen(len(train), VALIDATION, "parzen")])
+    windows, validation = unit(fake[:WINDOWS]), unit(train[fixed_rows(len(train), VALIDATION, "parzen")])
     values, width = parzen(
         windows, validation, (unit(real[rows]) for rows in pieces(np.arange(min(len(real), WINDOWS))))
     )

@@ -36,8 +36,8 @@ def class_kept(before: NDArray[np.float64], after: NDArray[np.float64]) -> float
     return float((before.argmax(1) == after.argmax(1)).mean())
 
 
-def chances(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Softmax over the classes."""
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over the classes."""
     p = np.exp(logits - logits.max(1, keepdims=True))
     return np.asarray(p / p.sum(1, keepdims=True))
 
@@ -52,7 +52,7 @@ def recognition(logits: NDArray[np.float64], real: NDArray[np.int64]) -> dict[st
     project's own classifier, so not its value.
     """
     classes = logits.shape[1]
-    p = chances(logits)
+    p = softmax(logits)
     share = np.bincount(p.argmax(1), minlength=classes) / len(p)
     seen = share > 0
     entropy = -(share[seen] * np.log(share[seen])).sum()

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_core.artifact import Artifact
-from gan_core.metrics.measure import Found, Reference, in_batches, measure
+from gan_core.core.artifact import Artifact
+from gan_core.core.samples import Sample, Samples
+from gan_core.metrics.batching import in_batches
+from gan_core.metrics.measure import Found, Reference, measure
 from gan_core.metrics.recognition import class_kept
-from gan_core.types import Sample, Samples
 
 PIECE = 1_024
 """So many samples are rebuilt at a time."""
@@ -28,20 +29,20 @@ def figures(
     fake: Sample,
 ) -> Found:
     """Every measure of a role that draws samples; ``fake`` is what it made of ``inputs``, ``trained`` all roles."""
-    recipe = trained[role].recipe
-    given: dict[str, Tensor] = {i.prior: inputs[i.name] for i in recipe.inputs}
-    found = measure(spaces[recipe.gives], fake, given)
+    config = trained[role].config
+    given: dict[str, Tensor] = {i.prior: inputs[i.name] for i in config.inputs}
+    found = measure(spaces[config.output_space], fake, given)
     for source in given.keys() & spaces.keys():
-        found.figures |= dict(translation(source, given[source], recipe.gives, fake, spaces))
-        if back := counterpart(trained, takes=recipe.gives, gives=source):
+        found.figures |= dict(translation(source, given[source], config.output_space, fake, spaces))
+        if back := counterpart(trained, takes=config.output_space, makes=source):
             found.figures["cycle_l1"] = float((in_batches(back.network, fake) - given[source]).abs().mean())
     return found
 
 
 def reconstruction(role: str, trained: Mapping[str, Artifact], real: Reference, x: Samples) -> Iterator[Figure]:
     """Of a decoder with an encoder beside it: what becomes of samples that go through both."""
-    encoder = counterpart(trained, takes="sample", gives="latent")
-    if encoder and [i.name for i in trained[role].recipe.inputs] == [encoder.recipe.output]:
+    encoder = counterpart(trained, takes="x", makes="latent")
+    if encoder and [i.name for i in trained[role].config.inputs] == [encoder.config.output_name]:
         error, before, after = 0.0, [], []
         for k in range(0, len(x), PIECE):
             some = x[k : k + PIECE]
@@ -55,9 +56,11 @@ def reconstruction(role: str, trained: Mapping[str, Artifact], real: Reference, 
             yield "reconstruction_class_kept", class_kept(np.concatenate(before), np.concatenate(after))
 
 
-def counterpart(trained: Mapping[str, Artifact], takes: str, gives: str) -> Artifact | None:
+def counterpart(trained: Mapping[str, Artifact], takes: str, makes: str) -> Artifact | None:
     """The role that goes from one space to another, if there is one."""
-    found = [a for a in trained.values() if a.recipe.gives == gives and [i.prior for i in a.recipe.inputs] == [takes]]
+    found = [
+        a for a in trained.values() if a.config.output_space == makes and [i.prior for i in a.config.inputs] == [takes]
+    ]
     return found[0] if found else None
 
 
@@ -66,7 +69,7 @@ def translation(source: str, x: Sample, target: str, y: Sample, spaces: Mapping[
     if spaces[source].classifies:
         yield "class_kept", class_kept(spaces[source].logits(x), spaces[target].logits(y))
     if truth := spaces[source].index.get("translation"):
-        yield "translation_r2", r_squared(y, mapped(x, truth, inverse=source == "other"))
+        yield "translation_r2", r_squared(y, mapped(x, truth, inverse=source == "x_b"))
 
 
 def mapped(x: Sample, truth: Mapping[str, Any], inverse: bool) -> Sample:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d
 
-from gan_core.metrics.quick import in_batches
-from gan_core.types import Sample, Samples
+from gan_core.core.samples import Sample, Samples
+from gan_core.metrics.batching import in_batches
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the scales, finest first: Wang et al. 2003, section 3.2."""

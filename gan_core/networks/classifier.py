@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gan_core.signature import Recipe
-from gan_core.types import Sample
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.samples import Sample
 
+CAPABILITIES = {"conv": ("features",), "identity": ("features",)}
 FEATURES = 64
 
 
@@ -16,18 +17,18 @@ class Conv(nn.Module):
     Batch normalisation gives these 64 numbers mean 0 and variance 1 over the training data, so distances have a scale.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.recipe = recipe
-        width = recipe.width
+        self.config = config
+        width = config.width
         self.body = nn.Sequential(
-            nn.Conv2d(recipe.shape[0], width, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(config.shape[0], width, 3, padding=1), nn.ReLU(),
             nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), nn.ReLU(),
             nn.Conv2d(2 * width, 2 * width, 3, stride=2, padding=1), nn.ReLU(),
             nn.AdaptiveAvgPool2d(2), nn.Flatten(),
             nn.Linear(8 * width, FEATURES), nn.BatchNorm1d(FEATURES, affine=False),
         )  # fmt: skip
-        self.head = nn.Sequential(nn.ReLU(), nn.Linear(FEATURES, recipe.outputs))
+        self.head = nn.Sequential(nn.ReLU(), nn.Linear(FEATURES, config.outputs))
 
     def features(self, x: Sample) -> Tensor:
         """(N, C, H, W) to (N, 64)."""
@@ -43,9 +44,9 @@ class Conv(nn.Module):
 class Identity(nn.Module):
     """For points: the coordinates are the features. It has no weights and classifies nothing."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.recipe = recipe
+        self.config = config
 
     def features(self, x: Sample) -> Tensor:
         """(N, D) to (N, D)."""

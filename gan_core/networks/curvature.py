@@ -16,9 +16,11 @@ from math import log
 import torch
 from torch import Tensor, nn
 
-from gan_core.errors import InputError
-from gan_core.signature import Input, Recipe
+from gan_core.core.inputs import Input
+from gan_core.core.network_config import NetworkConfig
+from gan_core.runtime.errors import InputError
 
+CAPABILITIES = {"neural": (), "mixture": ()}
 REACH, KNOTS = 8.0, 641
 """The grid of v on which a neural curvature is integrated."""
 STEP = 2 * REACH / (KNOTS - 1)
@@ -32,11 +34,11 @@ V = Input("v", "normal", 1)
 class Curvature(nn.Module):
     """What both forms share. Called on v (N, 1) it gives the local order alpha(v), for plots."""
 
-    recipe: Recipe
+    config: NetworkConfig
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.recipe = recipe
+        self.config = config
 
     def links(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """T(v) = f'(e^v) and f*(T(v)) = e^v f'(e^v) - f(e^v), of any shape, |v| at most 8."""
@@ -71,11 +73,12 @@ class Neural(Curvature):
     grid: Tensor
     upto: Tensor
 
-    def __init__(self, recipe: Recipe, low: float = -1.0, high: float = 2.0, start: float = 0.5) -> None:
-        super().__init__(recipe)
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(config)
+        low, high, start = (config.options[name] for name in ("low", "high", "start"))
         if not low < start < high:
             raise InputError(f"settings.start is {start}; it must lie between lowest ({low}) and highest ({high})")
-        width = recipe.width
+        width = config.width
         last = nn.Linear(width, 1)
         share = (start - low) / (high - low)
         with torch.no_grad():
@@ -122,10 +125,10 @@ class Mixture(Curvature):
 
     orders: Tensor
 
-    def __init__(self, recipe: Recipe, start: float = 0.5) -> None:
-        super().__init__(recipe)
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(config)
         self.register_buffer("orders", torch.tensor(ORDERS), persistent=False)
-        self.logits = nn.Parameter(-4 * (self.orders - start).abs())
+        self.logits = nn.Parameter(-4 * (self.orders - config.options["start"]).abs())
 
     def forward(self, v: Tensor) -> Tensor:
         """(N, 1) to alpha(v), (N, 1): the orders, weighed by what each adds to the curvature at v."""
@@ -145,11 +148,10 @@ def powers(v: Tensor, order: Tensor) -> Tensor:
     return torch.where(order == 0, v[..., None].expand(*v.shape, len(order)), (a * v[..., None]).expm1() / a)
 
 
-def recipe(kind: str) -> Recipe:
-    """Of a curvature, "neural" or "mixture"."""
-    return Recipe(f"curvature.{kind}", (1,), 16, (V,), gives="curve")
+def config(form: str, start: float, low: float, high: float) -> NetworkConfig:
+    """Of a curvature, "neural" or "mixture", at the alpha divergence of order ``start``.
 
-
-def begin(form: str, start: float, low: float, high: float) -> Curvature:
-    """A curvature at the alpha divergence of order ``start``; a neural one keeps its order between the bounds."""
-    return Neural(recipe(form), low, high, start) if form == "neural" else Mixture(recipe(form), start)
+    A neural one keeps its order between ``low`` and ``high``.
+    """
+    options = {"start": start, "low": low, "high": high}
+    return NetworkConfig(f"curvature.{form}", (1,), 16, (V,), output_space="curve", options=options)

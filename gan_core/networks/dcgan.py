@@ -12,10 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, interpolate
 
-from gan_core.errors import InputError
-from gan_core.networks import head
-from gan_core.signature import Recipe
-from gan_core.types import Sample
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.samples import Sample
+from gan_core.networks.layers import head
+from gan_core.runtime.errors import InputError
+
+SAMPLES = ("images",)
+CAPABILITIES = {
+    "generator": (),
+    "discriminator": ("features", "conditions", "maps"),
+    "encoder": (),
+    "recogniser": (),
+}
 
 
 def halvings(shape: tuple[int, ...]) -> int:
@@ -70,21 +78,21 @@ class Doubling(nn.Conv2d):
 class Generator(nn.Module):
     """Linear to the smallest picture, then (up-sample, conv 3x3, BatchNorm, ReLU) to full size, conv 3x3, tanh."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.recipe = recipe
-        sizes = channels(recipe.shape, recipe.width)[::-1]
+        self.config = config
+        sizes = channels(config.shape, config.width)[::-1]
         scale = 2 ** (len(sizes) - 1)
-        self.smallest = (sizes[0], recipe.shape[1] // scale, recipe.shape[2] // scale)
-        self.project = nn.Linear(recipe.fed, self.smallest[0] * self.smallest[1] * self.smallest[2])
+        self.smallest = (sizes[0], config.shape[1] // scale, config.shape[2] // scale)
+        self.project = nn.Linear(config.input_dim, self.smallest[0] * self.smallest[1] * self.smallest[2])
         layers: list[nn.Module] = [nn.BatchNorm2d(sizes[0]), nn.ReLU()]
         for fan_in, fan_out in itertools.pairwise(sizes):
             layers += [Doubling(fan_in, fan_out), nn.BatchNorm2d(fan_out), nn.ReLU()]
-        self.body = nn.Sequential(*layers, nn.Conv2d(sizes[-1], recipe.shape[0], 3, padding=1), nn.Tanh())
+        self.body = nn.Sequential(*layers, nn.Conv2d(sizes[-1], config.shape[0], 3, padding=1), nn.Tanh())
 
     def forward(self, *inputs: Tensor) -> Sample:
         """One row of each input a sample, to (N, C, H, W)."""
-        x: Tensor = self.body(self.project(self.recipe.encode(inputs)).unflatten(1, self.smallest))
+        x: Tensor = self.body(self.project(self.config.concat(inputs)).unflatten(1, self.smallest))
         return x
 
 
@@ -103,23 +111,23 @@ def features(shape: tuple[int, ...], width: int) -> int:
 
 
 class Discriminator(head.Discriminator):
-    """On the trunk; conditions stand beside the picture as planes of one value."""
+    """On the trunk; conditions stand beside the picture as planes."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        body = trunk(recipe.shape[0] + recipe.fed, recipe.shape, recipe.width)
-        super().__init__(recipe, body, features(recipe.shape, recipe.width))
+    def __init__(self, config: NetworkConfig) -> None:
+        body = trunk(config.shape[0] + config.condition_channels, config.shape, config.width)
+        super().__init__(config, body, features(config.shape, config.width))
 
 
 class Recogniser(head.Recogniser):
     """On the discriminator's features."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__(recipe, features(recipe.shape, recipe.width))
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(config, features(config.shape, config.width))
 
 
 class Encoder(head.Encoder):
     """On the trunk."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        (x,) = recipe.inputs
-        super().__init__(recipe, trunk(x.dims[0], x.dims, recipe.width), features(x.dims, recipe.width))
+    def __init__(self, config: NetworkConfig) -> None:
+        (x,) = config.inputs
+        super().__init__(config, trunk(x.dims[0], x.dims, config.width), features(x.dims, config.width))

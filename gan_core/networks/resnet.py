@@ -7,27 +7,40 @@ over a few pixels say nothing.
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from gan_core.errors import InputError
-from gan_core.signature import Recipe
-from gan_core.types import Sample, Score
+from gan_core.config.bounds import NonNegativeInt
+from gan_core.core.inputs import beside
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.samples import Sample, Score
+from gan_core.runtime.errors import InputError
+
+SAMPLES = ("images",)
+CAPABILITIES = {"translator": (), "discriminator": ("patches", "conditions", "maps")}
 
 
-def smaller_side(recipe: Recipe) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What only this family has."""
+
+    blocks: NonNegativeInt = 0  # residual ones of the translator; 0: as many as the paper has for the size
+
+
+def smaller_side(config: NetworkConfig) -> int:
     """The smaller side in pixels.
 
     Raises:
         InputError: the samples are no images, or too small, or a side is no multiple of 4.
     """
-    if not recipe.is_image or min(recipe.shape[1:]) < 8 or any(side % 4 for side in recipe.shape[1:]):
+    if not config.is_image or min(config.shape[1:]) < 8 or any(side % 4 for side in config.shape[1:]):
         raise InputError(
             f"network family 'resnet' translates images whose sides are multiples of 4 from 8 up, not shape "
-            f"{recipe.shape}; resize, or use 'mlp'"
+            f"{config.shape}; resize, or use 'mlp'"
         )
-    return min(recipe.shape[1:])
+    return min(config.shape[1:])
 
 
 KERNEL = "cpu"
@@ -90,24 +103,25 @@ class Translator(nn.Module):
     6 blocks and 2 down-samplings from 64 pixels, 9 from 256 (the paper's sizes); 3 and 1 from 16; 2 and none below.
     """
 
-    sides = 4
+    size_multiple = 4
     """Once built, it translates images whose sides are any multiples of this, from twice it up."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.recipe = recipe
-        side, width = smaller_side(recipe), recipe.width
+        self.config = config
+        side, width = smaller_side(config), config.width
         downs, blocks = (2, 9) if side >= 256 else (2, 6) if side >= 64 else (1, 3) if side >= 16 else (0, 2)
+        blocks = Options(**config.options).blocks or blocks
         normed, outer = side >= 16, 7 if side >= 16 else 3
         sizes = [width * 2**k for k in range(downs + 1)]
-        layers = convolution(recipe.inputs[0].dims[0], width, outer, normed)
+        layers = convolution(config.inputs[0].dims[0], width, outer, normed)
         for fan_in, fan_out in itertools.pairwise(sizes):
             layers += convolution(fan_in, fan_out, 3, normed, stride=2)
         layers += [Block(sizes[-1], normed) for _ in range(blocks)]
         for fan_in, fan_out in itertools.pairwise(sizes[::-1]):
             layers += [nn.ConvTranspose2d(fan_in, fan_out, 3, 2, padding=1, output_padding=1)]
             layers += [*norm(fan_out, normed), nn.ReLU()]
-        last = nn.Conv2d(width, recipe.shape[0], outer)
+        last = nn.Conv2d(width, config.shape[0], outer)
         self.body = nn.Sequential(*layers, Reflect(outer // 2), last, nn.Tanh())
         if normed:
             initialise(self)
@@ -126,10 +140,10 @@ class Discriminator(nn.Module):
     Below 32 pixels a patch is 10 x 10.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.recipe = recipe
-        side, width, planes = smaller_side(recipe), recipe.width, recipe.shape[0]
+        self.config = config
+        side, width, planes = smaller_side(config), config.width, config.shape[0] + config.condition_channels
         if side < 32:
             layers: list[nn.Module] = [nn.Conv2d(planes, width, 3, padding=1), nn.LeakyReLU(0.2)]
             layers += [nn.Conv2d(width, 2 * width, 4, 2, padding=1), nn.LeakyReLU(0.2)]
@@ -146,9 +160,9 @@ class Discriminator(nn.Module):
         if side >= 32:
             initialise(self)
 
-    def forward(self, x: Sample) -> Score:
-        """(N, C, H, W) to (N, patches)."""
-        v: Score = self.body(x).flatten(1)
+    def forward(self, x: Sample, *conditions: Tensor) -> Score:
+        """(N, C, H, W), and conditions beside it as planes, to (N, patches)."""
+        v: Score = self.body(beside(x, self.config.inputs, conditions)).flatten(1)
         return v
 
 

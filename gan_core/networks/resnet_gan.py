@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import itertools
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
-from gan_core.errors import InputError
-from gan_core.networks.head import Head, normalised
-from gan_core.signature import Recipe
-from gan_core.types import Sample, Score
+from gan_core.core.inputs import beside
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.samples import Sample, Score
+from gan_core.networks.layers.head import Head, normalised
+from gan_core.runtime.errors import InputError
+
+SAMPLES = ("images",)
+CAPABILITIES = {"generator": (), "discriminator": ("features", "conditions", "maps")}
 
 
 def halvings(shape: tuple[int, ...]) -> int:
@@ -74,53 +77,50 @@ class Down(nn.Module):
 class Generator(nn.Module):
     """Linear to the smallest picture, blocks to full size, BatchNorm, ReLU, conv 3x3, tanh."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.recipe = recipe
-        sizes = channels(recipe.shape, recipe.width)[::-1]
+        self.config = config
+        sizes = channels(config.shape, config.width)[::-1]
         scale = 2 ** (len(sizes) - 1)
-        self.smallest = (sizes[0], recipe.shape[1] // scale, recipe.shape[2] // scale)
-        self.project = nn.Linear(recipe.fed, self.smallest[0] * self.smallest[1] * self.smallest[2])
+        self.smallest = (sizes[0], config.shape[1] // scale, config.shape[2] // scale)
+        self.project = nn.Linear(config.input_dim, self.smallest[0] * self.smallest[1] * self.smallest[2])
         blocks = [Up(a, b) for a, b in itertools.pairwise(sizes)]
-        last = [nn.BatchNorm2d(sizes[-1]), nn.ReLU(), nn.Conv2d(sizes[-1], recipe.shape[0], 3, padding=1), nn.Tanh()]
+        last = [nn.BatchNorm2d(sizes[-1]), nn.ReLU(), nn.Conv2d(sizes[-1], config.shape[0], 3, padding=1), nn.Tanh()]
         self.body = nn.Sequential(*blocks, *last)
         initialise(self)
 
     def forward(self, *inputs: Tensor) -> Sample:
         """One row of each input a sample, to (N, C, H, W)."""
-        x: Tensor = self.body(self.project(self.recipe.encode(inputs)).unflatten(1, self.smallest))
+        x: Tensor = self.body(self.project(self.config.concat(inputs)).unflatten(1, self.smallest))
         return x
 
 
 class Discriminator(nn.Module):
     """Blocks down to the smallest picture, ReLU, a sum over pixels, then the head. No batch statistics.
 
-    Conditions stand beside the sample as planes of one value, or are projected onto the features.
+    Conditions stand beside the sample as planes, or are projected onto the features.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.recipe = recipe
-        sizes = channels(recipe.shape, recipe.width)
-        steps = itertools.pairwise([recipe.shape[0] + recipe.fed, *sizes[1:]])
+        self.config = config
+        sizes = channels(config.shape, config.width)
+        steps = itertools.pairwise([config.shape[0] + config.condition_channels, *sizes[1:]])
         body = nn.Sequential(*(Down(a, b, first=k == 0) for k, (a, b) in enumerate(steps)))
-        head = Head(recipe, sizes[-1])
+        head = Head(config, sizes[-1])
         for part in (body, head):
             initialise(part)
-        self.body, self.head = normalised(body, recipe), normalised(head, recipe)
+        self.body, self.head = normalised(body, config), normalised(head, config)
 
     def features(self, x: Sample, *conditions: Tensor) -> Tensor:
         """(N, C, H, W) and conditions to (N, features)."""
-        if self.recipe.inputs:
-            planes = self.recipe.encode(conditions)[:, :, None, None].expand(-1, -1, *x.shape[2:])
-            x = torch.cat([x, planes], 1)
-        h: Tensor = relu(self.body(x)).sum((2, 3))
+        h: Tensor = relu(self.body(beside(x, self.config.inputs, conditions))).sum((2, 3))
         return h
 
     def forward(self, x: Sample, *conditions: Tensor) -> Score:
         """(N, C, H, W) and conditions to (N,), or to (N, outputs) where more than one is asked for."""
-        beside = len(self.recipe.inputs)
-        v: Score = self.head(self.features(x, *conditions[:beside]), *conditions[beside:])
+        n = len(self.config.inputs)
+        v: Score = self.head(self.features(x, *conditions[:n]), *conditions[n:])
         return v
 
 

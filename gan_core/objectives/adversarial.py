@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch.nn.functional import relu, softplus
 
-from gan_core.types import Score, Terms
+from gan_core.core.types import Score, Terms
 
 
 def discriminator(real: Score, fake: Score) -> Terms:
@@ -65,11 +65,11 @@ def generator_wasserstein(fake: Score) -> Terms:
 
 @dataclass(frozen=True)
 class Objective:
-    """What both sides of a game minimise. ``paired``: the generator's side looks at the real scores too."""
+    """What both sides of a game minimise. ``needs_real``: the generator's side looks at the real scores too."""
 
     discriminator: Callable[[Score, Score], Terms]
     generator: Callable[..., Terms]
-    paired: bool = False
+    needs_real: bool = False
 
 
 OBJECTIVES = {
@@ -77,5 +77,5 @@ OBJECTIVES = {
     "saturating": Objective(discriminator, generator_saturating),
     "least_squares": Objective(discriminator_least_squares, generator_least_squares),
     "hinge": Objective(discriminator_hinge, generator_wasserstein),
-    "relativistic": Objective(discriminator_relativistic, generator_relativistic, paired=True),
+    "relativistic": Objective(discriminator_relativistic, generator_relativistic, needs_real=True),
 }

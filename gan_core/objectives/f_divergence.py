@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from gan_core.types import Score, Terms
+from gan_core.core.types import Score, Terms
 
 Function = Callable[[Tensor], Tensor]
 

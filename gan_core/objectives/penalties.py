@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu, relu
 from torch.overrides import TorchFunctionMode
 
-from gan_core.types import Sample, Score
+from gan_core.core.types import Sample, Score
 
 
 class Straight(TorchFunctionMode):

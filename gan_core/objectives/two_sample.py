@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gan_core.types import Sample
+from gan_core.core.types import Sample
 
 
 def energy_distance(x: Sample, y: Sample) -> Tensor:

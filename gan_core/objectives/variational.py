@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, cross_entropy
 
-from gan_core.types import Sample, Terms
+from gan_core.core.types import Sample, Terms
 
 
 def kl(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_core import files
-from gan_core.exported import manifest_of
+from gan_core.export.manifest import manifest_of
+from gan_core.metrics.record import read_figures
+from gan_core.runtime import files
+from gan_core.training.history import HEALTH_FORMAT
 
 Row = Mapping[str, float]
 
@@ -57,7 +59,7 @@ class Facts:
     @staticmethod
     def read(name: str, report: Path, exported: Path) -> Facts:
         """From the run's folders."""
-        metrics, manifest = files.read_json(report / "metrics.json"), manifest_of(exported)
+        manifest, metrics = manifest_of(exported), read_figures(report / "metrics.json")
         first = [report / "samples.png", report / "timeline.png"]
         found = [p for p in first if p.is_file()] + sorted((report / "pictures").glob("*.png"))
         health = report / "health.json"
@@ -67,7 +69,7 @@ class Facts:
             manifest,
             rows(report / "loss.csv"),
             {p.stem: p.read_bytes() for p in found},
-            files.read_json(health) if health.is_file() else None,
+            files.read_json(health, HEALTH_FORMAT) if health.is_file() else None,
             rows(report / "progress.csv"),
         )
 
@@ -111,7 +113,7 @@ class Facts:
                 [Check(file, check, found["measured"], found["allowed"]) for check, found in gate["checks"].items()],
             )
             for role, shipped in self.roles.items()
-            for file, gate in shipped["gate"].items()
+            for file, gate in shipped["graphs"].items()
         ]
 
     @property
@@ -133,14 +135,14 @@ class Facts:
     def artefacts(self) -> str:
         """What was shipped, counted."""
         names = list(self.manifest["files"])
-        graphs = [n for n in names if n.endswith(".onnx") and "/" not in n]
+        graphs = [file for shipped in self.roles.values() for file in shipped["graphs"]]
         engines = [n for n in names if n.endswith(".engine")]
         models = [n for n in names if n.endswith("/config.pbtxt")]
         return f"{len(graphs)} ONNX, {len(engines)} engines, {len(models)} server models"
 
     @property
     def alarms(self) -> list[Mapping[str, Any]]:
-        """What the watch over training said, in order; a recovery is among it."""
+        """What was detected while it was trained, in order; a recovery is among it."""
         return list((self.health or {}).get("events", ()))
 
 

@@ -13,8 +13,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from gan_core import pictures
-from gan_core.report import charts, words
+from gan_core.report import charts, pictures, words
 from gan_core.report.facts import Facts, figures, interval
 
 HEADLINE = ("fid", "kid", "precision", "recall", "coverage")
@@ -105,8 +104,8 @@ def answers(runs: Sequence[Facts], groups: Sequence[words.Group], claims: Sequen
     wrong = troubles(runs)
     checks = sum(len(run.checks) for run in runs)
     fine = [("", f"All {checks:,} checks of the gate passed: each artefact computes what was trained.")]
-    watched = sum(run.health is not None for run in runs)
-    calm = [("", f"No alarm in {watched} watched runs.")] if watched and not wrong else []
+    monitored = sum(run.health is not None for run in runs)
+    calm = [("", f"No failure detected in {monitored} monitored runs.")] if monitored and not wrong else []
     return [
         Answer("Which run is best?", "none", best or [("", "Nothing was measured.")]),
         Answer("Is anything wrong?", "warn" if wrong else "good", [*wrong, *calm, *fine]),
@@ -120,7 +119,7 @@ def single(group: words.Group) -> Sequence[words.Entry]:
 
 
 def troubles(runs: Sequence[Facts]) -> list[Line]:
-    """What a person should look at."""
+    """What a person should see."""
     found = []
     for run in runs:
         level, verdict = words.health(run)
@@ -140,7 +139,7 @@ def grounds(groups: Sequence[words.Group]) -> list[str]:
     counts = [p["real_count"] for p in protocols]
     said = [f"Measured on real samples that training never saw: {min(counts):,} to {max(counts):,} a run."]
     if any(str(p.get("extractor", "")).startswith("classifier") for p in protocols):
-        said.append("FID looks through a small classifier of the same data: compare runs here, not with papers.")
+        said.append("FID uses the features of a small classifier of the same data: compare runs here, not with papers.")
     spans = list(dict.fromkeys(p["interval"] for p in protocols if "interval" in p))
     said += [f"Intervals: {span}." for span in spans]
     if min(counts) < FEW:
@@ -223,7 +222,7 @@ class Shown:
 
     @property
     def seen(self) -> list[Markup]:
-        """What the watch looked at."""
+        """What failures are detected by."""
         series = (self.run.health or {}).get("series", {})
         alarms = self._alarms
         return [charts.curve(words.named(k), [(a, b) for a, b in of], alarms=alarms) for k, of in series.items()]

@@ -107,7 +107,7 @@ class Entry:
     @property
     def is_image(self) -> bool:
         """Whether its samples are images."""
-        return len(self.run.roles[self.role]["provenance"]["recipe"]["shape"]) == 3
+        return len(self.run.roles[self.role]["provenance"]["network"]["shape"]) == 3
 
     def span(self, name: str) -> tuple[float, float] | None:
         """Where a figure may well lie."""
@@ -124,7 +124,7 @@ class Group:
 
     @property
     def title(self) -> str:
-        return self.dataset if self.space == "sample" else f"{self.dataset}, second domain"
+        return self.dataset if self.space == "x" else f"{self.dataset}, second domain"
 
     @property
     def real(self) -> float | None:
@@ -152,16 +152,16 @@ def groups(runs: Iterable[Facts]) -> list[Group]:
     found: dict[tuple[str, str], list[Entry]] = {}
     for run in runs:
         for role, of in run.measured.items():
-            space = run.roles[role]["provenance"]["recipe"]["gives"] if role in run.roles else "sample"
+            space = run.roles[role]["provenance"]["network"]["output_space"] if role in run.roles else "x"
             found.setdefault((str(run.manifest["dataset"]), space), []).append(Entry(run, role, of))
     ranked = [Group(*key, sorted(entries, key=lambda e: e.found["fid"])) for key, entries in found.items()]
     return sorted(ranked, key=lambda group: -len(group.entries))
 
 
 def health(run: Facts) -> tuple[str, str]:
-    """(level, verdict) of the watch over training: ``good``, ``warn``, ``bad``, or ``none`` where nobody watched."""
+    """(level, verdict) of training: ``good``, ``warn``, ``bad``, or ``none`` where it was not monitored."""
     if run.health is None:
-        return "none", "not watched"
+        return "none", "not monitored"
     alarms = [e["kind"] for e in run.alarms if e["kind"] != "recovered"]
     over = len(run.alarms) - len(alarms)
     kinds = listed([named(kind) for kind in dict.fromkeys(alarms)])

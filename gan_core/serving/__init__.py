@@ -1,1 +1,1 @@
-"""Runs a real Triton server on this machine, also without a GPU, over the repositories that export writes."""
+"""Draws from exported folders and checks them, here and on servers; what each server needs, and starting it here."""

@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 
-from gan_core import files
+from gan_core.runtime import files
 
+FORMAT = 2
+"""Of the states that are written and read; it is part of the fingerprint, so a state of another is never met."""
 NAME = re.compile(r"step-(\d{9})\.state")
 
 

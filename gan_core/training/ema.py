@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gan_core.seeds import fold
-from gan_core.signature import Input
+from gan_core.core.inputs import Input
+from gan_core.runtime.seeds import fold
 
 
 class Average:

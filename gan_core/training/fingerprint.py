@@ -5,46 +5,34 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from gan_core import files
-
-ROOT = Path(__file__).parents[2]
-SHARED = ("build", "classifier", "curvature", "head", "lookahead", "memory")
-"""Files beside the papers and networks that are no rows of a table."""
-
-
-def code_digests(rows: Collection[str]) -> dict[str, str]:
-    """The sha256 of every file of ours that this process has loaded; of the papers and networks, ``rows`` only."""
-    loaded = {Path(f).resolve() for m in list(sys.modules.values()) if (f := getattr(m, "__file__", None))}
-    ours = sorted(
-        p for p in loaded if p.is_relative_to(ROOT) and p.relative_to(ROOT).parts[0] in ("gan_core", "stages")
-    )
-    used = [p for p in ours if p.parent.name not in ("variants", "networks") or p.stem in rows]
-    return {str(p.relative_to(ROOT)): file_digest(p) for p in used}
+from gan_core.core.artifact import content_digest
+from gan_core.runtime import closure, files
+from gan_core.training.checkpoint import FORMAT
 
 
-def file_digest(path: Path) -> str:
-    """Its first 16 hexadecimal digits: enough to tell files apart."""
-    return files.file_digest(path)[:16]
+def facts(
+    declared: dict[str, Any], data_sha256: str, device: str, code: list[Path], frozen: Mapping[str, nn.Module]
+) -> dict[str, str]:
+    """Everything the result depends on, flat: name -> value.
 
-
-def facts(declared: dict[str, Any], data_sha256: str, device: str, rows: Collection[str]) -> dict[str, str]:
-    """Everything the result depends on, flat: name -> value. ``rows``: the variant and the network family in use."""
-    context = {
-        "torch": torch.__version__,
-        "device": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-    }
+    ``code``: the files that compute it; ``frozen``: the networks that only compute, which no checkpoint holds.
+    """
     return {
         **{f"params.{k}": v for k, v in flatten(declared)},
         "data": data_sha256,
-        **{f"code.{k}": v for k, v in code_digests((*rows, *SHARED)).items()},
-        **context,
+        **{f"code.{closure.relative(path)}": files.file_digest(path)[:16] for path in code},
+        **{f"frozen.{name}": content_digest(network.state_dict(), {})[:16] for name, network in frozen.items()},
+        "state_format": str(FORMAT),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
     }
 
 

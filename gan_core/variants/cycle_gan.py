@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
-from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates, prefixed
-from gan_core.networks.memory import Pool
+from gan_core.config.bounds import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Schedule, Scheduled
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates, prefixed
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment
+from gan_core.networks.layers.memory import Pool
 from gan_core.objectives.adversarial import discriminator_least_squares, generator_least_squares
-from gan_core.signature import Body
-from gan_core.types import Batch, Discriminator, Generator, Terms
 
 
 @dataclass(frozen=True)
@@ -21,59 +22,58 @@ class CycleGan:
 
     a_to_b: Generator  # G
     b_to_a: Generator  # F
-    judge_a: Discriminator  # D_X
-    judge_b: Discriminator  # D_Y
+    discriminator_a: Discriminator  # D_X
+    discriminator_b: Discriminator  # D_Y
     pool_a: Pool
     pool_b: Pool
-    cycle: NonNegativeFloat = 10.0  # lambda
-    identity: NonNegativeFloat = 0.5  # as a share of lambda, as in the authors' code
-    adversarial: NonNegativeFloat = 1.0
+    cycle: Scheduled[NonNegativeFloat] = 10.0  # lambda
+    identity: Scheduled[NonNegativeFloat] = 0.5  # as a share of lambda, as in the authors' code
+    adversarial: Scheduled[NonNegativeFloat] = 1.0
     pool: PositiveInt = 50
     learning_rate: PositiveFloat = 2e-4
     discriminator_learning_rate: PositiveFloat = 2e-4
-    beta1: Fraction = 0.5
-    beta2: Fraction = 0.999
+    beta1: Scheduled[Fraction] = 0.5
+    beta2: Scheduled[Fraction] = 0.999
     decay_from: Fraction = 0.5  # of the run
+    needs: ClassVar[Needs] = {"translator": (), "discriminator": (), "batch": ("x", "x_b")}
+    exports: ClassVar[Exports] = ("a_to_b", "b_to_a")
 
     @staticmethod
-    def cast(body: Body, settings: Settings) -> Cast:
-        maps = {"a_to_b": body.translator("sample", "other"), "b_to_a": body.translator("other", "sample")}
-        judges = {"judge_a": body.discriminator(), "judge_b": body.discriminator()}
-        pools = {"pool_a": Pool(settings["pool"], body.shape), "pool_b": Pool(settings["pool"], body.shape)}
-        return {**maps, **judges, **pools}
+    def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
+        maps = {"a_to_b": spec.translator("x", "x_b"), "b_to_a": spec.translator("x_b", "x")}
+        discriminators = {"discriminator_a": spec.discriminator(), "discriminator_b": spec.discriminator()}
+        return {**maps, **discriminators, **{f"pool_{k}": Pool(settings["pool"], spec.shape) for k in "ab"}}
 
-    def generator_loss(self, batch: Batch) -> Terms:
+    def generator_loss(self, batch: Batch, at: Moment) -> Losses:
         """L_GAN(G, D_Y) + L_GAN(F, D_X) + lambda L_cyc (eq. 2), and the identity loss of section 5.2."""
-        a, b = batch.x, batch.pair
+        a, b, adversarial, cycle = batch.x, batch.x_b, at.value(self.adversarial), at.value(self.cycle)
         fake_b, fake_a = self.a_to_b(a), self.b_to_a(b)
         terms = {
-            "a_to_b": 2 * self.adversarial * generator_least_squares(self.judge_b(fake_b))["generator"],
-            "b_to_a": 2 * self.adversarial * generator_least_squares(self.judge_a(fake_a))["generator"],
-            "cycle_a": self.cycle * (self.b_to_a(fake_b) - a).abs().mean(),
-            "cycle_b": self.cycle * (self.a_to_b(fake_a) - b).abs().mean(),
+            "a_to_b": 2 * adversarial * generator_least_squares(self.discriminator_b(fake_b))["generator"],
+            "b_to_a": 2 * adversarial * generator_least_squares(self.discriminator_a(fake_a))["generator"],
+            "cycle_a": cycle * (self.b_to_a(fake_b) - a).abs().mean(),
+            "cycle_b": cycle * (self.a_to_b(fake_a) - b).abs().mean(),
         }
         if self.identity:
             same = (self.a_to_b(b) - b).abs().mean() + (self.b_to_a(a) - a).abs().mean()
-            terms["identity"] = self.identity * self.cycle * same
-        return terms
+            terms["identity"] = at.value(self.identity) * cycle * same
+        return Losses(terms)
 
-    def discriminator_loss(self, batch: Batch) -> Terms:
+    def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
         """1/2 E (D(y) - 1)^2 + 1/2 E D(G(x))^2 in both domains, on fakes from the history."""
-        fake_a, fake_b = self.pool_a(self.b_to_a(batch.pair)), self.pool_b(self.a_to_b(batch.x))
-        a = discriminator_least_squares(self.judge_a(batch.x), self.judge_a(fake_a))
-        b = discriminator_least_squares(self.judge_b(batch.pair), self.judge_b(fake_b))
-        return prefixed("a", a) | prefixed("b", b)
+        fake_a, fake_b = self.pool_a(self.b_to_a(batch.x_b)), self.pool_b(self.a_to_b(batch.x))
+        a = discriminator_least_squares(self.discriminator_a(batch.x), self.discriminator_a(fake_a))
+        b = discriminator_least_squares(self.discriminator_b(batch.x_b), self.discriminator_b(fake_b))
+        return Losses(prefixed("a", a) | prefixed("b", b))
 
-    def judges(self) -> Judges:
-        return {"a_to_b": lambda x, _: self.judge_b(x), "b_to_a": lambda x, _: self.judge_a(x)}
+    def scorers(self) -> Scorers:
+        return {"a_to_b": lambda x, _: self.discriminator_b(x), "b_to_a": lambda x, _: self.discriminator_a(x)}
+
+    def optimizers(self) -> Optimizers:
+        rates = self.learning_rate, self.discriminator_learning_rate
+        g, d = (Adam(Schedule(lr, 0.0, begin=self.decay_from), self.beta1, self.beta2) for lr in rates)
+        return {"a_to_b": g, "b_to_a": g, "discriminator_a": d, "discriminator_b": d}
 
     def updates(self) -> Updates:
-        adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2, self.decay_from)
-        judges = Optimizer("adam", self.discriminator_learning_rate, self.beta1, self.beta2, self.decay_from)
-        return (
-            Update((self.a_to_b, self.b_to_a), self.generator_loss, adam),
-            Update((self.judge_a, self.judge_b), self.discriminator_loss, judges),
-        )
-
-    def exports(self) -> Exports:
-        return {"a_to_b": self.a_to_b, "b_to_a": self.b_to_a}
+        generators = Update(("a_to_b", "b_to_a"), self.generator_loss)
+        return generators, Update(("discriminator_a", "discriminator_b"), self.discriminator_loss)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat, Share
-from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
+from gan_core.config.bounds import Fraction, NonNegativeFloat, PositiveFloat, Scheduled, Share
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
+from gan_core.core.inputs import Input
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment, Score
 from gan_core.objectives import f_divergence as fd
 from gan_core.objectives import penalties
-from gan_core.signature import Body, Input
-from gan_core.types import Batch, Discriminator, Generator, Score, Terms
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,17 @@ class FGan:
     weight: Share = 0.5  # pi, of the weighted Jensen-Shannon divergence
     objective: Literal["non_saturating", "exact"] = "non_saturating"
     clip: PositiveFloat = 8.0  # |v| stays below
-    r1: NonNegativeFloat = 0.0  # gamma
-    learning_rate: PositiveFloat = 2e-4
-    beta1: Fraction = 0.5
-    beta2: Fraction = 0.999
+    r1: Scheduled[NonNegativeFloat] = 0.0  # gamma
+    learning_rate: Scheduled[PositiveFloat] = 2e-4
+    beta1: Scheduled[Fraction] = 0.5
+    beta2: Scheduled[Fraction] = 0.999
+    needs: ClassVar[Needs] = {"generator": (), "discriminator": (), "batch": ("x",)}
+    exports: ClassVar[Exports] = ("generator",)
 
     @staticmethod
-    def cast(body: Body, settings: Settings) -> Cast:
-        z = body.prior()
-        return {"generator": body.generator(z), "discriminator": body.discriminator(), "z": z}
+    def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
+        z = spec.prior()
+        return {"generator": spec.generator(z), "discriminator": spec.discriminator(), "z": z}
 
     @property
     def f(self) -> fd.FDivergence:
@@ -48,28 +51,24 @@ class FGan:
         """v(G(z)) on fresh noise."""
         return fd.soft_clip(self.discriminator(self.generator(self.z.like(batch.x))), self.clip)
 
-    def discriminator_loss(self, batch: Batch) -> Terms:
+    def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Eq. 6 in omega: ascend E_p T - E_q f*(T)."""
         real = fd.soft_clip(self.discriminator(batch.x), self.clip)
         terms = fd.discriminator(self.f, real, self.fake_score(batch))
         if self.r1:
-            terms["r1"] = self.r1 * penalties.r1(self.discriminator, batch.x)
-        return terms
+            terms["r1"] = at.value(self.r1) * penalties.r1(self.discriminator, batch.x)
+        return Losses(terms)
 
-    def generator_loss(self, batch: Batch) -> Terms:
+    def generator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Eq. 6 in theta, or the alternative of section 3.2."""
         objective = fd.generator_exact if self.objective == "exact" else fd.generator_non_saturating
-        return objective(self.f, self.fake_score(batch))
+        return Losses(objective(self.f, self.fake_score(batch)))
 
-    def judges(self) -> Judges:
+    def scorers(self) -> Scorers:
         return {"generator": lambda x, _: self.discriminator(x)}
 
-    def updates(self) -> Updates:
-        adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
-        return (
-            Update((self.discriminator,), self.discriminator_loss, adam),
-            Update((self.generator,), self.generator_loss, adam),
-        )
+    def optimizers(self) -> Optimizers:
+        return Adam(self.learning_rate, self.beta1, self.beta2)
 
-    def exports(self) -> Exports:
-        return {"generator": self.generator}
+    def updates(self) -> Updates:
+        return Update(("discriminator",), self.discriminator_loss), Update(("generator",), self.generator_loss)

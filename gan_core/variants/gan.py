@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
-from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
-from gan_core.objectives import penalties, views
+from gan_core.config.bounds import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Scheduled
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
+from gan_core.core.inputs import Input
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment, Sample, Score
+from gan_core.objectives import augment, penalties
 from gan_core.objectives.adversarial import OBJECTIVES
-from gan_core.signature import Body, Input
-from gan_core.types import Batch, Discriminator, Generator, Sample, Score, Terms
 
 
 @dataclass(frozen=True)
@@ -25,52 +26,49 @@ class Gan:
     discriminator: Discriminator
     z: Input
     objective: Literal["non_saturating", "saturating", "least_squares", "hinge", "relativistic"] = "non_saturating"
-    r1: NonNegativeFloat = 0.0  # gamma, on real samples
-    r2: NonNegativeFloat = 0.0  # gamma, on generated samples
-    dragan: NonNegativeFloat = 0.0  # lambda
+    r1: Scheduled[NonNegativeFloat] = 0.0  # gamma, on real samples
+    r2: Scheduled[NonNegativeFloat] = 0.0  # gamma, on generated samples
+    dragan: Scheduled[NonNegativeFloat] = 0.0  # lambda
     spectral_norm: bool = False
-    pack: PositiveInt = 1  # samples judged at once
+    pack: PositiveInt = 1  # samples scored at once
     augment: tuple[Literal["color", "translation", "cutout"], ...] = ()
-    learning_rate: PositiveFloat = 2e-4
-    beta1: Fraction = 0.5
-    beta2: Fraction = 0.999
+    learning_rate: Scheduled[PositiveFloat] = 2e-4
+    beta1: Scheduled[Fraction] = 0.5
+    beta2: Scheduled[Fraction] = 0.999
+    needs: ClassVar[Needs] = {"generator": (), "discriminator": (), "batch": ("x",)}
+    exports: ClassVar[Exports] = ("generator",)
 
     @staticmethod
-    def cast(body: Body, settings: Settings) -> Cast:
-        z, judge = body.prior(), body.discriminator(spectral=settings["spectral_norm"], pack=settings["pack"])
-        return {"generator": body.generator(z), "discriminator": judge, "z": z}
+    def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
+        z, discriminator = spec.prior(), spec.discriminator(spectral=settings["spectral_norm"], pack=settings["pack"])
+        return {"generator": spec.generator(z), "discriminator": discriminator, "z": z}
 
-    def judge(self, x: Sample) -> Score:
+    def score(self, x: Sample) -> Score:
         """The score of samples as the discriminator is shown them."""
-        return self.discriminator(views.packed(views.augmented(x, self.augment), self.pack))
+        return self.discriminator(augment.packed(augment.augmented(x, self.augment), self.pack))
 
-    def discriminator_loss(self, batch: Batch) -> Terms:
+    def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Algorithm 1, inner loop: ascend E log D(x) + E log(1 - D(G(z)))."""
         fake = self.generator(self.z.like(batch.x))
-        terms = OBJECTIVES[self.objective].discriminator(self.judge(batch.x), self.judge(fake))
+        terms = OBJECTIVES[self.objective].discriminator(self.score(batch.x), self.score(fake))
         if self.r1:
-            terms["r1"] = self.r1 * penalties.r1(self.judge, batch.x)
+            terms["r1"] = at.value(self.r1) * penalties.r1(self.score, batch.x)
         if self.r2:
-            terms["r2"] = self.r2 * penalties.r2(self.judge, fake)
+            terms["r2"] = at.value(self.r2) * penalties.r2(self.score, fake)
         if self.dragan:
-            terms["dragan"] = self.dragan * penalties.dragan(self.judge, batch.x)
-        return terms
+            terms["dragan"] = at.value(self.dragan) * penalties.dragan(self.score, batch.x)
+        return Losses(terms)
 
-    def generator_loss(self, batch: Batch) -> Terms:
+    def generator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Algorithm 1, outer loop, with fresh noise: eq. 1, or the non-saturating form of section 3."""
-        objective = OBJECTIVES[self.objective]
-        fake = self.judge(self.generator(self.z.like(batch.x)))
-        return objective.generator(fake, self.judge(batch.x)) if objective.paired else objective.generator(fake)
+        objective, fake = OBJECTIVES[self.objective], self.score(self.generator(self.z.like(batch.x)))
+        return Losses(objective.generator(fake, *([self.score(batch.x)] if objective.needs_real else [])))
 
-    def judges(self) -> Judges:
-        return {"generator": lambda x, _: self.judge(x)}
+    def scorers(self) -> Scorers:
+        return {"generator": lambda x, _: self.score(x)}
+
+    def optimizers(self) -> Optimizers:
+        return Adam(self.learning_rate, self.beta1, self.beta2)
 
     def updates(self) -> Updates:
-        adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
-        return (
-            Update((self.discriminator,), self.discriminator_loss, adam),
-            Update((self.generator,), self.generator_loss, adam),
-        )
-
-    def exports(self) -> Exports:
-        return {"generator": self.generator}
+        return Update(("discriminator",), self.discriminator_loss), Update(("generator",), self.generator_loss)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat
-from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
+from gan_core.config.bounds import Fraction, NonNegativeFloat, PositiveFloat, Scheduled
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
+from gan_core.core.inputs import Input
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment
 from gan_core.networks import curvature
-from gan_core.networks.lookahead import Call, after_a_step
+from gan_core.networks.layers.lookahead import Call, after_a_step
 from gan_core.objectives import adversarial, penalties, two_sample
 from gan_core.objectives.f_divergence import soft_clip
-from gan_core.signature import Body, Input
-from gan_core.types import Batch, Discriminator, Generator, Terms
 
 
 @dataclass(frozen=True)
@@ -32,48 +33,48 @@ class LearnedF:
     highest: float = 2.0
     start: float = 0.5  # the alpha divergence at the start
     clip: PositiveFloat = 6.0  # |v| stays below
-    lookahead: PositiveFloat = 0.1  # rate of the step under which f is judged
-    r1: NonNegativeFloat = 0.0  # gamma
-    learning_rate: PositiveFloat = 2e-4
-    f_learning_rate: PositiveFloat = 1e-3
-    beta1: Fraction = 0.5
-    beta2: Fraction = 0.999
+    lookahead: PositiveFloat = 0.1  # rate of the step after which f is rated
+    r1: Scheduled[NonNegativeFloat] = 0.0  # gamma
+    learning_rate: Scheduled[PositiveFloat] = 2e-4
+    f_learning_rate: Scheduled[PositiveFloat] = 1e-3
+    beta1: Scheduled[Fraction] = 0.5
+    beta2: Scheduled[Fraction] = 0.999
+    needs: ClassVar[Needs] = {"generator": (), "discriminator": (), "batch": ("x",)}
+    exports: ClassVar[Exports] = ("generator", "f")
 
     @staticmethod
-    def cast(body: Body, settings: Settings) -> Cast:
-        z = body.prior()
-        f = curvature.begin(settings["form"], settings["start"], settings["lowest"], settings["highest"])
-        return {"generator": body.generator(z), "discriminator": body.discriminator(), "f": f, "z": z}
+    def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
+        z = spec.prior()
+        f = curvature.config(settings["form"], settings["start"], settings["lowest"], settings["highest"])
+        return {"f": f, "generator": spec.generator(z), "discriminator": spec.discriminator(), "z": z}
 
-    def discriminator_loss(self, batch: Batch) -> Terms:
+    def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Logistic, so that v = log p/q at the optimum whatever f is."""
         fake = self.generator(self.z.like(batch.x))
         terms = adversarial.discriminator(self.discriminator(batch.x), self.discriminator(fake))
         if self.r1:
-            terms["r1"] = self.r1 * penalties.r1(self.discriminator, batch.x)
-        return terms
+            terms["r1"] = at.value(self.r1) * penalties.r1(self.discriminator, batch.x)
+        return Losses(terms)
 
-    def f_loss(self, batch: Batch) -> Terms:
+    def f_loss(self, batch: Batch, at: Moment) -> Losses:
         """The energy distance to the data after the generator has taken one plain gradient step under f."""
-        ahead = after_a_step(self.generator, lambda g: self.generator_loss(batch, g)["generator"], self.lookahead)
-        return {"energy_distance": two_sample.energy_distance(ahead(self.z.like(batch.x)), batch.x)}
+        ahead = after_a_step(
+            self.generator, lambda g: self.generator_loss(batch, at, g).terms["generator"], self.lookahead
+        )
+        return Losses({"energy_distance": two_sample.energy_distance(ahead(self.z.like(batch.x)), batch.x)})
 
-    def generator_loss(self, batch: Batch, generator: Call | None = None) -> Terms:
+    def generator_loss(self, batch: Batch, at: Moment, generator: Call | None = None) -> Losses:
         """-E f*(T(v)): the gradient of D_f at the optimal discriminator (the envelope theorem)."""
         fake = (generator or self.generator)(self.z.like(batch.x))
-        return {"generator": -self.f.conjugate_link(soft_clip(self.discriminator(fake), self.clip)).mean()}
+        return Losses({"generator": -self.f.conjugate_link(soft_clip(self.discriminator(fake), self.clip)).mean()})
 
-    def judges(self) -> Judges:
+    def scorers(self) -> Scorers:
         return {"generator": lambda x, _: self.discriminator(x)}
 
-    def updates(self) -> Updates:
-        adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
-        outer = Optimizer("adam", self.f_learning_rate, self.beta1, self.beta2)
-        return (
-            Update((self.discriminator,), self.discriminator_loss, adam),
-            Update((self.f,), self.f_loss, outer),
-            Update((self.generator,), self.generator_loss, adam),
-        )
+    def optimizers(self) -> Optimizers:
+        adam = Adam(self.learning_rate, self.beta1, self.beta2)
+        return {"generator": adam, "discriminator": adam, "f": Adam(self.f_learning_rate, self.beta1, self.beta2)}
 
-    def exports(self) -> Exports:
-        return {"generator": self.generator, "f": self.f}
+    def updates(self) -> Updates:
+        inner = Update(("discriminator",), self.discriminator_loss)
+        return inner, Update(("f",), self.f_loss), Update(("generator",), self.generator_loss)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from gan_core.bounds import Fraction, PositiveFloat
-from gan_core.game import Cast, Exports, Optimizer, Settings, Update, Updates
+from gan_core.config.bounds import Fraction, PositiveFloat, Scheduled
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Settings, Spec, Update, Updates
+from gan_core.core.inputs import Input
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Encoder, Generator, Losses, Moment
 from gan_core.objectives import variational
-from gan_core.signature import Body, Input
-from gan_core.types import Batch, Encoder, Generator, Terms
 
 
 @dataclass(frozen=True)
@@ -21,28 +22,29 @@ class Vae:
     z: Input
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     variance: PositiveFloat = 0.1  # of the Gaussian p(x|z), in units of [-1, 1]
-    beta: PositiveFloat = 1.0
-    learning_rate: PositiveFloat = 1e-3
-    beta1: Fraction = 0.9
-    beta2: Fraction = 0.999
+    beta: Scheduled[PositiveFloat] = 1.0
+    learning_rate: Scheduled[PositiveFloat] = 1e-3
+    beta1: Scheduled[Fraction] = 0.9
+    beta2: Scheduled[Fraction] = 0.999
+    needs: ClassVar[Needs] = {"encoder": (), "generator": (), "batch": ("x",)}
+    exports: ClassVar[Exports] = ("decoder", "encoder")
 
     @staticmethod
-    def cast(body: Body, settings: Settings) -> Cast:
-        z = body.prior()
-        return {"encoder": body.encoder(z), "decoder": body.generator(z), "z": z}
+    def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
+        z = spec.prior()
+        return {"encoder": spec.encoder(z), "decoder": spec.generator(z), "z": z}
 
-    def loss(self, batch: Batch) -> Terms:
+    def loss(self, batch: Batch, at: Moment) -> Losses:
         """The negative evidence lower bound: -log p(x|z) + KL(q(z|x) || p(z)), z ~ q(z|x)."""
         mean, log_variance = self.encoder.posterior(batch.x)
         decoded = self.decoder(variational.reparametrised(mean, log_variance))
-        return {
-            "reconstruction": variational.LIKELIHOODS[self.likelihood](batch.x, decoded, self.variance),
-            "kl": self.beta * variational.kl(mean, log_variance),
-        }
+        reconstruction = variational.LIKELIHOODS[self.likelihood](batch.x, decoded, self.variance)
+        return Losses(
+            {"reconstruction": reconstruction, "kl": at.value(self.beta) * variational.kl(mean, log_variance)}
+        )
+
+    def optimizers(self) -> Optimizers:
+        return Adam(self.learning_rate, self.beta1, self.beta2)
 
     def updates(self) -> Updates:
-        adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
-        return (Update((self.encoder, self.decoder), self.loss, adam),)
-
-    def exports(self) -> Exports:
-        return {"decoder": self.decoder, "encoder": self.encoder}
+        return (Update(("encoder", "decoder"), self.loss),)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat
-from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
+from gan_core.config.bounds import Fraction, NonNegativeFloat, PositiveFloat, Scheduled
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
+from gan_core.core.inputs import Input
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Discriminator, Encoder, Generator, Losses, Moment, Stats
 from gan_core.objectives import adversarial, variational
-from gan_core.signature import Body, Input
-from gan_core.types import Batch, Discriminator, Encoder, Generator, Player, Terms
 
 BALANCE = 0.68
-"""What a judge pays for a sample when it knows nothing, about log 2."""
+"""What a discriminator that knows nothing pays for a sample, about log 2."""
 
 
 @dataclass(frozen=True)
@@ -28,24 +30,26 @@ class VaeGan:
     decoder: Generator
     discriminator: Discriminator
     z: Input
-    gamma: PositiveFloat = 0.3  # with sums over features and means over the batch
+    gamma: Scheduled[PositiveFloat] = 0.3  # with sums over features and means over the batch
     variance: PositiveFloat = 1.0  # of Dis_l(x); less, where features are small, or the prior drowns the content
-    margin: NonNegativeFloat = 0.0  # of the equilibrium gate, which rests a side; the authors' is 0.35
-    learning_rate: PositiveFloat = 5e-4
-    discriminator_learning_rate: PositiveFloat = 2e-4
-    beta1: Fraction = 0.5
-    beta2: Fraction = 0.999
+    margin: NonNegativeFloat = 0.0  # of the equilibrium gate, which holds a side back; the authors' is 0.35
+    learning_rate: Scheduled[PositiveFloat] = 5e-4
+    discriminator_learning_rate: Scheduled[PositiveFloat] = 2e-4
+    beta1: Scheduled[Fraction] = 0.5
+    beta2: Scheduled[Fraction] = 0.999
+    needs: ClassVar[Needs] = {"encoder": (), "generator": (), "discriminator": ("features",), "batch": ("x",)}
+    exports: ClassVar[Exports] = ("decoder", "encoder")
 
     @staticmethod
-    def cast(body: Body, settings: Settings) -> Cast:
-        z = body.prior()
-        return {"encoder": body.encoder(z), "decoder": body.generator(z), "discriminator": body.discriminator(), "z": z}
+    def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
+        z = spec.prior()
+        return {"encoder": spec.encoder(z), "decoder": spec.generator(z), "discriminator": spec.discriminator(), "z": z}
 
     def likelihood(self, seen: Tensor, seen_decoded: Tensor) -> Tensor:
         """Eq. 7: -log N(Dis_l(x); Dis_l(x~), variance I). The target is constant in the gradient."""
         return variational.gaussian(seen.detach(), seen_decoded, self.variance)
 
-    def losses(self, batch: Batch) -> Terms:
+    def losses(self, batch: Batch, at: Moment) -> Losses:
         """L_prior + L_llike; gamma L_llike - L_GAN, the latter in its non-saturating form; L_GAN.
 
         Of x~ = Dec(z), z ~ q(z|x), and x_p = Dec(z), z ~ p(z), each weighs half.
@@ -56,32 +60,27 @@ class VaeGan:
         seen = [self.discriminator.features(x) for x in shown]
         real, *fake = (self.discriminator.head(h) for h in seen)
         likelihood, fakes = self.likelihood(seen[0], seen[1]), torch.cat(fake)
-        return {
-            "prior": variational.kl(mean, log_variance),
-            "likelihood": likelihood,
-            "content": self.gamma * likelihood,
-            "style": adversarial.generator_non_saturating(fakes)["generator"],
-            **adversarial.discriminator(real, fakes),
-        }
+        vae = {"prior": variational.kl(mean, log_variance), "likelihood": likelihood}
+        style = adversarial.generator_non_saturating(fakes)["generator"]
+        decoder = {"content": at.value(self.gamma) * likelihood, "style": style}
+        return Losses({**vae, **decoder, **adversarial.discriminator(real, fakes)})
 
-    def rests(self, terms: Terms) -> list[Player]:
-        """The equilibrium gate of the authors' code: who wins by the margin waits for the other."""
+    def equilibrium_gate(self, stats: Stats) -> list[str]:
+        """Of the authors' code: who wins by the margin waits for the other."""
         if not self.margin:
             return []
-        costs = terms["real"], terms["fake"]
+        costs = stats["real"], stats["fake"]
         wins, loses = bool(min(costs) < BALANCE - self.margin), bool(max(costs) > BALANCE + self.margin)
-        return [] if wins == loses else [self.discriminator] if wins else [self.decoder]
+        return [] if wins == loses else ["discriminator"] if wins else ["decoder"]
 
-    def judges(self) -> Judges:
+    def scorers(self) -> Scorers:
         return {"decoder": lambda x, _: self.discriminator(x)}
 
-    def updates(self) -> Updates:
-        adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
-        slow = Optimizer("adam", self.discriminator_learning_rate, self.beta1, self.beta2)
-        players = (self.encoder, self.decoder, self.discriminator)
-        terms = ("prior", "likelihood"), ("content", "style"), ("real", "fake")
-        routes = {name: player for player, its in zip(players, terms, strict=True) for name in its}
-        return (Update(players, self.losses, (adam, adam, slow), routes=routes, rests=self.rests),)
+    def optimizers(self) -> Optimizers:
+        adam = Adam(self.learning_rate, self.beta1, self.beta2)
+        slow = Adam(self.discriminator_learning_rate, self.beta1, self.beta2)
+        return {"encoder": adam, "decoder": adam, "discriminator": slow}
 
-    def exports(self) -> Exports:
-        return {"decoder": self.decoder, "encoder": self.encoder}
+    def updates(self) -> Updates:
+        its = {"encoder": ("prior", "likelihood"), "decoder": ("content", "style"), "discriminator": ("real", "fake")}
+        return (Update(tuple(its), self.losses, terms_of=its, skip=self.equilibrium_gate),)

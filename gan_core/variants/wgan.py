@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from gan_core.bounds import NonNegativeInt, PositiveFloat, PositiveInt
-from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
+from gan_core.config.bounds import NonNegativeInt, PositiveFloat, PositiveInt, Scheduled
+from gan_core.core.game import Exports, Needs, Optimizers, RMSprop, Scorers, Settings, Spec, Update, Updates
+from gan_core.core.inputs import Input
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment, Stats
 from gan_core.objectives import adversarial
-from gan_core.signature import Body, Input
-from gan_core.types import Batch, Discriminator, Generator, Terms
 
 
 @dataclass(frozen=True)
@@ -26,41 +28,39 @@ class Wgan:
     warm_up: NonNegativeInt = 25
     warm_up_critic_steps: PositiveInt = 100
     refresh_every: PositiveInt = 500
-    learning_rate: PositiveFloat = 5e-5  # alpha
+    learning_rate: Scheduled[PositiveFloat] = 5e-5  # alpha
+    needs: ClassVar[Needs] = {"generator": (), "discriminator": (), "batch": ("x",)}
+    exports: ClassVar[Exports] = ("generator",)
 
     @staticmethod
-    def cast(body: Body, settings: Settings) -> Cast:
-        z = body.prior()
-        return {"generator": body.generator(z), "critic": body.discriminator(), "z": z}
+    def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
+        z = spec.prior()
+        return {"generator": spec.generator(z), "critic": spec.discriminator(), "z": z}
 
-    def critic_loss(self, batch: Batch) -> Terms:
+    def critic_loss(self, batch: Batch, at: Moment) -> Losses:
         """Lines 3-5: E v(G(z)) - E v(x)."""
-        fake = self.generator(self.z.like(batch.x))
-        return adversarial.critic(self.critic(batch.x), self.critic(fake))
+        return Losses(adversarial.critic(self.critic(batch.x), self.critic(self.generator(self.z.like(batch.x)))))
 
-    def clip_weights(self) -> None:
+    def clip_weights(self, _: Stats) -> None:
         """Line 7: w <- clip(w, -c, c), every weight and bias."""
         for w in self.critic.parameters():
             w.clamp_(-self.clip, self.clip)
 
-    def generator_loss(self, batch: Batch) -> Terms:
+    def generator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Lines 9-11: -E v(G(z)) on fresh noise."""
-        return adversarial.generator_wasserstein(self.critic(self.generator(self.z.like(batch.x))))
+        return Losses(adversarial.generator_wasserstein(self.critic(self.generator(self.z.like(batch.x)))))
 
-    def critic_times(self, step: int) -> int:
+    def critic_times(self, at: Moment) -> int:
         """n_critic, or more while the critic must catch up."""
-        long = step < self.warm_up or (self.warm_up and step % self.refresh_every == 0)
+        long = at.step < self.warm_up or (self.warm_up and at.step % self.refresh_every == 0)
         return self.warm_up_critic_steps if long else self.critic_steps
 
-    def judges(self) -> Judges:
+    def scorers(self) -> Scorers:
         return {"generator": lambda x, _: self.critic(x)}
 
-    def updates(self) -> Updates:
-        rmsprop = Optimizer("rmsprop", self.learning_rate)
-        return (
-            Update((self.critic,), self.critic_loss, rmsprop, repeats=self.critic_times, project=self.clip_weights),
-            Update((self.generator,), self.generator_loss, rmsprop),
-        )
+    def optimizers(self) -> Optimizers:
+        return RMSprop(self.learning_rate)
 
-    def exports(self) -> Exports:
-        return {"generator": self.generator}
+    def updates(self) -> Updates:
+        critic = Update(("critic",), self.critic_loss, repeats=self.critic_times, after=self.clip_weights)
+        return critic, Update(("generator",), self.generator_loss)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from gan_core.bounds import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
-from gan_core.game import Cast, Exports, Judges, Optimizer, Settings, Update, Updates
+from gan_core.config.bounds import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Scheduled
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
+from gan_core.core.inputs import Input
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment
 from gan_core.objectives import adversarial, penalties
-from gan_core.signature import Body, Input
-from gan_core.types import Batch, Discriminator, Generator, Terms
 
 
 @dataclass(frozen=True)
@@ -18,38 +20,36 @@ class WganGp:
     generator: Generator
     critic: Discriminator
     z: Input
-    penalty: NonNegativeFloat = 10.0  # lambda
+    penalty: Scheduled[NonNegativeFloat] = 10.0  # lambda
     critic_steps: PositiveInt = 5  # n_critic
-    learning_rate: PositiveFloat = 1e-4  # alpha
-    beta1: Fraction = 0.0
-    beta2: Fraction = 0.9
+    learning_rate: Scheduled[PositiveFloat] = 1e-4  # alpha
+    beta1: Scheduled[Fraction] = 0.0
+    beta2: Scheduled[Fraction] = 0.9
+    needs: ClassVar[Needs] = {"generator": (), "discriminator": (), "batch": ("x",)}
+    exports: ClassVar[Exports] = ("generator",)
 
     @staticmethod
-    def cast(body: Body, settings: Settings) -> Cast:
-        z = body.prior()
-        return {"generator": body.generator(z), "critic": body.discriminator(), "z": z}
+    def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
+        z = spec.prior()
+        return {"generator": spec.generator(z), "critic": spec.discriminator(), "z": z}
 
-    def critic_loss(self, batch: Batch) -> Terms:
+    def critic_loss(self, batch: Batch, at: Moment) -> Losses:
         """Lines 4-8: E v(G(z)) - E v(x) + lambda E (||grad v(x^)|| - 1)^2."""
         fake = self.generator(self.z.like(batch.x))
-        return {
-            **adversarial.critic(self.critic(batch.x), self.critic(fake)),
-            "penalty": self.penalty * penalties.gradient_penalty(self.critic, batch.x, fake),
-        }
+        terms = adversarial.critic(self.critic(batch.x), self.critic(fake))
+        penalty = at.value(self.penalty) * penalties.gradient_penalty(self.critic, batch.x, fake)
+        return Losses(terms | {"penalty": penalty})
 
-    def generator_loss(self, batch: Batch) -> Terms:
+    def generator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Lines 11-12: -E v(G(z)) on fresh noise."""
-        return adversarial.generator_wasserstein(self.critic(self.generator(self.z.like(batch.x))))
+        return Losses(adversarial.generator_wasserstein(self.critic(self.generator(self.z.like(batch.x)))))
 
-    def judges(self) -> Judges:
+    def scorers(self) -> Scorers:
         return {"generator": lambda x, _: self.critic(x)}
 
-    def updates(self) -> Updates:
-        adam = Optimizer("adam", self.learning_rate, self.beta1, self.beta2)
-        return (
-            Update((self.critic,), self.critic_loss, adam, repeats=self.critic_steps),
-            Update((self.generator,), self.generator_loss, adam),
-        )
+    def optimizers(self) -> Optimizers:
+        return Adam(self.learning_rate, self.beta1, self.beta2)
 
-    def exports(self) -> Exports:
-        return {"generator": self.generator}
+    def updates(self) -> Updates:
+        critic = Update(("critic",), self.critic_loss, repeats=self.critic_steps)
+        return critic, Update(("generator",), self.generator_loss)

@@ -1,0 +1,71 @@
+"""Reads params.yaml, all of it, and says every mistake at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from gan_core.config.checker import Checker, Tree
+from gan_core.config.rules import check_datasets, check_images, check_runs, check_torch
+from gan_core.config.schema import SECTIONS, Evaluate, Export, Extractor, Params, Train
+from gan_core.runtime.errors import InputError
+
+T = TypeVar("T")
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check all of params.yaml.
+
+    Raises:
+        InputError: with every mistake, one a line: ``params.yaml:12: runs.gan.train.lrr is unknown ...``.
+    """
+    checker = Checker(path)
+    tree = checker.parse()
+    for name in tree:
+        if name not in SECTIONS:
+            checker.unknown((name,), list(SECTIONS))
+    for name in SECTIONS:
+        if name not in tree:
+            checker.mistake((name,), "is missing")
+    torch, threads = tree.get("torch"), tree.get("threads")
+    if "torch" in tree:
+        check_torch(checker, torch)
+    if "threads" in tree and (type(threads) is not int or threads < 1):
+        checker.mistake(("threads",), f"is {threads!r}: must be a whole number of at least 1")
+    train_tree = tree.get("train")
+    train = checker.build(Train, train_tree, ("train",)) if "train" in tree else None
+    extractor = checker.build(Extractor, tree["extractor"], ("extractor",)) if "extractor" in tree else None
+    evaluate = checker.build(Evaluate, tree["evaluate"], ("evaluate",)) if "evaluate" in tree else None
+    export = checker.build(Export, tree["export"], ("export",)) if "export" in tree else None
+    datasets = dict(check_datasets(checker, tree.get("datasets", {})))
+    images = dict(check_images(checker, tree.get("images", {})))
+    defaults = train_tree if isinstance(train_tree, dict) else {}
+    declared: Tree = {}
+    for section in ("datasets", "images"):
+        named_here = tree[section] if isinstance(tree.get(section), dict) else {}
+        for name in declared.keys() & named_here.keys():
+            checker.mistake((section, str(name)), "is the name of a data set above as well; give it another")
+        declared |= named_here
+    runs = dict(check_runs(checker, tree.get("runs", {}), defaults, declared))
+    for name in export.engines.here if export else ():
+        if name not in tree.get("runs", {}):
+            checker.unknown(("export", "engines", "here"), list(map(str, tree.get("runs", {}))), name)
+    if checker.mistakes:
+        raise InputError("\n".join(checker.mistakes))
+    assert torch and threads and train and extractor and evaluate and export
+    return Params(torch, threads, datasets, images, runs, train, extractor, evaluate, export)
+
+
+def find(entries: Mapping[str, T], name: str, what: str) -> T:
+    """A declared entry by name.
+
+    Raises:
+        InputError: there is none, with the names there are.
+    """
+    if name not in entries:
+        close = difflib.get_close_matches(name, entries, 1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise InputError(f"params.yaml declares no {what} '{name}', only {', '.join(entries) or 'none'}{meant}")
+    return entries[name]

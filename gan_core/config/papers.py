@@ -1,0 +1,118 @@
+"""What the files of papers and network families say of themselves, read as text, so that a check needs no torch.
+
+A paper states its symbols, and what it needs of networks and data, once: in its dataclass; a family its options.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from gan_core.config import bounds
+from gan_core.config.schema import STRICT
+
+PAPERS = Path(__file__).parents[1] / "variants"
+NETWORKS = PAPERS.parent / "networks"
+KNOWN = {
+    "Literal": Literal,
+    **{name: getattr(bounds, name) for name in bounds.__all__},
+    "__builtins__": {"bool": bool, "float": float, "int": int, "str": str, "tuple": tuple},
+}
+"""What annotations and defaults of symbols may be written with."""
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file as a tree."""
+    return ast.parse(path.read_text())
+
+
+def variants() -> list[str]:
+    """The names of all variants: the files in gan_core/variants."""
+    return sorted(p.stem for p in PAPERS.glob("[a-z]*.py"))
+
+
+def families() -> list[str]:
+    """The network families that can be declared: the files in gan_core/networks that make samples."""
+    return sorted(
+        p.stem for p in NETWORKS.glob("[a-z]*.py") if {"generator", "translator"} & capabilities(p.stem).keys()
+    )
+
+
+def paper(variant: str) -> ast.ClassDef:
+    """The dataclass of a paper: the one with updates."""
+    classes = [node for node in parsed(PAPERS / f"{variant}.py").body if isinstance(node, ast.ClassDef)]
+    return next(c for c in classes if any(isinstance(n, ast.FunctionDef) and n.name == "updates" for n in c.body))
+
+
+def settings_of(variant: str) -> type[pydantic.BaseModel]:
+    """The schema of a paper's symbols: the fields with a default in its dataclass."""
+    return schema_of(paper(variant))
+
+
+def options_of(family: str) -> type[pydantic.BaseModel]:
+    """The schema of what only a family has: the fields of its ``Options``, if there are any."""
+    body = parsed(NETWORKS / f"{family}.py").body
+    return schema_of(next((n for n in body if isinstance(n, ast.ClassDef) and n.name == "Options"), None))
+
+
+def schema_of(node: ast.ClassDef | None) -> type[pydantic.BaseModel]:
+    """The fields with a default of a dataclass, as a schema of their own."""
+    symbols = {
+        n.target.id: tuple(eval(ast.unparse(part), dict(KNOWN)) for part in (n.annotation, n.value))
+        for n in (node.body if node else ())
+        if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name) and n.value is not None and not literal(n)
+    }
+    name = node.name if node else "Options"
+    model: type[pydantic.BaseModel] = pydantic.create_model(name, __config__=STRICT, **symbols)  # type: ignore[call-overload]
+    return model
+
+
+def literal(node: ast.AnnAssign) -> bool:
+    """Whether it is an attribute of the class, not a symbol."""
+    return ast.unparse(node.annotation).startswith("ClassVar")
+
+
+def needs(variant: str) -> Mapping[str, tuple[str, ...]]:
+    """What a paper asks of networks and data: the literal ``needs`` of its dataclass."""
+    found: Mapping[str, tuple[str, ...]] = class_literal(variant, "needs")
+    return found
+
+
+def exports(variant: str) -> tuple[str, ...]:
+    """The roles that a paper keeps: the literal ``exports`` of its dataclass."""
+    found: tuple[str, ...] = class_literal(variant, "exports")
+    return found
+
+
+def class_literal(variant: str, name: str) -> Any:
+    """A literal attribute of a paper's dataclass."""
+    found = (n for n in paper(variant).body if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == name)
+    node = next(found)
+    assert node.value is not None
+    return ast.literal_eval(node.value)
+
+
+def capabilities(family: str) -> Mapping[str, tuple[str, ...]]:
+    """Role -> what a family's network of this role offers: its literal ``CAPABILITIES``."""
+    found: Mapping[str, tuple[str, ...]] = module_literal(family, "CAPABILITIES", {})
+    return found
+
+
+def samples(family: str) -> tuple[str, ...]:
+    """What a family can draw, "images" and "points": its literal ``SAMPLES``."""
+    found: tuple[str, ...] = module_literal(family, "SAMPLES", ())
+    return found
+
+
+def module_literal(family: str, name: str, default: Any) -> Any:
+    """A literal at the top of a family's file."""
+    for node in parsed(NETWORKS / f"{family}.py").body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return ast.literal_eval(node.value)
+    return default

@@ -1,0 +1,203 @@
+"""What a declaration must obey: each entry by its schema, and what must fit together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from importlib import metadata
+from typing import Any, get_args
+
+from gan_core.config import papers
+from gan_core.config.checker import Checker, Tree
+from gan_core.config.schema import Dataset, ImageDomains, Images, Network, Run, Train
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+POINTS = ("ring", "grid", "mixture", "line")
+"""The sources of points; the others yield images."""
+TWO_DOMAIN_SOURCES = ("digit_domains",)
+"""The sources of two domains, whose rows do not belong together."""
+UNLABELLED = ("line",)
+"""The sources without labels."""
+SOURCE_SCHEMAS: tuple[type[Dataset], ...] = get_args(Dataset)
+RUN_KEYS = [f.name for f in fields(Run)]
+OWN = ("family", "width", "latent")
+"""Keys of a network that every family has."""
+
+
+def check_torch(checker: Checker, declared: Any) -> None:
+    """Whether the torch that is declared is the one that is installed: another one gives other bits."""
+    installed = metadata.version("torch").partition("+")[0]
+    if declared != installed:
+        checker.mistake(
+            ("torch",),
+            f"is {declared!r}, and {installed} is installed: results of another version differ. Write {installed}, and "
+            f"everything is made again, or install {declared}",
+        )
+
+
+def named(checker: Checker, tree: Any, section: str) -> Iterator[tuple[str, Tree]]:
+    """The entries of a section of named mappings."""
+    if not isinstance(tree, dict):
+        checker.mistake((section,), f"must be a mapping of names, not {tree!r}")
+        return
+    for name, entry in tree.items():
+        if not NAME.fullmatch(str(name)):
+            checker.mistake((section, str(name)), "is no name: use lower-case letters, digits, '_' and '-'")
+        elif not isinstance(entry, dict):
+            checker.mistake((section, str(name)), f"must be a mapping, not {entry!r}")
+        else:
+            yield str(name), entry
+
+
+def check_datasets(checker: Checker, tree: Any) -> Iterator[tuple[str, Dataset]]:
+    """Each data set by the schema of its source."""
+    schemas: dict[str, type[Dataset]] = {source_name(s): s for s in SOURCE_SCHEMAS}
+    for name, entry in named(checker, tree, "datasets"):
+        here = ("datasets", name)
+        if "source" not in entry:
+            checker.mistake((*here, "source"), f"is missing; it is one of {', '.join(schemas)}")
+        elif str(entry["source"]) not in schemas:
+            checker.unknown((*here, "source"), list(schemas), str(entry["source"]))
+        elif dataset := checker.build(schemas[entry["source"]], entry, here):
+            yield name, dataset
+
+
+def check_images(checker: Checker, tree: Any) -> Iterator[tuple[str, Images]]:
+    """Each data set of a user's own images; ``domains`` makes it one of two, ``min_per_class`` may be left out."""
+    for name, entry in named(checker, tree, "images"):
+        schema = ImageDomains if "domains" in entry else Images
+        images = checker.build(schema, {"min_per_class": None} | entry, ("images", name))
+        if images and images.min_per_class and not images.labels:
+            checker.mistake(("images", name, "min_per_class"), "needs classes, and labels is false; leave it out")
+        elif images:
+            yield name, images
+
+
+def source_name(schema: Any) -> str:
+    """The one value of its ``source`` key."""
+    return str(get_args(schema.__pydantic_fields__["source"].annotation)[0])
+
+
+def check_runs(checker: Checker, tree: Any, defaults: Mapping[str, Any], datasets: Tree) -> Iterator[tuple[str, Run]]:
+    """Each run, its ``train`` laid over the defaults, its ``settings`` by the schema of its paper."""
+    for name, entry in named(checker, tree, "runs"):
+        here = ("runs", name)
+        for key in entry:
+            if key not in RUN_KEYS:
+                checker.unknown((*here, str(key)), RUN_KEYS)
+        for key in ("variant", "dataset", "network"):
+            if key not in entry:
+                checker.mistake((*here, key), "is missing")
+        network = check_network(checker, entry["network"], (*here, "network")) if "network" in entry else None
+        own = entry.get("train", {})
+        merged = {**defaults, **own} if isinstance(own, dict) else own
+        elsewhere = frozenset((*defaults, *(f.name for f in fields(Train)))) - frozenset(
+            own if isinstance(own, dict) else ()
+        )
+        train = checker.build(Train, merged, (*here, "train"), elsewhere)
+        if "dataset" in entry and str(entry["dataset"]) not in datasets:
+            checker.unknown((*here, "dataset"), list(map(str, datasets)), str(entry["dataset"]))
+        settings = None
+        if "variant" in entry and str(entry["variant"]) not in papers.variants():
+            checker.unknown((*here, "variant"), papers.variants(), str(entry["variant"]))
+        elif "variant" in entry:
+            model = papers.settings_of(entry["variant"])
+            settings = checker.build(model, entry.get("settings", {}), (*here, "settings"))
+            check_fit(checker, here, entry, network, train, datasets.get(str(entry.get("dataset"))))
+        symbols = {key: getattr(settings, key) for key in type(settings).model_fields} if settings else {}
+        if settings and train:
+            for key, sentence in conflicts(symbols, train, datasets.get(str(entry.get("dataset")))):
+                checker.mistake((*here, "settings", key), sentence)
+        if network and train and settings and not checker.mistakes:
+            yield name, Run(entry["variant"], entry["dataset"], network, train, symbols)
+
+
+def check_network(checker: Checker, tree: Any, here: tuple[str, ...]) -> Network | None:
+    """A network: what every family has, and the options of its own."""
+    if not isinstance(tree, dict) or "family" not in tree or str(tree["family"]) not in papers.families():
+        if isinstance(tree, dict) and "family" in tree:
+            checker.unknown((*here, "family"), papers.families(), str(tree["family"]))
+            return None
+        return checker.build(Network, tree | {"options": {}} if isinstance(tree, dict) else tree, here)
+    own = {key: value for key, value in tree.items() if key not in OWN}
+    schema = papers.options_of(tree["family"])
+    for key in sorted(own.keys() - schema.model_fields.keys(), key=str):
+        checker.unknown((*here, str(key)), [*OWN, *schema.model_fields])
+    options = checker.build(schema, {key: value for key, value in own.items() if key in schema.model_fields}, here)
+    common = {key: value for key, value in tree.items() if key in OWN}
+    return checker.build(Network, common | {"options": options.model_dump() if options else {}}, here)
+
+
+def check_fit(
+    checker: Checker, here: tuple[str, ...], entry: Tree, network: Network | None, train: Train | None, dataset: Any
+) -> None:
+    """Whether the family has the networks a paper asks for, and the data set and its batches what it asks of them."""
+    variant, needs = entry["variant"], papers.needs(entry["variant"])
+    batch, roles = needs["batch"], {role: asked for role, asked in needs.items() if role not in ("batch", "aligned")}
+    source = dataset.get("source") if isinstance(dataset, dict) else None
+    if network:
+        family = (*here, "network", "family")
+        if missing := list(lacking(network.family, roles)):
+            able = [f for f in papers.families() if not list(lacking(f, roles))]
+            checker.mistake(
+                family,
+                f"is '{network.family}', which has no {' and no '.join(missing)}; for variant '{variant}' use "
+                f"{' or '.join(able)}",
+            )
+        if not network.latent and {"generator", "encoder"} & roles.keys():
+            checker.mistake((*here, "network", "latent"), f"is 0; variant '{variant}' draws from a latent of 1 or more")
+        if source in POINTS and "points" not in papers.samples(network.family):
+            checker.mistake(family, f"is '{network.family}', which draws images only; use mlp")
+    two = "x_b" in batch
+    if isinstance(dataset, dict) and two and source not in TWO_DOMAIN_SOURCES and "domains" not in dataset:
+        has = (
+            f"variant '{variant}' needs two, as source {' or '.join(TWO_DOMAIN_SOURCES)} has, and images with `domains`"
+        )
+        checker.mistake((*here, "dataset"), f"is '{entry['dataset']}', which has one domain; {has}")
+    elif isinstance(dataset, dict) and needs.get("aligned"):
+        checker.mistake(
+            (*here, "dataset"),
+            f"is '{entry['dataset']}', whose two domains are not paired, and variant '{variant}' needs pairs",
+        )
+    if train and train.instance_noise and two:
+        checker.mistake(
+            (*here, "train", "instance_noise"),
+            f"is {train.instance_noise}; variant '{variant}' translates real samples, and its fakes would lack the "
+            "noise, by which any discriminator tells them; set it to 0 for this run",
+        )
+    if isinstance(dataset, dict) and "y" in batch and (source in UNLABELLED or dataset.get("labels") is False):
+        checker.mistake(
+            (*here, "dataset"), f"is '{entry['dataset']}', which has no labels, and variant '{variant}' needs them"
+        )
+
+
+def lacking(family: str, roles: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """What a paper asks of networks and a family does not offer."""
+    offered = papers.capabilities(family)
+    for role, asked in sorted(roles.items()):
+        if role not in offered:
+            yield role
+        elif missing := [what for what in asked if what not in offered[role]]:
+            yield f"{role} with {' and '.join(missing)}"
+
+
+def conflicts(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterator[tuple[str, str]]:
+    """Settings that are right one by one, and wrong together, or with this batch or data: key and sentence."""
+    declared = dataset if isinstance(dataset, dict) else {}
+    points = declared.get("source") in POINTS
+    if train.batch_size % settings.get("pack", 1):
+        yield "pack", f"is {settings['pack']}, which does not divide train.batch_size {train.batch_size}"
+    if settings.get("augment") and points:
+        yield "augment", "changes images, and this data set holds points; leave it empty"
+    if settings.get("likelihood") == "bernoulli" and points:
+        yield "likelihood", "is 'bernoulli', which is for pixels, and this data set holds points; use gaussian"
+    if settings.get("matching_aware") and 1 in (len(declared.get(key, "no list")) for key in ("kinds", "weights")):
+        yield "matching_aware", "needs a wrong label, and this data set has one class; set it to false"
+    if settings.get("categories") == 0 == settings.get("continuous"):
+        yield "categories", "is 0, and so is continuous: without any code this is the variant 'gan'"
+    if settings.get("form") == "neural":
+        if not settings["lowest"] < settings["start"] < settings["highest"]:
+            yield "start", f"is {settings['start']}; it must lie between lowest and highest"
+        if settings["clip"] > 8:
+            yield "clip", f"is {settings['clip']}; a neural f is tabulated for |v| of at most 8"

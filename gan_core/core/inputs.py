@@ -1,0 +1,147 @@
+"""What a network is fed. Sampling, ONNX names, engine profiles and server configurations all read this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Field = Literal["x", "x_b"]
+"""A field of a batch that holds samples: the data set's, or those of its second domain."""
+
+Device: TypeAlias = torch.device | str
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Where the rows of an input come from, and how a network sees them."""
+
+    draw: Callable[[int, int, Device], Tensor] | None = None
+    """From (N, size, device) to rows, with torch's current seed; None: they come from a data set."""
+    off: float | None = None
+    """Of whole numbers: what a one-hot row holds where it is not 1. None: the rows are floats."""
+    field: str | None = None
+    """The field of a batch that holds such rows of real data."""
+
+
+def integers(n: int, size: int, device: Device) -> Tensor:
+    """Whole numbers of [0, size), each as likely."""
+    return torch.randint(size, (n,), device=device)
+
+
+PRIORS = {
+    "normal": Prior(lambda n, size, device: torch.randn(n, size, device=device)),
+    "uniform": Prior(lambda n, size, device: torch.rand(n, size, device=device) * 2 - 1),
+    "label": Prior(integers, off=-1.0, field="y"),
+    "category": Prior(integers, off=0.0),
+    "x": Prior(field="x"),
+    "x_b": Prior(field="x_b"),
+}
+"""``normal``: N(0, I), and ``uniform``: U(-1, 1), float32 (N, size). ``label``, a class of the data, and ``category``,
+a code that means what training makes of it: int64 (N,) in [0, size). ``x`` and ``x_b``: samples of the data set and of
+its second domain, float32 (N, *dims).
+
+A label's one-hot row is -1 and 1, as it must be heard beside pixels. A code's row is 0 and 1 (Chen et al. 2016): twice
+as loud, it parts the generator's input so far that codes mean something without any information term.
+"""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One named input, one row a sample."""
+
+    name: str
+    prior: str
+    """A row of ``PRIORS``."""
+    size: int
+    dims: tuple[int, ...] = ()
+    """The shape of a row that is more than ``size`` numbers side by side: (C, H, W) of an image."""
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether a row is one whole number."""
+        return PRIORS[self.prior].off is not None
+
+    @property
+    def is_data(self) -> bool:
+        """Whether rows come from a data set, not from a distribution."""
+        return PRIORS[self.prior].draw is None
+
+    @property
+    def field(self) -> str | None:
+        """The field of a batch that holds such rows of real data; a prior has none."""
+        return PRIORS[self.prior].field
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row."""
+        return () if self.is_integer else self.dims or (self.size,)
+
+    @property
+    def dtype(self) -> type[np.generic]:
+        """The NumPy type of the input."""
+        return np.int64 if self.is_integer else np.float32
+
+    @property
+    def channels(self) -> int:
+        """How many planes it is beside an image."""
+        return self.dims[0] if len(self.dims) == 3 else self.size
+
+    def sample(self, n: int, device: Device = "cpu") -> Tensor:
+        """Draw ``n`` rows from the prior with torch's current seed; a data set's samples are not drawn here."""
+        draw = PRIORS[self.prior].draw
+        assert draw is not None, f"{self.name} is data"
+        return draw(n, self.size, device)
+
+    def like(self, x: Tensor) -> Tensor:
+        """Draw as many rows as ``x`` has, on its device."""
+        return self.sample(len(x), x.device)
+
+    def fixed(self, n: int, seed: int) -> NDArray[Any]:
+        """``n`` rows that depend only on ``seed`` and the name, the same on every machine (Philox, NumPy).
+
+        In place of samples: uniform noise of their shape.
+        """
+        philox = np.random.Generator(np.random.Philox(key=[seed, int.from_bytes(self.name.encode()[:8], "big")]))
+        if self.prior == "normal":
+            return philox.standard_normal((n, self.size), dtype=np.float32)
+        if self.is_integer:
+            return philox.integers(self.size, size=n, dtype=np.int64)
+        return philox.random((n, *self.shape), dtype=np.float32) * 2 - 1
+
+    def embed(self, value: Tensor) -> Tensor:
+        """As vectors, (N, size) floats: whole numbers become one-hot rows, the rest is flat.
+
+        Raises:
+            IndexError: on a CPU, a number is not one of 0 to size - 1; so does a graph. (-1 would be the last class.)
+        """
+        off = PRIORS[self.prior].off
+        if off is None:
+            return value.flatten(1)
+        one_hot = torch.eye(self.size, device=value.device)[torch.where(value < 0, self.size, value)]
+        return one_hot if off == 0 else one_hot * (1 - off) + off
+
+    def planes(self, value: Tensor, sides: Sequence[int]) -> Tensor:
+        """As maps, (N, channels, *sides) floats: an image of these sides as it is, all else as planes of one value."""
+        if len(self.dims) == 3:
+            return value
+        return self.embed(value)[:, :, None, None].expand(-1, -1, *sides)
+
+
+def concat_inputs(inputs: tuple[Input, ...], values: tuple[Tensor, ...]) -> Tensor:
+    """Values of inputs as columns of one matrix, (N, sum of sizes)."""
+    return torch.cat([i.embed(v) for i, v in zip(inputs, values, strict=True)], dim=1)
+
+
+def beside(x: Tensor, inputs: tuple[Input, ...], values: tuple[Tensor, ...]) -> Tensor:
+    """A sample with its conditions beside it: planes beside an image (N, C, H, W), columns beside a vector (N, D)."""
+    if not inputs:
+        return x
+    if x.dim() == 2:
+        return torch.cat([x, concat_inputs(inputs, values)], 1)
+    return torch.cat([x, *(i.planes(v, x.shape[2:]) for i, v in zip(inputs, values, strict=True))], 1)

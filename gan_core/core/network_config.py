@@ -1,0 +1,107 @@
+"""What a network is built from: all that its file needs beside the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_core.core.inputs import Input, concat_inputs
+
+if TYPE_CHECKING:
+    from gan_core.core.samples import Samples
+
+Space = Literal["x", "x_b", "latent", "curve"]
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """All that is needed to build a network again."""
+
+    network: str
+    """``<family>.<role>``: a file in ``gan_core/networks``, and a class of it."""
+    shape: tuple[int, ...]
+    """Of one sample: (C, H, W) for images, (D,) for points."""
+    width: int
+    inputs: tuple[Input, ...] = ()
+    projected: tuple[Input, ...] = ()
+    """Conditions that meet the features of a discriminator in an inner product (Miyato & Koyama 2018)."""
+    outputs: int = 1
+    norm: Literal["none", "batch", "spectral"] = "none"
+    output_space: Space = "x"
+    """What the output is: a sample of the data set or of its second domain, a latent, or a curve to plot."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What only this family knows; see its ``Options``."""
+
+    @property
+    def family(self) -> str:
+        """The file of the network."""
+        return self.network.partition(".")[0]
+
+    @property
+    def size(self) -> int:
+        """How many numbers one sample has."""
+        return prod(self.shape)
+
+    @property
+    def input_dim(self) -> int:
+        """How many numbers one row of all inputs has, as vectors."""
+        return sum(i.size for i in self.inputs)
+
+    @property
+    def condition_channels(self) -> int:
+        """How many planes all inputs are beside an image."""
+        return sum(i.channels for i in self.inputs)
+
+    def concat(self, values: tuple[Tensor, ...]) -> Tensor:
+        """All inputs side by side: (N, input_dim)."""
+        return concat_inputs(self.inputs, values)
+
+    def fixed_inputs(self, n: int, seed: int, real: Mapping[str, Samples] | None = None) -> dict[str, NDArray[Any]]:
+        """The inputs that every artefact of this network is compared on, a function of ``seed`` and their names.
+
+        ``real``: under "x" and "x_b", the samples that stand for the noise, over and over.
+        """
+        given = real or {}
+
+        def rows(i: Input) -> NDArray[Any]:
+            x = given.get(i.prior)
+            return i.fixed(n, seed) if x is None else x[np.arange(n) % len(x)].numpy()
+
+        return {i.name: rows(i) for i in self.inputs}
+
+    def described_inputs(self) -> list[dict[str, Any]]:
+        """The inputs in plain words, as the manifest has them and ``latents.draw`` reads them."""
+        return [
+            {"name": i.name, "dtype": i.dtype.__name__, "shape": ["batch", *i.shape], "prior": i.prior, "size": i.size}
+            for i in self.inputs
+        ]
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the output is an image."""
+        return len(self.shape) == 3
+
+    @property
+    def output_name(self) -> str:
+        """The name of the output, in ONNX and on a server."""
+        if self.output_space in ("x", "x_b"):
+            return "image" if self.is_image else "point"
+        return "z" if self.output_space == "latent" else self.output_space
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a header or a manifest."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> NetworkConfig:
+        """The inverse of ``to_json``."""
+        named = {
+            key: tuple(Input(**{**i, "dims": tuple(i["dims"])}) for i in value[key]) for key in ("inputs", "projected")
+        }
+        return NetworkConfig(**{**value, "shape": tuple(value["shape"]), **named})

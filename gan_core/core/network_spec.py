@@ -1,0 +1,66 @@
+"""The user's half of a network's configuration: a family, its size and its options; a paper adds the other half."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Literal
+
+from gan_core.core.inputs import Field, Input
+from gan_core.core.network_config import NetworkConfig
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """The family and size of network a run asks for, and the shape of its data."""
+
+    family: str
+    width: int
+    latent: int
+    shape: tuple[int, ...]
+    classes: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def prior(self, name: str = "z") -> Input:
+        """The usual latent: N(0, I) of the declared size."""
+        return Input(name, "normal", self.latent)
+
+    def label(self, name: str = "y") -> Input:
+        """The label of a sample, one of the data set's classes."""
+        return Input(name, "label", self.classes)
+
+    def data(self, field: Field = "x", name: str = "x") -> Input:
+        """A sample of the data set, or of its second domain, as an input."""
+        return Input(name, field, prod(self.shape), self.shape)
+
+    def _config(self, role: str, shape: tuple[int, ...], *inputs: Input, **more: Any) -> NetworkConfig:
+        return NetworkConfig(f"{self.family}.{role}", shape, self.width, inputs, options=dict(self.options), **more)
+
+    def generator(self, *inputs: Input) -> NetworkConfig:
+        """A generator of this family: with batch normalisation for images, without any for points."""
+        return self._config("generator", self.shape, *inputs, norm="batch" if len(self.shape) == 3 else "none")
+
+    def discriminator(
+        self, *inputs: Input, projected: tuple[Input, ...] = (), spectral: bool = False, pack: int = 1
+    ) -> NetworkConfig:
+        """A discriminator or critic of this family: no batch statistics, so per-sample gradients are per-sample.
+
+        Conditions are ``inputs``, beside the sample, or ``projected`` onto its features. ``spectral``: spectral
+        normalisation. ``pack``: it scores that many samples at once, side by side as channels or coordinates.
+        """
+        shape = (self.shape[0] * pack, *self.shape[1:])
+        norm: Literal["none", "spectral"] = "spectral" if spectral else "none"
+        return self._config("discriminator", shape, *inputs, projected=projected, norm=norm)
+
+    def encoder(self, z: Input) -> NetworkConfig:
+        """From a sample to the mean (and, of its ``posterior``, the log-variance) of the latent ``z``."""
+        return self._config("encoder", (z.size,), self.data(), output_space="latent")
+
+    def translator(self, source: Field, target: Field) -> NetworkConfig:
+        """From a sample of one domain to one of the other."""
+        return self._config("translator", self.shape, self.data(source), output_space=target)
+
+    def recogniser(self, outputs: int) -> NetworkConfig:
+        """From the features of this family's discriminator to ``outputs`` numbers."""
+        return self._config("recogniser", self.shape, outputs=outputs)

@@ -1,0 +1,82 @@
+"""The batches of a run: the i-th is a function of the seed and of i, so nothing about the order is saved."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan_core.core.samples import Sample
+from gan_core.core.types import Batch
+from gan_core.data.packed import to_model
+from gan_core.data.prepared import Prepared
+from gan_core.runtime.errors import DataError
+from gan_core.runtime.seeds import fold
+
+MAX_CACHED = 1 << 24
+"""Numbers that a run keeps as floats, 64 MiB."""
+
+
+def cached(raw: Tensor) -> Tensor:
+    """Packed samples as a run keeps them: few of them in model space at once, more as they are, batch by batch."""
+    return to_model(raw) if raw.numel() <= MAX_CACHED else raw
+
+
+class Epochs:
+    """Which rows a batch holds: every epoch a new shuffle, the ragged end dropped. A function of (path, i) alone."""
+
+    def __init__(self, count: int, size: int, device: str, *path: int | str) -> None:
+        self.count, self.size, self.device, self.path = count, size, device, path
+        self.length = count // size
+        self._epoch, self._order = -1, torch.empty(0)
+
+    def rows(self, i: int) -> Tensor:
+        """The rows of the i-th batch: (size,) int64."""
+        epoch, k = divmod(i, self.length)
+        if epoch != self._epoch:
+            source = torch.Generator().manual_seed(fold(*self.path, epoch))
+            self._order = torch.randperm(self.count, generator=source).to(self.device)
+            self._epoch = epoch
+        return self._order[k * self.size : (k + 1) * self.size]
+
+
+class Batches:
+    """The batches of a run. The i-th is a function of (seed, i).
+
+    ``x`` and its labels ``y`` go together; a second domain ``x_b`` is shuffled on its own, unless the set is aligned.
+    """
+
+    def __init__(
+        self,
+        data: Prepared,
+        batch_size: int,
+        seed: int,
+        noise: float = 0.0,
+        device: str = "cpu",
+        channels_last: bool = False,
+    ) -> None:
+        self.noise, self.channels_last = noise, channels_last and data.is_image
+        domains = {"x": data} | ({"x_b": data.other} if data.other is not None else {})
+        self.samples = {name: cached(domain.raw("train")).to(device) for name, domain in domains.items()}
+        labels = data.labels("train")
+        self.labels = labels.to(device) if labels is not None else None
+        for name, samples in self.samples.items():
+            if len(samples) < batch_size:
+                raise DataError(
+                    f"train.batch_size {batch_size} is more than the {len(samples)} training samples of "
+                    f"{'the second domain of ' if name != 'x' else ''}{data.folder}; lower it, or prepare more data"
+                )
+        first = Epochs(len(self.samples["x"]), batch_size, device, seed, "epoch")
+        self.epochs = dict.fromkeys(self.samples, first)
+        if "x_b" in self.samples and not data.aligned:
+            self.epochs["x_b"] = Epochs(len(self.samples["x_b"]), batch_size, device, seed, "other", "epoch")
+
+    def at(self, i: int) -> Batch:
+        """The i-th batch of the run."""
+        rows = {name: epochs.rows(i) for name, epochs in self.epochs.items()}
+        fields = {name: self._noisy(samples[rows[name]]) for name, samples in self.samples.items()}
+        return Batch(**fields, y=self.labels[rows["x"]] if self.labels is not None else None)
+
+    def _noisy(self, raw: Tensor) -> Sample:
+        x = to_model(raw)
+        x = x + self.noise * torch.randn_like(x) if self.noise else x
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x

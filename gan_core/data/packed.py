@@ -1,0 +1,86 @@
+"""Packed arrays: plain ``.npy`` files, written row by row and mapped into memory, and the one scaling of samples."""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_core.core.samples import Sample
+from gan_core.runtime import files
+
+INDEX, PARTS = "index.json", ("train", "heldout")
+FORMAT = 2
+"""Of the prepared data sets that are written and read."""
+NO_RESERVE = 0x4000
+"""Of Linux's mmap, which Python names from 3.13 on: memory is not promised for pages that nobody may ever write to."""
+
+
+class ArrayWriter:
+    """A ``.npy`` file of a known shape, written row by row."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: Any) -> None:
+        self.path, self.shape, self.dtype = path, shape, np.dtype(dtype)
+
+    def __enter__(self) -> ArrayWriter:
+        self._file: BinaryIO = self.path.open("wb")
+        about = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
+        npy.write_array_header_1_0(self._file, about)
+        return self
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """The next rows."""
+        self._file.write(np.ascontiguousarray(rows, self.dtype).data)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def write_index(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the index of a folder of packed arrays: facts, each file's size and sha256, one sha256 over all."""
+    packed = {p.name: {"bytes": p.stat().st_size, "sha256": files.file_digest(p)} for p in sorted(folder.glob("*.npy"))}
+    whole = files.digest(json.dumps(packed, sort_keys=True).encode())
+    files.write_json(folder / INDEX, {**facts, "format": FORMAT, "files": packed, "sha256": whole})
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """The array of a ``.npy`` file, mapped. What is written to it stays in memory: the file changes under nobody.
+
+    Not NumPy's own ``mmap_mode="c"``, which reserves memory for all of it, so that a larger array is refused.
+    """
+    with path.open("rb") as file:
+        npy.read_magic(file)
+        shape, _, dtype = npy.read_array_header_1_0(file)
+        if not np.prod(shape):
+            return np.empty(shape, dtype)
+        pages = mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE | NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE)
+        return np.frombuffer(pages, dtype, offset=file.tell()).reshape(shape)
+
+
+def to_model(raw: Tensor) -> Sample:
+    """Packed to model space: uint8 (N, H, W, C) to float32 (N, C, H, W) in [-1, 1]; points stay. The only scaling."""
+    if raw.dtype != torch.uint8:
+        return raw
+    return raw.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
+
+
+@dataclass(frozen=True)
+class View:
+    """Packed samples as the networks see them. Only what is asked for is converted, as they may not fit into memory."""
+
+    raw: Tensor
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __getitem__(self, rows: Any) -> Sample:
+        return to_model(self.raw[rows])

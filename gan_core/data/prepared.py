@@ -1,0 +1,133 @@
+"""A prepared data set: packed arrays, one file each, and ``index.json``, which holds every fact that others may ask.
+
+The files are mapped into memory, not read: a set may be larger than memory. Each is verified before its first use.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_core.core.samples import Samples
+from gan_core.data.packed import FORMAT, INDEX, PARTS, View, mapped
+from gan_core.runtime import files
+from gan_core.runtime.errors import DataError
+
+
+class Prepared:
+    """A prepared data set, mapped into memory. Of two domains it shows the first; ``other`` shows the second.
+
+    Raises:
+        DataError: it is missing or, at the first use of a part, not what was prepared.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._arrays: dict[str, Tensor] = {}
+        try:
+            self.index: dict[str, Any] = json.loads((folder / INDEX).read_text())
+            if (written := self.index.get("format")) != FORMAT:
+                raise DataError(
+                    f"{folder} has format {written}; this program reads format {FORMAT}, so run `dvc repro`"
+                )
+            self._files: dict[str, dict[str, Any]] = self.index["files"]
+            self.shape: tuple[int, ...] = tuple(self.index["shape"])
+            self.classes = int(self.index["classes"])
+            self.domains = int(self.index["domains"])
+            first = self.index["counts"]
+            self._rows = {part: slice(0, int(first[part])) for part in PARTS}
+            sizes = {name: (folder / name).stat().st_size for name in self._files}
+            intact = all(sizes[name] == about["bytes"] for name, about in self._files.items())
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{folder} holds no prepared data set ({error.filename} is missing); run `dvc repro`"
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{folder} is damaged ({error}); remove it and run `dvc repro`") from error
+        if not intact:
+            raise DataError(f"{folder} is damaged (a file is cut short); remove it and run `dvc repro`")
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the samples are images."""
+        return bool(self.index["kind"] == "image")
+
+    @property
+    def other(self) -> Prepared | None:
+        """The second domain as a data set of its own, where there is one."""
+        if self.domains == 1:
+            return None
+        return self._view(self.index["other"], {p: slice(rows.stop, None) for p, rows in self._rows.items()})
+
+    @property
+    def aligned(self) -> bool:
+        """Whether row k of the second domain belongs to row k of the first: pairs."""
+        return bool(self.index.get("aligned", False))
+
+    @property
+    def spaces(self) -> dict[str, Prepared]:
+        """Every domain under the name of its field in a batch."""
+        return {"x": self} | ({"x_b": self.other} if self.other else {})
+
+    @property
+    def united(self) -> Prepared:
+        """The samples of all domains as one domain; itself, where there is but one."""
+        if self.domains == 1:
+            return self
+        return self._view(united(self.index, self.index["other"]), dict.fromkeys(PARTS, slice(None)))
+
+    def labelled(self, labels: Mapping[str, Tensor], classes: int) -> Prepared:
+        """The same samples under other labels, one row of them a part."""
+        view = self._view({}, self._rows)
+        view._arrays, view.classes = self._arrays | {f"{part}.y": y for part, y in labels.items()}, classes
+        view._files = self._files | {f"{part}.y.npy": {} for part in labels}
+        return view
+
+    def _view(self, facts: Mapping[str, Any], rows: dict[str, slice]) -> Prepared:
+        view = copy(self)
+        view._rows, view.domains = rows, 1
+        view.index = {k: v for k, v in self.index.items() if k != "other"} | {**facts, "domains": 1}
+        return view
+
+    def _array(self, name: str) -> Tensor:
+        if name not in self._arrays:
+            path = self.folder / f"{name}.npy"
+            if files.file_digest(path) != self._files[path.name]["sha256"]:
+                raise DataError(f"{path} is corrupt: not what {INDEX} describes; remove it and run `dvc repro`")
+            self._arrays[name] = torch.from_numpy(mapped(path))
+        return self._arrays[name]
+
+    def read(self) -> Prepared:
+        """The same, every file verified and mapped now, not at its first use."""
+        for name in self._files:
+            self._array(name.removesuffix(".npy"))
+        return self
+
+    def raw(self, part: str) -> Tensor:
+        """The packed samples of ``train`` or ``heldout``, mapped: uint8 (N, H, W, C) or float32 (N, D)."""
+        return self._array(f"{part}.x")[self._rows[part]]
+
+    def labels(self, part: str) -> Tensor | None:
+        """Labels (N,) int64, where there are any."""
+        return self._array(f"{part}.y")[self._rows[part]] if f"{part}.y.npy" in self._files else None
+
+    def samples(self, part: str) -> Samples:
+        """The samples of a part as the networks see them, converted as they are asked for."""
+        return View(self.raw(part))
+
+
+def united(first: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts of two domains as those of one."""
+    return {
+        "counts": {part: first["counts"][part] + other["counts"][part] for part in PARTS},
+        "class_counts": {
+            part: [a + b for a, b in zip(first["class_counts"][part], other["class_counts"][part], strict=True)]
+            for part in first["class_counts"]
+        },
+    }

@@ -1,0 +1,275 @@
+"""Arrays of pixels: IDX files as MNIST's, npy and npz. They are read some rows at a time; pickles are never read."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zipfile
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from gan_core.config.schema import Images
+from gan_core.data.readers.images import MOST_PIXELS
+from gan_core.data.readers.items import PART_NAMES, Item, Listing, unfolded
+from gan_core.runtime.errors import DataError
+
+BLOCK = 1 << 20
+"""Bytes of plain pixels read at once."""
+
+
+def rows(file: IO[bytes], count: int, shape: tuple[int, ...], dtype: Any, name: object) -> Iterator[NDArray[Any]]:
+    """Blocks of rows of an array that follows in a file.
+
+    Raises:
+        DataError: it ends too early, or goes on.
+    """
+    if prod(shape) > MOST_PIXELS * 4:
+        raise DataError(f"{name} holds rows of shape {shape}; no image is that large")
+    each = prod(shape) * np.dtype(dtype).itemsize
+    block = max(BLOCK // max(each, 1), 1)
+    for start in range(0, count, block):
+        n = min(block, count - start)
+        content = read_exactly(file, n * each)
+        if len(content) < n * each:
+            raise DataError(
+                f"{name} is cut short: {count} rows are announced, {start + len(content) // each} are there"
+            )
+        yield np.frombuffer(content, dtype).reshape(n, *shape)
+    if file.read(1):
+        raise DataError(f"{name} goes on after its {count} rows; it is damaged")
+
+
+def read_exactly(file: IO[bytes], size: int) -> bytes:
+    """So many bytes, or all that are left."""
+    pieces, left = [], size
+    while left and (piece := file.read(left)):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def pixels(block: NDArray[Any], first: int, name: object) -> NDArray[np.uint8]:
+    """Whole numbers of 0 to 255, or of 16 bits, or shares of 0 to 1, as 8 bits.
+
+    Raises:
+        DataError: NaN, or anything else out of range, with its place.
+    """
+    if block.dtype == np.uint8:
+        return block
+    if block.dtype == np.bool_:
+        return block.astype(np.uint8) * np.uint8(255)
+    if block.dtype == np.uint16:
+        return ((block.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    share = block.dtype.kind == "f"
+    if not share and block.dtype.kind not in "iu":
+        raise DataError(f"{name} holds {block.dtype}, not pixels; save it as uint8")
+    most = 1 if share else 255
+    wrong = ~((block >= 0) & (block <= most))
+    if wrong.any():
+        at = np.unravel_index(int(wrong.argmax()), block.shape)
+        raise DataError(
+            f"{name}[{first + int(at[0])}] holds {block[at]}; {block.dtype} pixels must lie in 0 to {most}, so scale "
+            "them, or save them as uint8"
+        )
+    return np.rint(block * 255.0).astype(np.uint8) if share else block.astype(np.uint8)
+
+
+def pictures(shape: tuple[int, ...], name: object) -> None:
+    """Refuse an array that holds no images.
+
+    Raises:
+        DataError: with its shape.
+    """
+    if not (len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3, 4))) or 0 in shape[1:]:
+        raise DataError(f"{name} has shape {shape}; images are (N, height, width) or (N, height, width, 1, 3 or 4)")
+
+
+def drawn(
+    blocks: Iterator[NDArray[Any]], labels: NDArray[Any] | None, name: object, part: str | None
+) -> Iterator[Item]:
+    """The items of an array of images, one label a row."""
+    k = 0
+    for block in blocks:
+        for image in pixels(block, k, name):
+            image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+            yield Item(f"{name}[{k}]", image, None if labels is None else int(labels[k]), part)
+            k += 1
+
+
+def checked(labels: NDArray[Any], count: int, name: object) -> NDArray[np.int64]:
+    """Labels (N,): whole numbers from 0, one an image.
+
+    Raises:
+        DataError: another number of them, or what is no class.
+    """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.shape != (count,):
+        raise DataError(
+            f"{name} holds {len(labels) if labels.ndim else 0} labels for {count} images; they must be as many"
+        )
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"{name} holds labels of type {labels.dtype}; classes are whole numbers from 0")
+    for k in np.flatnonzero((labels < 0) | (labels >= count))[:1]:
+        raise DataError(f"{name}[{k}] is label {labels[k]}; classes are whole numbers from 0, of {count} images")
+    return labels.astype(np.int64)
+
+
+def is_idx(name: str) -> bool:
+    """Whether a file is called as the images of MNIST are."""
+    return bool(re.search(r"images.idx[34]-ubyte(\.gz)?$", name))
+
+
+def idx(path: Path, spec: Images) -> Listing:
+    """IDX files as MNIST's: ``train-images-idx3-ubyte`` and ``t10k-...``, the labels beside them, gz or not."""
+    files = sorted(p for p in path.iterdir() if is_idx(p.name)) if path.is_dir() else [path]
+    if spec.labels and not path.is_dir():
+        raise DataError(f"labels is true, and {path} is one file; let `path` be the folder with images and labels")
+    files.sort(key=lambda p: "train" not in p.name)
+    streams, total = [], 0
+    for file in files:
+        part = ("train" if "train" in file.name else "heldout") if spec.heldout == "official" else None
+        with opened(file) as stream:
+            shape = idx_header(stream, file)
+        pictures(shape, file)
+        labels = None
+        if spec.labels:
+            meant = re.sub(r"images(.)idx\d", r"labels\1idx1", file.name.removesuffix(".gz"))
+            beside = [p for p in sorted(path.iterdir()) if p.name.removesuffix(".gz") == meant]
+            if not beside:
+                raise DataError(f"{file} has no labels beside it ({meant}); fetch them, or set labels to false")
+            with opened(beside[0]) as stream:
+                (count,) = idx_header(stream, beside[0], 1)
+                found = [*rows(stream, count, (), np.uint8, beside[0])]
+            labels = checked(np.concatenate(found or [np.empty(0, np.uint8)]), shape[0], beside[0])
+        unfolded(file, file.stat().st_size, prod(shape) if file.name.endswith(".gz") else 0)
+        streams.append((file, shape, labels, part))
+        total += shape[0]
+    if spec.heldout == "official" and {part for *_, part in streams} != {"train", "heldout"}:
+        raise DataError(f"heldout is 'official', and {path} lacks the files of train or of t10k; declare a share")
+
+    def items() -> Iterator[Item]:
+        for file, shape, labels, part in streams:
+            with opened(file) as stream:
+                idx_header(stream, file)
+                yield from drawn(rows(stream, shape[0], shape[1:], np.uint8, file), labels, file, part)
+
+    return Listing(total, items(), encoded=False)
+
+
+def opened(path: Path) -> IO[bytes]:
+    """A file, decompressed on the way if its name says gz."""
+    return gzip.open(path) if path.name.endswith(".gz") else path.open("rb")  # type: ignore[return-value]
+
+
+def idx_header(stream: IO[bytes], path: Path, axes: int = 0) -> tuple[int, ...]:
+    """The shape of an IDX file of bytes.
+
+    Raises:
+        DataError: it is none.
+    """
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:3] != b"\0\0\x08" or magic[3] not in ((axes,) if axes else (3, 4)):
+        raise DataError(f"{path} is no IDX file of bytes (it begins with {magic.hex()}); fetch it again")
+    sizes = stream.read(4 * magic[3])
+    if len(sizes) < 4 * magic[3]:
+        raise DataError(f"{path} is cut short; fetch it again")
+    return tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
+
+
+def npy_header(stream: IO[bytes], name: object) -> tuple[tuple[int, ...], Any]:
+    """Shape and type of an array.
+
+    Raises:
+        DataError: it holds Python objects (pickles are never read), or is laid out by columns.
+    """
+    version = npy.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise DataError(f"{name} is of npy version {version}; save it with numpy.save")
+    shape, by_columns, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(stream)
+    if dtype.hasobject:
+        raise DataError(f"{name} holds Python objects, which are never read; save arrays of numbers")
+    if by_columns and len(shape) > 1:
+        raise DataError(f"{name} is laid out by columns; save numpy.ascontiguousarray of it")
+    return shape, dtype
+
+
+def single_npy(path: Path, spec: Images) -> Listing:
+    """One array of images."""
+    if spec.labels or spec.heldout == "official":
+        raise DataError(f"{path} is one array, without labels and parts; use an npz file, or labels: false and a share")
+    with path.open("rb") as stream:
+        shape, dtype = npy_header(stream, path)
+    pictures(shape, path)
+
+    def items() -> Iterator[Item]:
+        with path.open("rb") as stream:
+            npy_header(stream, path)
+            yield from drawn(rows(stream, shape[0], shape[1:], dtype, path), None, path, None)
+
+    return Listing(shape[0], items(), encoded=False)
+
+
+def npz(path: Path, spec: Images) -> Listing:
+    """Arrays of images (``images``, ``x_train``, ``train_images``, ...), the labels under the name that fits."""
+    archive = zipfile.ZipFile(path)
+    shapes: dict[str, tuple[tuple[int, ...], Any]] = {}
+    for info in archive.infolist():
+        name = info.filename.removesuffix(".npy")
+        unfolded(f"'{name}' in {path}", info.compress_size, info.file_size)
+        with archive.open(info) as stream:
+            shapes[name] = npy_header(stream, f"'{name}' in {path}")
+    streams, total = [], 0
+    for name in sorted((n for n, (shape, _) in shapes.items() if len(shape) >= 3), key=lambda n: "train" not in n):
+        part = next((p for word, p in PART_NAMES.items() if word in name.lower()), None)
+        if spec.heldout == "official" and part is None:
+            raise DataError(f"heldout is 'official', and '{name}' in {path} says neither train nor test")
+        shape, _ = shapes[name]
+        pictures(shape, f"'{name}' in {path}")
+        labels = npz_labels(archive, path, name, shapes) if spec.labels else None
+        streams.append((name, labels, part if spec.heldout == "official" else None))
+        total += shape[0]
+    if not streams:
+        raise DataError(f"{path} holds no images: {', '.join(f'{n} {s}' for n, (s, _) in shapes.items()) or 'nothing'}")
+
+    def items() -> Iterator[Item]:
+        with archive:
+            for name, labels, part in streams:
+                called = f"{path}:{name}"
+                with archive.open(f"{name}.npy") as stream:
+                    shape, dtype = npy_header(stream, called)
+                    yield from drawn(rows(stream, shape[0], shape[1:], dtype, called), labels, called, part)
+
+    return Listing(total, items(), encoded=False)
+
+
+def npz_labels(
+    archive: zipfile.ZipFile, path: Path, images: str, shapes: dict[str, tuple[tuple[int, ...], Any]]
+) -> NDArray[np.int64]:
+    """The labels of an array of images: of the same name, with y for x, labels for images.
+
+    Raises:
+        DataError: there are none, or not one a row.
+    """
+    swaps = (("images", "labels"), ("image", "label"), ("x", "y"), ("X", "Y"), ("X", "y"), ("data", "labels"))
+    meant = [images.replace(a, b) for a, b in (*swaps, ("arr_0", "arr_1")) if a in images]
+    name = next((n for n in meant if n in shapes and n != images), None)
+    if name is None:
+        raise DataError(
+            f"'{images}' in {path} has no labels ({' or '.join(dict.fromkeys(meant)) or 'labels'}); set labels to false"
+        )
+    with archive.open(f"{name}.npy") as stream:
+        shape, dtype = npy_header(stream, name)
+        called = f"'{name}' in {path}"
+        if not shape or shape[0] != shapes[images][0][0] or prod(shape) != shape[0]:
+            raise DataError(
+                f"{called} has shape {shape} for {shapes[images][0][0]} images; one label an image is needed"
+            )
+        found = [*rows(stream, shape[0], shape[1:], dtype, called)]
+    return checked(np.concatenate(found), shape[0], called)

@@ -1,1 +1,0 @@
-"""From a source to a prepared data set, and from a prepared data set to batches: the one place of scaling."""

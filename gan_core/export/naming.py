@@ -1,0 +1,33 @@
+"""What files and models are called. Only this file writes such names; who reads asks the manifest."""
+
+from __future__ import annotations
+
+
+def graph(role: str, precision: str, pixels: bool) -> str:
+    """An ONNX file of an exported folder."""
+    return ".".join([role, *([] if precision == "fp32" else [precision]), *(["uint8"] if pixels else []), "onnx"])
+
+
+def engine(role: str, pixels: bool, library: str, hardware: str, precision: str) -> str:
+    """An engine, built by a library for some hardware: a compute capability, or a GPU with a driver."""
+    return f"{role}-{'uint8' if pixels else 'float'}-{library}-{hardware}-{precision}.engine"
+
+
+def golden_outputs(role: str) -> str:
+    """The file of inputs and outputs that every copy of a role's graphs is compared with."""
+    return f"golden_outputs/{role}.safetensors"
+
+
+def model(run: str, role: str, pixels: bool = False, seeded: bool = False) -> str:
+    """A model on a server. The seeded one has the same name whatever it gives."""
+    return f"{run}_{role}" + ("_seeded" if seeded else "_uint8" if pixels else "")
+
+
+def latents_model(run: str, role: str) -> str:
+    """The first step of a seeded model on a server."""
+    return f"{run}_{role}_latents"
+
+
+def engine_model(name: str, library: str, precision: str) -> str:
+    """The model of a server that runs engines in place of a graph."""
+    return f"{name}_{library}_{precision}"

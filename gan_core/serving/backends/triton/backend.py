@@ -1,0 +1,57 @@
+"""Triton as one of the servers that the rest knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+
+from gan_core.export.manifest import ModelEndpoint
+from gan_core.serving.backends.base import Container, Ports
+from gan_core.serving.backends.triton.server import Installation, running
+
+IMAGE = "nvcr.io/nvidia/tritonserver"
+VERSION = "25.07-py3"
+"""The first series that limits the size of a request over HTTP."""
+USER = 1000
+"""triton-server, in NVIDIA's image."""
+MIN_REQUEST = 1 << 20
+"""Bytes that a request may have in any case."""
+
+
+@dataclass(frozen=True)
+class Triton:
+    """NVIDIA Triton Inference Server."""
+
+    def write(
+        self,
+        root: Path,
+        endpoints: Sequence[ModelEndpoint],
+        graphs: Mapping[str, bytes],
+        provenance: Mapping[str, str],
+    ) -> None:
+        """A model repository."""
+        from gan_core.serving.backends.triton import repository  # its messages are those of Triton's client
+
+        repository.write(root, endpoints, graphs, provenance)
+
+    @contextmanager
+    def launch(self, environment: Path, repositories: Sequence[Path], ports: Ports) -> Iterator[Popen[bytes]]:
+        """The server of the nvidia-pytriton wheel, on this machine's CPU."""
+        with running(Installation.find(environment), repositories, ports) as process:
+            yield process
+
+    def container(self, version: str, largest_request: int) -> Container:
+        """NVIDIA's image; no guesses about models, and no request larger than needed."""
+        limit = f"--http-max-input-size={max(MIN_REQUEST, largest_request)}"
+        return Container(
+            f"{IMAGE}:{version}",
+            ("tritonserver", "--disable-auto-complete-config", limit),
+            "--model-repository=",
+            (8000, 8001, 8002),
+            "/v2/health/ready",
+            "/v2/health/live",
+            USER,
+        )

@@ -1,0 +1,44 @@
+"""An exported run, as a fleet sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from gan_core.export.manifest import endpoints_of, manifest_of
+from gan_core.runtime.errors import DataError
+
+NUMBER = 32
+"""Bytes that a number takes in the longest form a request gives it, as JSON."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """One exported run."""
+
+    run: str
+    repository: Path
+    largest_request: int
+    """Bytes of the largest batch, as JSON."""
+    weights: dict[str, str]
+    """The sha256 of the weights of each role."""
+
+    @staticmethod
+    def read(folder: Path) -> Deployed:
+        """From its manifest.
+
+        Raises:
+            DataError: the folder holds no finished export.
+        """
+        manifest, repository = manifest_of(folder), folder / "model_repository"
+        if not repository.is_dir():
+            raise DataError(f"{folder} has no model_repository; `dvc repro export@{folder.name}` makes it")
+        rows = [e.max_batch_size * sum(prod(i.usual) for i in e.inputs) for e in endpoints_of(manifest)]
+        weights = {role: said["provenance"]["weights_sha256"] for role, said in manifest["roles"].items()}
+        return Deployed(manifest["run"], repository, NUMBER * max(rows), weights)
+
+    @property
+    def name(self) -> str:
+        """As Kubernetes spells names: no underscores."""
+        return self.run.replace("_", "-").lower()
