@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.machine import described
 from benchmarks.plain import doubled
-from benchmarks.train import EMA, NOISE, RESULTS
+from benchmarks.train import HALF_LIFE, NOISE, RESULTS
 from gan_core.config import schema
 from gan_core.config.load import load_params
 from gan_core.core.build_game import build_game
@@ -77,7 +77,7 @@ def learned(data: Prepared, seed: int, execution: ExecutionConfig) -> float:
     """The energy distance after 500 steps."""
     torch.manual_seed(fold(seed, "weights"))
     game: Any = build_game("gan", NetworkSpec("dcgan", 16, 32, data.shape, data.classes), {})
-    run = loop.start(game, Plan("drift", STEPS, 64, seed, STEPS, STEPS), EMA, execution=execution)
+    run = loop.start(game, Plan("drift", STEPS, 64, seed, STEPS, STEPS, HALF_LIFE), execution=execution)
     batches = Batches(data, 64, seed, NOISE, channels_last=execution.channels_last)
     for _ in range(STEPS):
         loop.advance(run, batches.at)

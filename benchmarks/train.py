@@ -46,7 +46,7 @@ RESULTS = Path(__file__).parent / "results"
 ROUNDS, SECONDS = 5, 0.25
 """How often every column is played, and for how long at least."""
 BFLOAT16 = "with bfloat16"
-NOISE, EMA, ENDLESS = 0.05, 0.995, 10**9
+NOISE, EMA, HALF_LIFE, ENDLESS = 0.05, 0.995, 9000.0, 10**9
 SET = ("CUBLAS_WORKSPACE_CONFIG", "MKL_CBWR")
 """What ``set_up`` puts into the environment, for child processes too."""
 
@@ -149,7 +149,9 @@ OFF: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 
 def ours(case: Case, execution: ExecutionConfig, device: str) -> Callable[[], None]:
     """One step of our loop with all it does in a stage: rates, noise, averages, sums of terms."""
-    run = loop.start(fresh(case), Plan("bench", ENDLESS, case.batch_size, 0, ENDLESS, ENDLESS), EMA, device, execution)
+    run = loop.start(
+        fresh(case), Plan("bench", ENDLESS, case.batch_size, 0, ENDLESS, ENDLESS, HALF_LIFE), device, execution
+    )
     data: Any = Noise(case.body.shape, case.body.classes, case.variant == "cycle_gan")
     batches = Batches(data, case.batch_size, 0, NOISE, device, execution.channels_last)
     return lambda: loop.advance(run, batches.at)

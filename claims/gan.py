@@ -146,7 +146,7 @@ def dirac(seed: int) -> Figures:
         "GAN at once": gan(nothing, alternate=False),
         "WGAN at once": wgan(nothing, alternate=False),
         "WGAN-GP": wgan(slope_one, alternate=True),
-        "R1": gan(lambda d, real, _: penalties.r1(d, real), alternate=True),
+        "R1": gan(lambda d, real, _: penalties.r1(d, real, 1.0)[1]["r1"], alternate=True),
     }
 
 

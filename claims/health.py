@@ -36,7 +36,7 @@ def monitored(spec: schema.Dataset, steps: int, seed: int, batch: int = 64, nois
     reference = DomainReference(OnlineMeasure(extractor, data.samples("train")), real["train"], real["heldout"])
     monitor = Monitor(steps // 15, steps, seed, batch, {"x": reference})
     spec_ = NetworkSpec("mlp", 256 if data.is_image else 64, 32, data.shape)
-    run = start(game_of("gan", spec_, seed, **settings), Plan("gan", steps, batch, seed, 50, steps), 0.995)
+    run = start(game_of("gan", spec_, seed, **settings), Plan("gan", steps, batch, seed, 50, steps, 138.0 * batch))
     with TemporaryDirectory() as folder:
         try:
             train(run, Batches(data, batch, seed, noise).at, State(Path(folder), "w"), callback=monitor)

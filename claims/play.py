@@ -67,14 +67,14 @@ def game_of(variant: str, body: NetworkSpec, seed: int, **settings: Any) -> Any:
     return build_game(variant, body, settings)
 
 
-def begin(game: Any, steps: int, seed: int, ema: float = 0.995) -> Run:
-    """A run at step 0, as the pipeline begins one; nothing is saved."""
-    return start(game, Plan("claim", steps, BATCH, seed, steps, steps), ema)
+def begin(game: Any, steps: int, seed: int, half_life: float = 138.0) -> Run:
+    """A run at step 0, as the pipeline begins one; nothing is saved. ``half_life``: of the average, in steps."""
+    return start(game, Plan("claim", steps, BATCH, seed, steps, steps, half_life * BATCH))
 
 
-def play(game: Any, batch_at: Callable[[int], Batch], steps: int, seed: int, ema: float = 0.995) -> Iterator[Run]:
+def play(game: Any, batch_at: Callable[[int], Batch], steps: int, seed: int, half_life: float = 138.0) -> Iterator[Run]:
     """Train a game; its run after each step. Its averages are kept as the pipeline keeps them."""
-    run = begin(game, steps, seed, ema)
+    run = begin(game, steps, seed, half_life)
     while run.step < steps:
         advance(run, batch_at)
         yield run

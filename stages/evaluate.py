@@ -1,10 +1,7 @@
 """evaluate: trained networks -> figures of each role with their protocol, and pictures from fixed inputs."""
 
-import safetensors.torch
-
 from gan_core.config.load import load_params
 from gan_core.core import artifact
-from gan_core.core.samples import Sample
 from gan_core.data.prepared import Prepared
 from gan_core.metrics.evaluate import evaluate
 from gan_core.metrics.measure import references
@@ -12,6 +9,7 @@ from gan_core.metrics.record import write_figures
 from gan_core.report import gallery
 from gan_core.runtime import errors, files
 from gan_core.runtime.device import set_up
+from gan_core.training.snapshots import read_snapshots
 from stages import paths
 
 
@@ -31,15 +29,8 @@ def main(name: str, dataset: str) -> None:
         for role in (role for role, network in trained.items() if network.config.output_space in compared):
             for what, made in gallery.pictures_of(role, trained, compared, data.spaces, asked.seed):
                 files.write(folder / f"{role}-{what}.png", made)
-    files.write(report / "timeline.png", timeline(name, data))
-
-
-def timeline(name: str, data: Prepared) -> bytes:
-    """Samples from the same inputs at several steps of training."""
-    snapshots: dict[int, list[Sample]] = {}
-    for key, x in sorted(safetensors.torch.load(paths.snapshots(name).read_bytes()).items()):
-        snapshots.setdefault(int(key.partition(".")[0]), []).append(x)
-    return gallery.timeline(snapshots, data.samples("train")[:1000].numpy())
+    snapshots = read_snapshots(paths.snapshots(name))
+    files.write(report / "timeline.png", gallery.timeline(snapshots, data.samples("train")[:1000].numpy()))
 
 
 if __name__ == "__main__":

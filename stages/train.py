@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import nn
 
@@ -36,6 +35,7 @@ from gan_core.training.loop import Stopped, start
 from gan_core.training.loop import train as train_run
 from gan_core.training.monitor import DRAWN, DomainReference, Monitor
 from gan_core.training.run import ExecutionConfig, Plan, Run
+from gan_core.training.snapshots import write_snapshots
 from stages import paths
 
 
@@ -63,20 +63,21 @@ def main(name: str) -> None:
         state = State(paths.STATE / name, fingerprint.key(facts))
         if first:
             fingerprint.announce(state.folder, facts)
-        plan = Plan(name, train.steps, train.batch_size, train.seed, train.log_every, train.checkpoint_every)
+        how_often = train.log_every, train.checkpoint_every
+        plan = Plan(name, train.steps, train.batch_size, train.seed, *how_often, train.ema_half_life)
         execution = ExecutionConfig(train.channels_last, train.precision, train.shards, train.cuda_graph)
         references = {s: reference(domain, extractor.network.to(device), device) for s, domain in data.spaces.items()}
         monitor = Monitor(train.evaluate_every, train.steps, train.seed, train.batch_size, references)
         try:
-            run = train_run(start(game, plan, train.ema_decay, device, execution), batches.at, state, stop, monitor)
+            run = train_run(start(game, plan, device, execution), batches.at, state, stop, monitor)
         except Stopped as stopped:
             print(f"{name}: {stopped}; the same command goes on from there", file=sys.stderr)
             raise SystemExit(stop.exit_code) from None
         if not first:
             return
-        notes = {"run": name, "variant": declared.variant, "steps": train.steps, "ema_decay": train.ema_decay}
+        notes = {"run": name, "variant": declared.variant, "steps": train.steps, "ema": str(train.ema_half_life)}
         keep(name, run, monitor.best.best, train, notes | {"data": data.index["sha256"]})
-        files.write(paths.snapshots(name), safetensors.torch.save(monitor.snapshots))
+        write_snapshots(paths.snapshots(name), monitor.snapshots)
         write_table(paths.report(name) / "loss.csv", run.history)
         write_table(paths.report(name) / "progress.csv", monitor.figures)
         files.write_json(paths.report(name) / "health.json", {"format": HEALTH_FORMAT, **monitor.health(run)})

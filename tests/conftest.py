@@ -97,12 +97,12 @@ PLAYED = [(v, QUICK.get(v, {}), f) for v in VARIANTS for f in fitting(v)] + [(v,
 
 
 def plan(steps: int = 8, every: int = 3, batch_size: int = 16, seed: int = 0, log_every: int = 2) -> Plan:
-    return Plan("test", steps, batch_size, seed, log_every, every)
+    return Plan("test", steps, batch_size, seed, log_every, every, 100.0)
 
 
 def begin(game: Game, plan: Plan = plan(), device: str = "cpu", execution: ExecutionConfig | None = None) -> Run:  # noqa: B008
     """A run at step 0, with an average that moves fast."""
-    return start(game, plan, 0.9, device, execution or ExecutionConfig())
+    return start(game, plan, device, execution or ExecutionConfig())
 
 
 def take_steps(run: Run, batch_at: Callable[[int], Any], count: int) -> Run:
@@ -147,7 +147,7 @@ def trained(request: pytest.FixtureRequest, digits: Prepared, tmp_path_factory: 
     config = run.exports["generator"].config
     recalibrate(network, config.inputs, 0, 64)
     path = tmp_path_factory.mktemp("trained") / "generator.safetensors"
-    save(path, network, config, {"data": digits.index["sha256"], "variant": "gan", "steps": 40, "ema_decay": 0.9})
+    save(path, network, config, {"data": digits.index["sha256"], "variant": "gan", "steps": 40, "ema": "100.0"})
     return load(path)
 
 

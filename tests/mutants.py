@@ -109,7 +109,7 @@ MUTANTS = (
         "gan_core/objectives/adversarial.py",
         '{"generator": -fake.mean()}',
         '{"generator": fake.mean()}',
-        "test_objectives.py::test_both_generator_objectives_push_the_score_up",
+        "test_objectives.py::test_every_generator_objective_pushes_the_score_up",
     ),
     Mutant(
         "a fake is judged under another label",
@@ -145,6 +145,20 @@ MUTANTS = (
         "torch.randint(0, side + 1 - size % 2, (n, 1), device=x.device)",
         "torch.randint(0, side, (n, 1), device=x.device)",
         "test_objectives.py::test_cutout_spares_no_edge",
+    ),
+    Mutant(
+        "fixed inputs come from NumPy's own generator",
+        "gan_core/core/inputs.py",
+        "latents.draw([described], (seed << 32) + np.arange(n))[self.name]",
+        "np.random.Generator(np.random.PCG64(seed)).standard_normal((n, self.size), dtype=np.float32)",
+        "test_networks.py::test_fixed_inputs_are_the_same_everywhere",
+    ),
+    Mutant(
+        "an input is known by the first bytes of its name",
+        "gan_core/core/latents.py",
+        "crc32(name.encode())",
+        "crc32(name.encode()[:8])",
+        "test_networks.py::test_fixed_inputs_are_the_same_everywhere",
     ),
     Mutant(
         "an operation without a deterministic CUDA kernel",

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from gan_core.core.build_network import network_class
 from gan_core.core.game import Game, Update, modules
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.schedule import Schedule
-from gan_core.core.types import Batch, Moment
+from gan_core.core.types import Batch, Losses, Moment
 from gan_core.data.batches import Batches
 from gan_core.data.prepared import Prepared
 from gan_core.networks import resnet
@@ -51,11 +52,20 @@ def update_alone(run: Run, update: Update, batch: Batch) -> dict[str, torch.Tens
     return apply_update(run, update, [batch], run.at).stats
 
 
+def in_order(game: Game, batch: Batch) -> Iterator[tuple[Update, Losses]]:
+    """Each update with its losses; a batch has what the update before it has shared."""
+    for update in game.updates():
+        losses = update.loss(batch, NOW)
+        yield update, losses
+        batch = batch.extended({name: value.detach() for name, value in losses.shared.items()})
+
+
 def test_only_the_players_of_an_update_move(game: Game, data: Prepared) -> None:
     run, batch = begin(game), Batches(data, 16, 0).at(0)
     for k, update in enumerate(run.updates):
         before = weights(game)
-        update_alone(run, update, batch)
+        set_requires_grad(run, update)
+        (batch,) = apply_update(run, update, [batch], run.at).shards
         moved = {name.split(".")[0] for name, value in weights(game).items() if not torch.equal(value, before[name])}
         assert moved == set(update.players), f"update {k}"
 
@@ -63,8 +73,8 @@ def test_only_the_players_of_an_update_move(game: Game, data: Prepared) -> None:
 def test_every_weight_gets_a_finite_gradient_in_some_update(game: Game, data: Prepared) -> None:
     batch = Batches(data, 32, 0).at(0)
     largest: dict[str, float] = {}
-    for update in game.updates():
-        torch.stack(list(update.loss(batch, NOW).terms.values())).sum().backward()
+    for update, losses in in_order(game, batch):
+        torch.stack(list(losses.terms.values())).sum().backward()
         for player in update.players:
             for name, p in getattr(game, player).named_parameters():
                 if p.grad is not None:
@@ -81,8 +91,7 @@ def test_every_weight_gets_a_finite_gradient_in_some_update(game: Game, data: Pr
 def test_terms_and_statistics_are_finite_scalars_with_distinct_names(game: Game, data: Prepared) -> None:
     batch = Batches(data, 16, 0).at(0)
     names: list[str] = []
-    for update in game.updates():
-        losses = update.loss(batch, NOW)
+    for update, losses in in_order(game, batch):
         for name, value in [*losses.terms.items(), *losses.stats.items()]:
             assert value.shape == ()
             assert torch.isfinite(value)
@@ -280,6 +289,15 @@ def test_every_operation_has_a_deterministic_cuda_kernel(game: Game, data: Prepa
     monkeypatch.setattr(resnet, "KERNEL", "none")
     with Watched():
         train_step(begin(copy.deepcopy(game)), Batches(data, 16, 0).at)
+
+
+def test_no_update_asks_the_device_for_a_number(game: Game, data: Prepared) -> None:
+    """On the meta device there are no numbers: a tensor left on the CPU, or a step that waits for a GPU, is refused."""
+    parts = modules(game)
+    for network in (*parts.saved.values(), *parts.frozen.values()):
+        network.to("meta")
+    for _update, losses in in_order(game, Batches(data, 16, 0).at(0).map(lambda rows: rows.to("meta"))):
+        torch.autograd.backward(list(losses.terms.values()))
 
 
 @pytest.mark.gpu
@@ -504,7 +522,9 @@ def test_a_cycle_is_measured_in_both_domains(domains: Prepared) -> None:
 
 def test_the_discriminators_of_a_cycle_never_move_a_generator(domains: Prepared) -> None:
     game = build_game("cycle_gan", NetworkSpec("resnet", 4, 0, domains.shape), {})
-    loss = game.updates()[1].loss(Batches(domains, 8, 0).at(0), NOW).terms
+    (_, first), (_, second) = in_order(game, Batches(domains, 8, 0).at(0))
+    assert first.shared["fake_a"].shape == (8, *domains.shape), "the fakes of the generators' own step"
+    loss = second.terms
     assert gradients(loss, game.a_to_b) == gradients(loss, game.b_to_a) == 0
     assert gradients(loss, game.discriminator_a) > 0
     assert int(game.pool_a.count) == int(game.pool_b.count) == 8, "what was shown is remembered"

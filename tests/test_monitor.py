@@ -71,7 +71,7 @@ def monitored(
     game: Game, data: Prepared, folder: Path, steps: int, every: int, batch: int = 64, seed: int = 0
 ) -> tuple[Monitor, Run]:
     monitor = Monitor(every, steps, seed, batch, references(data))
-    run = start(game, Plan("t", steps, batch, seed, 50, 10**6), 0.99)
+    run = start(game, Plan("t", steps, batch, seed, 50, 10**6, 69.0 * batch))
     train(run, Batches(data, batch, seed).at, State(folder, "w"), callback=monitor)
     return monitor, run
 

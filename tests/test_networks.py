@@ -1,8 +1,10 @@
 """Shapes, and clear words where a shape cannot be."""
 
+import numpy as np
 import pytest
 import torch
 
+from gan_core.core import latents
 from gan_core.core.artifact import load, save
 from gan_core.core.build_network import build_network
 from gan_core.core.inputs import Input
@@ -147,11 +149,14 @@ def test_inputs_stand_side_by_side() -> None:
 
 
 def test_fixed_inputs_are_the_same_everywhere() -> None:
-    """Philox is specified: these numbers hold on every machine, for every NumPy (its stream policy) and any count."""
-    z = Input("z", "normal", 3)
-    assert z.fixed(2, 7)[0] == pytest.approx(z.fixed(9, 7)[0])
+    """They are what ``latents.draw`` gives, whose bits are published ones: a function of seed, row and whole name."""
+    z = Input("noise_res8_0", "normal", 3)
+    described = NetworkConfig("mlp.generator", (2,), 8, (z,)).described_inputs()
+    assert (z.fixed(9, 7) == latents.draw(described, (7 << 32) + np.arange(9))[z.name]).all()
+    assert (z.fixed(2, 7) == z.fixed(9, 7)[:2]).all()
     assert not (z.fixed(2, 7) == z.fixed(2, 8)).any()
-    assert not (z.fixed(2, 7) == Input("w", "normal", 3).fixed(2, 7)).any()
+    assert not (z.fixed(2, 7) == Input("noise_res8_1", "normal", 3).fixed(2, 7)).any()
+    assert Input("x", "x", 12, (3, 2, 2)).fixed(5, 1).shape == (5, 3, 2, 2)
     y = Input("y", "label", 10).fixed(2000, 0)
     assert set(y) == set(range(10))
     u = Input("u", "uniform", 2).fixed(2000, 0)

@@ -1,12 +1,17 @@
 """Objectives and penalties against closed forms."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from gan_core.objectives import adversarial, augment, penalties, variational
+from gan_core.core.build_game import build_game
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Moment
+from gan_core.objectives import adversarial, augment, f_divergence, penalties, two_sample, variational
 from gan_core.objectives.two_sample import energy_distance
 from gan_core.runtime.errors import InputError
 
@@ -31,17 +36,45 @@ def test_a_blind_discriminator_pays_two_log_two() -> None:
     assert sum(terms.values()).item() == pytest.approx(2 * LOG2)
 
 
-@pytest.mark.parametrize("v", [-30.0, -3.0, 0.0, 3.0, 30.0])
-def test_both_generator_objectives_push_the_score_up(v: float) -> None:
-    for objective in (
-        adversarial.generator_saturating,
-        adversarial.generator_non_saturating,
-        adversarial.generator_wasserstein,
-    ):
-        score = torch.tensor([v], requires_grad=True)
-        objective(score)["generator"].backward()
-        assert score.grad is not None
-        assert score.grad.item() <= 0
+@pytest.mark.parametrize("v", [-5.0, -0.5, 0.0, 0.5, 5.0])
+@pytest.mark.parametrize("name", [name for name in adversarial.OBJECTIVES if name != "least_squares"])
+def test_every_generator_objective_pushes_the_score_up(name: str, v: float) -> None:
+    score, objective = torch.tensor([v], requires_grad=True), adversarial.OBJECTIVES[name]
+    objective.generator(score, *([torch.zeros(1)] if objective.needs_real else []))["generator"].backward()
+    assert score.grad is not None
+    assert score.grad.item() < 0
+
+
+@pytest.mark.parametrize("v", [-3.0, 0.0, 3.0])
+def test_least_squares_pulls_the_score_to_one(v: float) -> None:
+    score = torch.tensor([v], requires_grad=True)
+    adversarial.generator_least_squares(score)["generator"].backward()
+    assert score.grad is not None
+    assert score.grad.item() == pytest.approx(v - 1)
+
+
+COLUMN, ROW = torch.zeros(5, 1), torch.zeros(5)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        *(o.discriminator for o in adversarial.OBJECTIVES.values()),
+        *(o.generator for o in adversarial.OBJECTIVES.values() if o.needs_real),
+        adversarial.critic,
+        partial(f_divergence.discriminator, f_divergence.DIVERGENCES["kl"]()),
+        two_sample.energy_distance,
+        variational.kl,
+        variational.reparametrised,
+        variational.gaussian,
+        variational.bernoulli,
+    ],
+)
+def test_shapes_that_would_broadcast_are_refused(objective: Callable[..., object]) -> None:
+    """(N, 1) beside (N,) is (N, N) to torch: a mean over pairs that nobody asked for."""
+    for wrong in ((COLUMN, ROW), (ROW, COLUMN)):
+        with pytest.raises(ValueError, match=r"given shapes \(5,"):
+            objective(*wrong)
 
 
 def test_saturation_is_what_the_other_form_mends() -> None:
@@ -100,7 +133,7 @@ def test_penalty_is_differentiated_as_torch_does_it_but_without_its_zeros(line: 
     critic = nn.Sequential(nn.Linear(6, 16), line, nn.Linear(16, 16), line, nn.Linear(16, 1), nn.Flatten(0))
     weights = list(critic.parameters())[::2]
     x = torch.randn(32, 6)
-    mine = penalties.r1(critic, x)
+    mine = penalties.r1(critic, x, 1.0)[1]["r1"]
     x.requires_grad_()
     (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
     plain = slope.square().sum(1).mean() / 2
@@ -112,7 +145,24 @@ def test_penalty_is_differentiated_as_torch_does_it_but_without_its_zeros(line: 
 
 
 def test_r1_of_a_linear_discriminator() -> None:
-    assert penalties.r1(Linear(6, 3.0), torch.randn(5, 6)).item() == pytest.approx(4.5)
+    """1/2 |w|^2 gamma, beside the scores that the discriminator gives; with gamma 0, these alone."""
+    critic, x = Linear(6, 3.0), torch.randn(5, 6)
+    for penalty, name in ((penalties.r1, "r1"), (penalties.r2, "r2")):
+        v, terms = penalty(critic, x, 2.0)
+        assert torch.equal(v, critic(x))
+        assert terms.keys() == {name}
+        assert terms[name].item() == pytest.approx(9.0)
+        assert penalty(critic, x, 0.0)[1] == {}
+
+
+def test_scores_and_penalties_take_one_pass() -> None:
+    """R1 and R2 beside both scores: the discriminator is called twice, not four times."""
+    game = build_game("gan", NetworkSpec("mlp", 8, 4, (2,)), {"objective": "relativistic", "r1": 1.0, "r2": 1.0})
+    calls: list[int] = []
+    game.discriminator.register_forward_hook(lambda *_: calls.append(1))
+    terms = game.discriminator_loss(Batch(torch.randn(6, 2)), Moment()).terms
+    assert terms.keys() == {"discriminator", "r1", "r2"}
+    assert len(calls) == 2
 
 
 @pytest.mark.parametrize("penalised", [False, True])
@@ -123,7 +173,7 @@ def test_dirac_gan(penalised: bool) -> None:
         t, p = torch.tensor([theta], requires_grad=True), torch.tensor([psi], requires_grad=True)
         d = sum(adversarial.discriminator(torch.zeros(1), (p * t.detach())).values())
         if penalised:
-            d = d + penalties.r1(lambda x, p=p: p * x.flatten(), torch.zeros(1, 1))
+            d = d + penalties.r1(lambda x, p=p: p * x.flatten(), torch.zeros(1, 1), 1.0)[1]["r1"]
         (dp,) = torch.autograd.grad(d, p)
         (dt,) = torch.autograd.grad(adversarial.generator_saturating(p.detach() * t)["generator"], t)
         theta, psi = theta - 0.1 * dt.item(), psi - 0.1 * dp.item()
@@ -156,11 +206,6 @@ def test_relativistic_looks_at_differences_only() -> None:
     assert d(real, real)["discriminator"].item() == pytest.approx(LOG2)
 
 
-def test_r2_is_r1_on_the_other_side() -> None:
-    critic = Linear(6, 3.0)
-    assert penalties.r2(critic, torch.randn(5, 6)).item() == pytest.approx(4.5)
-
-
 @pytest.mark.parametrize("slope", [0.5, 1.0, 3.0])
 def test_dragan_wants_slope_one_around_the_data(slope: float) -> None:
     assert penalties.dragan(Linear(6, slope), torch.randn(32, 6)).item() == pytest.approx((slope - 1) ** 2, abs=1e-5)
@@ -188,15 +233,15 @@ def test_dragan_looks_beside_the_data_not_at_it() -> None:
 def test_penalties_see_a_pack_as_one_sample() -> None:
     """PacGAN: a score belongs to a pack, so the gradient's norm is over the pack. |w|^2 / 2 for v = <w, pack>."""
     wide, x = Linear(12, 3.0), torch.randn(8, 6)
-    for penalty in (penalties.r1, penalties.r2):
-        assert penalty(lambda x: wide(augment.packed(x, 2)), x).item() == pytest.approx(4.5)
+    assert penalties.r1(lambda x: wide(augment.packed(x, 2)), x, 1.0)[1]["r1"].item() == pytest.approx(4.5)
     assert penalties.dragan(lambda x: wide(augment.packed(x, 2)), x).item() == pytest.approx(4.0)
 
 
 def test_a_patch_score_counts_once_for_its_sample() -> None:
     """Scores (N, patches): their sum over a sample is what is differentiated."""
     w = torch.randn(6, 4)
-    assert penalties.r1(lambda x: x @ w, torch.randn(5, 6)).item() == pytest.approx(w.sum(1).square().sum().item() / 2)
+    found = penalties.r1(lambda x: x @ w, torch.randn(5, 6), 1.0)[1]["r1"].item()
+    assert found == pytest.approx(w.sum(1).square().sum().item() / 2)
 
 
 def test_kl_is_torchs() -> None:

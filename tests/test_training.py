@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from gan_core.core.build_game import build_game
 from gan_core.core.build_network import build_network
 from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.schedule import Schedule
 from gan_core.core.types import Batch
 from gan_core.data.batches import Batches
 from gan_core.data.prepared import Prepared
@@ -20,9 +22,9 @@ from gan_core.runtime import files, process
 from gan_core.runtime.errors import EnvironmentFailure, NumericsError
 from gan_core.training import fingerprint
 from gan_core.training.checkpoint import State
-from gan_core.training.ema import Average, recalibrate
+from gan_core.training.ema import Average, decay, recalibrate
 from gan_core.training.loop import train
-from tests.conftest import ROOT, begin, plan
+from tests.conftest import ROOT, begin, fit, plan, take_steps
 
 
 def test_the_two_newest_states_are_kept(tmp_path) -> None:
@@ -82,27 +84,39 @@ def test_nan_stops_the_run_and_the_last_good_state_stays(digits: Prepared, tmp_p
     assert all(torch.isfinite(t).all() for k, p in saved["parts"].items() if "network" in k for t in p.values())
 
 
-def test_average_of_constant_weights_is_the_constant() -> None:
-    network = build_network(NetworkSpec("mlp", 8, 4, (2,)).discriminator())
-    average = Average(network, 0.9)
-    with torch.no_grad():
-        for p in network.parameters():
-            p.fill_(3.0)
-    for step in range(200):
-        average.update(network, step)
-    assert all(torch.allclose(p, torch.tensor(3.0)) for p in average.network.parameters())
-
-
-def test_average_follows_its_recursion() -> None:
+def test_the_average_is_a_convex_combination() -> None:
     network = torch.nn.Linear(1, 1, bias=False)
-    average, expected = Average(network, 0.5), network.weight.item()
-    for step, value in enumerate([1.0, -2.0, 4.0, 8.0]):
+    average, expected = Average(network), network.weight.item()
+    for kept, value in [(0.0, 3.0), (0.5, 3.0), (0.25, -2.0), (0.9, 8.0)]:
         with torch.no_grad():
             network.weight.fill_(value)
-        average.update(network, step)
-        decay = min(0.5, (1 + step) / (10 + step))
-        expected = decay * expected + (1 - decay) * value
+        average.update(network, kept)
+        expected = kept * expected + (1 - kept) * value
     assert average.network.weight.item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [16, 80, 250])
+def test_a_half_life_is_counted_in_images(batch_size: int) -> None:
+    """Of what was there, half is left after as many images, whatever the batch size; at the start it is forgotten."""
+    half_life, images, left = 4000, 10**6, 1.0
+    for _ in range(half_life // batch_size):
+        images += batch_size
+        left *= decay(half_life, images, batch_size)
+    assert left == pytest.approx(0.5, rel=1e-6)
+    early = [decay(half_life, k * batch_size, batch_size) for k in range(1, 40)]
+    assert early == sorted(early)
+    assert early[0] < 1e-3, "the first weights are random"
+    assert decay(0, images, batch_size) == 0
+
+
+def test_a_half_life_may_have_a_schedule(digits: Prepared) -> None:
+    """From 0, where the average is the weights themselves."""
+    made = replace(plan(10), ema_half_life=Schedule(0.0, 1e6, begin=0.5))
+    run = take_steps(begin(fit("gan", {}, "mlp", digits), made), Batches(digits, 16, 0).at, 5)
+    mine, its = run.averages["generator"].network.state_dict(), run.exports["generator"].state_dict()
+    assert all(torch.equal(mine[key], its[key]) for key in mine)
+    take_steps(run, Batches(digits, 16, 0).at, 3)
+    assert not torch.equal(run.averages["generator"].network.body[0].weight, run.exports["generator"].body[0].weight)
 
 
 def test_recalibration_measures_the_statistics_of_the_averaged_weights() -> None:

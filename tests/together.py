@@ -55,7 +55,7 @@ def main(folder: Path, dies: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             return False
 
-        begun = start(game, Plan(variant, 8, 16, 0, 4, 3), 0.9, execution=ExecutionConfig(shards=SHARDS))
+        begun = start(game, Plan(variant, 8, 16, 0, 4, 3, 100.0), execution=ExecutionConfig(shards=SHARDS))
         run = train(begun, batches.at, state, stop)
         if distributed.rank() == 0:
             weights = {f"{n}.{k}": v for n, p in modules(run.game).saved.items() for k, v in p.named_parameters()}

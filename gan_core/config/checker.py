@@ -23,10 +23,11 @@ TWO_WAYS = re.compile(r"[-+]?(0[0-9_]+|[0-9]+(_[0-9]*)+)")
 
 Tree = dict[str, Any]
 RENAMED = {
-    "watch_every": "evaluate_every",
-    "graph": "cuda_graph",
+    "watch_every": ("evaluate_every", ""),
+    "graph": ("cuda_graph", ""),
+    "ema_decay": ("ema_half_life", ", in images: 0.69 x batch_size / (1 - decay)"),
 }
-"""Keys of earlier versions -> what they are called now."""
+"""Keys of earlier versions -> what they are called now, and what else has changed."""
 TAGS = ("number", "schedule")
 """Of what a symbol may be declared as; pydantic puts them into the place of a mistake."""
 
@@ -119,8 +120,9 @@ class Checker:
 
     def unknown(self, here: tuple[str, ...], known: list[str], what: str = "") -> None:
         """Note a name that nobody knows, and the one that was probably meant."""
-        if (new := RENAMED.get(here[-1])) in known and not what:
-            self.mistake(here, f"is called {new} now; rename it")
+        new, more = RENAMED.get(here[-1], ("", ""))
+        if new in known and not what:
+            self.mistake(here, f"is called {new} now{more}; rename it")
             return
         close = difflib.get_close_matches(what if what else here[-1], known, 1, 0.5)
         meant = f"; did you mean {close[0]}?" if close else ""

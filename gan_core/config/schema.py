@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from gan_core.config.bounds import Fraction, Seed, Share
+from gan_core.config.bounds import Scheduled, Seed, Share
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -218,7 +218,7 @@ class Train:
     batch_size: Annotated[int, Field(ge=2)]
     shards: PositiveInt
     instance_noise: NonNegativeFloat
-    ema_decay: Fraction
+    ema_half_life: Scheduled[NonNegativeFloat]
     log_every: PositiveInt
     evaluate_every: PositiveInt
     checkpoint_every: PositiveInt

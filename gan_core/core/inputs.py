@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gan_core.core import latents
+
 Field = Literal["x", "x_b"]
 """A field of a batch that holds samples: the data set's, or those of its second domain."""
 
@@ -103,16 +105,14 @@ class Input:
         return self.sample(len(x), x.device)
 
     def fixed(self, n: int, seed: int) -> NDArray[Any]:
-        """``n`` rows that depend only on ``seed`` and the name, the same on every machine (Philox, NumPy).
+        """``n`` rows, the same on every machine: what ``latents.draw`` gives for the seeds 2^32 ``seed`` + 0, 1, ...
 
-        In place of samples: uniform noise of their shape.
+        Labels are drawn as categories are; in place of samples it is uniform noise of their shape.
         """
-        philox = np.random.Generator(np.random.Philox(key=[seed, int.from_bytes(self.name.encode()[:8], "big")]))
-        if self.prior == "normal":
-            return philox.standard_normal((n, self.size), dtype=np.float32)
-        if self.is_integer:
-            return philox.integers(self.size, size=n, dtype=np.int64)
-        return philox.random((n, *self.shape), dtype=np.float32) * 2 - 1
+        prior = "category" if self.is_integer else "normal" if self.prior == "normal" else "uniform"
+        described = {"name": self.name, "prior": prior, "size": self.size}
+        rows = latents.draw([described], (seed << 32) + np.arange(n))[self.name]
+        return rows.reshape(n, *self.shape)
 
     def embed(self, value: Tensor) -> Tensor:
         """As vectors, (N, size) floats: whole numbers become one-hot rows, the rest is flat.

@@ -37,10 +37,8 @@ class Batch:
     def __init__(self, x: Sample, **fields: Tensor | None) -> None:
         self.__dict__ |= {"x": x, **{name: value for name, value in fields.items() if value is not None}}
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Tensor:
-            raise AttributeError(f"this data set has no '{name}', only {', '.join(vars(self))}")
+    def __getattr__(self, name: str) -> Tensor:
+        raise AttributeError(f"this batch has no '{name}', only {', '.join(vars(self))}")
 
     def __len__(self) -> int:
         return len(self.x)

@@ -89,7 +89,7 @@ def evaluate(
                 "seed": asked.seed,
                 "resamples": asked.resamples,
                 "interval": "95 %, of other samples of the same data and weights",
-                "weights": f"EMA {network.notes['ema_decay']}",
+                "weights": f"EMA, half-life of {network.notes['ema']} images",
                 "step": network.notes["step"],
                 "chosen_by": "the training data",
             },

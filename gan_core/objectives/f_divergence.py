@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gan_core.core.types import Score, Terms
+from gan_core.objectives.adversarial import same_form
 
 Function = Callable[[Tensor], Tensor]
 
@@ -228,6 +229,7 @@ def soft_clip(v: Score, limit: float) -> Score:
 
 def discriminator(divergence: FDivergence, real: Score, fake: Score) -> Terms:
     """-(E_p T - E_q f*(T)): the negative of the bound of eq. 4, so that its estimate of D_f is minus the sum."""
+    same_form(real, fake)
     return {"real": -divergence.link(real).mean(), "fake": divergence.conjugate_link(fake).mean()}
 
 

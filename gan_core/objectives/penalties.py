@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu, relu
 from torch.overrides import TorchFunctionMode
 
-from gan_core.core.types import Sample, Score
+from gan_core.core.types import Sample, Score, Terms
 
 
 class Straight(TorchFunctionMode):
@@ -35,13 +35,16 @@ def straight(x: Tensor, slope: float) -> Tensor:
     return x * x.detach().sign().clamp_(min=slope)
 
 
-def squared_gradient_norm(discriminator: Callable[[Sample], Score], x: Sample) -> Tensor:
-    """||grad v||^2 in all that a row of scores has seen, a sample or a pack of them: (rows,), differentiable again."""
+def with_squared_gradient_norm(discriminator: Callable[[Sample], Score], x: Sample) -> tuple[Score, Tensor]:
+    """V and, of the same pass, ||grad v||^2 in all that a row of scores has seen, a sample or a pack of them: (rows,).
+
+    Both are differentiable again; samples are constants.
+    """
     x = x.detach().requires_grad_()
     with Straight():
         v = discriminator(x)
     (gradient,) = torch.autograd.grad(v.sum(), x, create_graph=True)
-    return gradient.reshape(len(v), -1).square().sum(1)
+    return v, gradient.reshape(len(v), -1).square().sum(1)
 
 
 def gradient_penalty(critic: Callable[[Sample], Score], real: Sample, fake: Sample) -> Tensor:
@@ -51,7 +54,7 @@ def gradient_penalty(critic: Callable[[Sample], Score], real: Sample, fake: Samp
     root keeps the second derivative finite where the gradient vanishes.
     """
     e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
-    norm = (squared_gradient_norm(critic, e * real + (1 - e) * fake) + 1e-12).sqrt()
+    norm = (with_squared_gradient_norm(critic, e * real + (1 - e) * fake)[1] + 1e-12).sqrt()
     return (norm - 1).square().mean()
 
 
@@ -64,11 +67,19 @@ def dragan(discriminator: Callable[[Sample], Score], real: Sample) -> Tensor:
     return gradient_penalty(discriminator, real + real.std() / 2 * torch.rand_like(real), real)
 
 
-def r1(discriminator: Callable[[Sample], Score], real: Sample) -> Tensor:
-    """1/2 E ||grad v(x)||^2 on real samples. Mescheder et al. 2018, eq. 9, without its factor gamma."""
-    return squared_gradient_norm(discriminator, real).mean() / 2
+def r1(discriminator: Callable[[Sample], Score], real: Sample, gamma: float) -> tuple[Score, Terms]:
+    """v(x) on real samples and, of the same pass, gamma/2 E ||grad v(x)||^2. Mescheder et al. 2018, eq. 9."""
+    return penalised(discriminator, real, "r1", gamma)
 
 
-def r2(discriminator: Callable[[Sample], Score], fake: Sample) -> Tensor:
-    """1/2 E ||grad v(G(z))||^2 on generated samples. Mescheder et al. 2018, eq. 10, without its factor gamma."""
-    return squared_gradient_norm(discriminator, fake).mean() / 2
+def r2(discriminator: Callable[[Sample], Score], fake: Sample, gamma: float) -> tuple[Score, Terms]:
+    """v(G(z)) on generated samples and, of the same pass, gamma/2 E ||grad v(G(z))||^2. Mescheder et al., eq. 10."""
+    return penalised(discriminator, fake, "r2", gamma)
+
+
+def penalised(discriminator: Callable[[Sample], Score], x: Sample, name: str, gamma: float) -> tuple[Score, Terms]:
+    """Scores, and the penalty under a name; with gamma 0, none."""
+    if not gamma:
+        return discriminator(x), {}
+    v, norm = with_squared_gradient_norm(discriminator, x)
+    return v, {name: gamma * norm.mean() / 2}

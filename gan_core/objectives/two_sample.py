@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gan_core.core.types import Sample
+from gan_core.objectives.adversarial import same_form
 
 
 def energy_distance(x: Sample, y: Sample) -> Tensor:
@@ -13,6 +14,7 @@ def energy_distance(x: Sample, y: Sample) -> Tensor:
 
     Zero exactly when both distributions agree; in one dimension twice the Cramer distance.
     """
+    same_form(x, y)
     return 2 * distances(x, y).mean() - within(x) - within(y)
 
 

@@ -11,13 +11,24 @@ from torch import Tensor, nn
 from gan_core.core.inputs import Input
 from gan_core.runtime.seeds import fold
 
+RAMP = 0.077
+"""The half-life is at most this share of the images seen: the average forgets what the first steps were like."""
+
+
+def decay(half_life: float, images: int, batch_size: int) -> float:
+    """What remains of the average after a step of ``batch_size`` images that made them ``images`` in all.
+
+    A weight of ``half_life`` images ago counts half, whatever the batch size. 0: no average, the weights themselves.
+    """
+    length = min(half_life, RAMP * images)
+    return 0.5 ** (batch_size / length) if length else 0.0
+
 
 class Average:
-    """Weights are averaged, buffers are copied. Early on the decay is smaller: (1 + t) / (10 + t)."""
+    """Weights are averaged, buffers are copied."""
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: nn.Module) -> None:
         self.network = copy.deepcopy(network).requires_grad_(False)
-        self.decay = decay
         self._pairs = self._of(network)
 
     def _of(self, network: nn.Module) -> tuple[nn.Module, list[list[Tensor]]]:
@@ -26,13 +37,12 @@ class Average:
         return network, lists
 
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Move towards ``network`` after ``step`` (0, 1, ...)."""
-        decay = min(self.decay, (1 + step) / (10 + step))
+    def update(self, network: nn.Module, kept: float) -> None:
+        """Move towards ``network``; ``kept``: what remains of the average (``decay``)."""
         if network is not self._pairs[0]:
             self._pairs = self._of(network)
         weights, buffers, its_weights, its_buffers = self._pairs[1]
-        torch._foreach_lerp_(weights, its_weights, 1 - decay)
+        torch._foreach_lerp_(weights, its_weights, 1 - kept)
         for mine, its in zip(buffers, its_buffers, strict=True):
             mine.copy_(its)
 

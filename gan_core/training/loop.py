@@ -18,7 +18,7 @@ from gan_core.runtime.errors import NumericsError
 from gan_core.runtime.progress import Progress
 from gan_core.training.checkpoint import State
 from gan_core.training.cuda_graph import Captured
-from gan_core.training.ema import Average
+from gan_core.training.ema import Average, decay
 from gan_core.training.run import DEFAULT, ExecutionConfig, Plan, Row, Run, make_optimizer, set_symbols
 from gan_core.training.update import apply_update, train_step
 
@@ -62,7 +62,7 @@ class NullCallback:
         pass
 
 
-def start(game: Game, plan: Plan, ema_decay: float, device: str = "cpu", execution: ExecutionConfig = DEFAULT) -> Run:
+def start(game: Game, plan: Plan, device: str = "cpu", execution: ExecutionConfig = DEFAULT) -> Run:
     """A run at step 0, its networks on ``device``."""
     parts = modules(game)
     for network in (*parts.saved.values(), *parts.frozen.values()):
@@ -73,7 +73,7 @@ def start(game: Game, plan: Plan, ema_decay: float, device: str = "cpu", executi
             for part in (network, *network.children()):
                 part.register_forward_hook(in_float32)
     exports = exported(game)
-    averages = {role: Average(player, ema_decay) for role, player in exports.items()}  # type: ignore[arg-type]
+    averages = {role: Average(player) for role, player in exports.items()}  # type: ignore[arg-type]
     run = Run(game, game.updates(), exports, averages, {}, plan, execution)
     capturable = execution.cuda_graph and device == "cuda" and execution.shards == 1
     run.optimizers = {name: make_optimizer(spec, run.weights[name], capturable) for name, spec in run.specs.items()}
@@ -183,9 +183,10 @@ def advance(run: Run, batch_at: Callable[[int], Batch]) -> None:
     """One step, with all that belongs to it: rates, updates, averages, sums of statistics."""
     for name, optimizer in run.optimizers.items():
         set_symbols(optimizer, run.specs[name], run.at, run.lr_scale)
-    stats = train_step(run, batch_at)
+    stats, batch_size = train_step(run, batch_at), run.plan.batch_size
+    kept = decay(run.at.value(run.plan.ema_half_life), run.at.images + batch_size, batch_size)
     for role, average in run.averages.items():
-        average.update(run.exports[role], run.step)  # type: ignore[arg-type]
+        average.update(run.exports[role], kept)  # type: ignore[arg-type]
     for name, value in stats.items():
         run.window[name] = run.window[name] + value if name in run.window else value
         run.times[name] = run.times.get(name, 0) + 1

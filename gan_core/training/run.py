@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_core.core.game import Adam, Game, Optimizer, RMSprop, Update, modules, optimizers, trainable
+from gan_core.core.schedule import Schedule
 from gan_core.core.types import Moment, Player
 from gan_core.runtime import distributed
 from gan_core.runtime.errors import NumericsError
@@ -26,7 +27,7 @@ STATE_FIELDS = ("step", "drawn", "history", "window", "times", "rollbacks")
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a run is, with which batches and seed, and how often it logs and saves."""
+    """How long a run is, with which batches and seed, what is averaged, and how often it logs and saves."""
 
     name: str
     steps: int
@@ -34,6 +35,8 @@ class Plan:
     seed: int
     log_every: int
     checkpoint_every: int
+    ema_half_life: float | Schedule[float] = 0.0
+    """Of the averaged weights, in images."""
 
 
 @dataclass(frozen=True)

@@ -57,11 +57,11 @@ class CycleGan:
         if self.identity:
             same = (self.a_to_b(b) - b).abs().mean() + (self.b_to_a(a) - a).abs().mean()
             terms["identity"] = at.value(self.identity) * cycle * same
-        return Losses(terms)
+        return Losses(terms, shared={"fake_a": fake_a, "fake_b": fake_b})
 
     def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
-        """1/2 E (D(y) - 1)^2 + 1/2 E D(G(x))^2 in both domains, on fakes from the history."""
-        fake_a, fake_b = self.pool_a(self.b_to_a(batch.x_b)), self.pool_b(self.a_to_b(batch.x))
+        """1/2 E (D(y) - 1)^2 + 1/2 E D(G(x))^2 in both domains, on a history of the generators' fakes."""
+        fake_a, fake_b = self.pool_a(batch.fake_a), self.pool_b(batch.fake_b)
         a = discriminator_least_squares(self.discriminator_a(batch.x), self.discriminator_a(fake_a))
         b = discriminator_least_squares(self.discriminator_b(batch.x_b), self.discriminator_b(fake_b))
         return Losses(prefixed("a", a) | prefixed("b", b))
@@ -76,4 +76,4 @@ class CycleGan:
 
     def updates(self) -> Updates:
         generators = Update(("a_to_b", "b_to_a"), self.generator_loss)
-        return generators, Update(("discriminator_a", "discriminator_b"), self.discriminator_loss)
+        return generators, Update(("discriminator_a", "discriminator_b"), self.discriminator_loss, reuse_batch=True)

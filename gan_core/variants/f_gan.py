@@ -53,11 +53,8 @@ class FGan:
 
     def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Eq. 6 in omega: ascend E_p T - E_q f*(T)."""
-        real = fd.soft_clip(self.discriminator(batch.x), self.clip)
-        terms = fd.discriminator(self.f, real, self.fake_score(batch))
-        if self.r1:
-            terms["r1"] = at.value(self.r1) * penalties.r1(self.discriminator, batch.x)
-        return Losses(terms)
+        real, r1 = penalties.r1(self.discriminator, batch.x, at.value(self.r1))
+        return Losses(fd.discriminator(self.f, fd.soft_clip(real, self.clip), self.fake_score(batch)) | r1)
 
     def generator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Eq. 6 in theta, or the alternative of section 3.2."""

@@ -49,12 +49,9 @@ class Gan:
 
     def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Algorithm 1, inner loop: ascend E log D(x) + E log(1 - D(G(z)))."""
-        fake = self.generator(self.z.like(batch.x))
-        terms = OBJECTIVES[self.objective].discriminator(self.score(batch.x), self.score(fake))
-        if self.r1:
-            terms["r1"] = at.value(self.r1) * penalties.r1(self.score, batch.x)
-        if self.r2:
-            terms["r2"] = at.value(self.r2) * penalties.r2(self.score, fake)
+        real, r1 = penalties.r1(self.score, batch.x, at.value(self.r1))
+        fake, r2 = penalties.r2(self.score, self.generator(self.z.like(batch.x)), at.value(self.r2))
+        terms = OBJECTIVES[self.objective].discriminator(real, fake) | r1 | r2
         if self.dragan:
             terms["dragan"] = at.value(self.dragan) * penalties.dragan(self.score, batch.x)
         return Losses(terms)

@@ -50,11 +50,9 @@ class LearnedF:
 
     def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Logistic, so that v = log p/q at the optimum whatever f is."""
-        fake = self.generator(self.z.like(batch.x))
-        terms = adversarial.discriminator(self.discriminator(batch.x), self.discriminator(fake))
-        if self.r1:
-            terms["r1"] = at.value(self.r1) * penalties.r1(self.discriminator, batch.x)
-        return Losses(terms)
+        fake = self.discriminator(self.generator(self.z.like(batch.x)))
+        real, r1 = penalties.r1(self.discriminator, batch.x, at.value(self.r1))
+        return Losses(adversarial.discriminator(real, fake) | r1)
 
     def f_loss(self, batch: Batch, at: Moment) -> Losses:
         """The energy distance to the data after the generator has taken one plain gradient step under f."""

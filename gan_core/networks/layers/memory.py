@@ -26,14 +26,14 @@ class Pool(nn.Module):
     @torch.no_grad()
     def forward(self, new: Sample) -> Sample:
         """(N, ...) to as many, each new or old."""
-        shown, count, size = new.detach().clone(), int(self.count), len(self.images)
-        for k, image in enumerate(shown.clone()):
-            if count < size:
-                self.images[count] = image
-                count += 1
-            elif torch.rand(()) < 0.5:
-                place = int(torch.randint(size, ()))
-                shown[k] = self.images[place]
-                self.images[place] = image
-        self.count.fill_(count)
+        shown, size = new.detach().clone(), len(self.images)
+        places = torch.randint(size, (len(shown),), device=shown.device)
+        swaps = torch.rand(len(shown), device=shown.device) < 0.5
+        for k in range(len(shown)):  # no number is asked of the device: no step waits for it
+            full = self.count >= size
+            place = torch.where(full, places[k], self.count).reshape(1)
+            new_one, old_one = shown[k : k + 1].clone(), self.images[place]
+            shown[k : k + 1] = torch.where(full & swaps[k], old_one, new_one)
+            self.images[place] = torch.where(full & ~swaps[k], old_one, new_one)
+            self.count += ~full
         return shown

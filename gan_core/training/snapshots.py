@@ -1,0 +1,40 @@
+"""Samples from the same fixed inputs at several steps of a run, as one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from gan_core.core.samples import Sample
+from gan_core.runtime import files
+from gan_core.runtime.errors import DataError
+
+FORMAT = "1"
+"""Of the file: tensors named ``<step>.<role>``."""
+
+
+def write_snapshots(path: Path, snapshots: Mapping[str, Tensor]) -> None:
+    """Write them under their names."""
+    files.write(path, safetensors.torch.save(dict(snapshots), {"format": FORMAT}))
+
+
+def read_snapshots(path: Path) -> dict[int, list[Sample]]:
+    """Step -> samples of each role.
+
+    Raises:
+        DataError: there is none, it is damaged, or of another format.
+    """
+    found: dict[int, list[Sample]] = {}
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            if (written := (file.metadata() or {}).get("format")) != FORMAT:
+                raise DataError(f"{path} has format {written}; this program reads format {FORMAT}, so run `dvc repro`")
+            for key in sorted(file.keys()):
+                found.setdefault(int(key.partition(".")[0]), []).append(file.get_tensor(key))
+    except (OSError, safetensors.SafetensorError) as error:
+        raise DataError(f"{path} cannot be read ({error}); run `dvc repro` to make it") from None
+    return found
