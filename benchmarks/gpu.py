@@ -35,7 +35,7 @@ def ways(subject: Subject) -> Iterator[tuple[str, Prepare]]:
 
 
 def inputs(subject: Subject, n: int) -> list[torch.Tensor]:
-    """The pinned inputs on the GPU."""
+    """The fixed inputs on the GPU."""
     return [torch.from_numpy(v).cuda() for v in subject.config.fixed_inputs(n, 1).values()]
 
 

@@ -11,7 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, interpolate, mse_loss, one_hot
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    interpolate,
+    mse_loss,
+    one_hot,
+    softplus,
+)
 from torch.optim import Adam, RMSprop
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -64,6 +71,30 @@ def gan(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) -> Steps
         d_adam.step()
         g_adam.zero_grad()
         g_loss = real_or_fake(d(fake), True)
+        descend(g_loss)
+        g_adam.step()
+        yield {"d": d_loss.item(), "g": g_loss.item()}
+
+
+def penalised_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) -> Steps:
+    """The relativistic game with R1 and R2, each from the pass that gives its score."""
+    g, d, latent = game.generator, game.discriminator, game.z.size
+    g_adam, d_adam = (Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (g, d))
+
+    def half_squared_slope(v: Tensor, of: Tensor) -> Tensor:
+        (slope,) = torch.autograd.grad(v.sum(), of, create_graph=True)
+        return slope.square().sum((1, 2, 3)).mean() / 2
+
+    for (real,) in forever(x, batch_size=batch_size, device=device):
+        d_adam.zero_grad()
+        fake = g(torch.randn(len(real), latent, device=real.device))
+        shown = [t.detach().requires_grad_() for t in (real, fake)]
+        v_real, v_fake = (d(t) for t in shown)
+        d_loss = softplus(v_fake - v_real).mean() + sum(map(half_squared_slope, (v_real, v_fake), shown))
+        descend(d_loss)
+        d_adam.step()
+        g_adam.zero_grad()
+        g_loss = softplus(d(real) - d(fake)).mean()
         descend(g_loss)
         g_adam.step()
         yield {"d": d_loss.item(), "g": g_loss.item()}
@@ -242,6 +273,7 @@ def cycle_gan(game: Any, x: Tensor, _y: Tensor, batch_size: int, device: str) ->
 
 PLAIN: dict[str, Callable[..., Steps]] = {
     "gan": gan,
+    "gan with R1, R2": penalised_gan,
     "f_gan": f_gan,
     "wgan": wgan,
     "wgan_gp": wgan_gp,

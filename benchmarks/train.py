@@ -36,6 +36,7 @@ from gan_core.core.types import Moment
 from gan_core.data.batches import Batches
 from gan_core.data.packed import to_model
 from gan_core.networks.dcgan import Doubling
+from gan_core.objectives import penalties
 from gan_core.runtime import files
 from gan_core.runtime.device import keep_memory, set_up
 from gan_core.runtime.seeds import fold
@@ -56,19 +57,26 @@ class Case:
     """One row of the table."""
 
     variant: str
-    body: NetworkSpec
+    spec: NetworkSpec
     batch_size: int = 64
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def loop(self) -> str:
+        """Its plain loop."""
+        return f"{self.variant} with R1, R2" if self.settings == PENALISED else self.variant
+
+    @property
     def name(self) -> str:
         """For a person."""
-        c, h, w = self.body.shape
-        return f"{self.variant} · {self.body.family} {self.body.width} · {h}x{w}x{c} · batch {self.batch_size}"
+        c, h, w = self.spec.shape
+        return f"{self.loop} · {self.spec.family} {self.spec.width} · {h}x{w}x{c} · batch {self.batch_size}"
 
 
+PENALISED = {"objective": "relativistic", "r1": 1.0, "r2": 1.0}
 CASES = (
     Case("gan", NetworkSpec("mlp", 256, 32, (1, 8, 8), 10)),
+    Case("gan", NetworkSpec("mlp", 256, 32, (1, 8, 8), 10), 64, PENALISED),
     Case("f_gan", NetworkSpec("mlp", 256, 32, (1, 8, 8), 10)),
     Case("wgan", NetworkSpec("mlp", 256, 32, (1, 8, 8), 10), 64, {"warm_up": 0}),
     Case("wgan_gp", NetworkSpec("mlp", 256, 32, (1, 8, 8), 10)),
@@ -80,6 +88,7 @@ CASES = (
     Case("gan", NetworkSpec("dcgan", 32, 64, (1, 16, 16), 10)),
     Case("gan", NetworkSpec("dcgan", 32, 64, (1, 28, 28), 10)),
     Case("gan", NetworkSpec("dcgan", 32, 64, (3, 32, 32), 10)),
+    Case("gan", NetworkSpec("dcgan", 32, 64, (1, 28, 28), 10), 64, PENALISED),
     Case("wgan_gp", NetworkSpec("dcgan", 32, 64, (1, 16, 16), 10)),
     Case("cgan", NetworkSpec("dcgan", 32, 64, (1, 28, 28), 10)),
     Case("vae_gan", NetworkSpec("dcgan", 32, 64, (1, 28, 28), 10)),
@@ -133,6 +142,11 @@ def all_free(run: Run, _update: Update) -> None:
             weight.requires_grad, weight.grad = True, None
 
 
+def two_passes(score: Any, x: torch.Tensor, name: str, gamma: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Scores of one pass, a penalty of another."""
+    return score(x), {name: gamma * penalties.with_squared_gradient_norm(score, x)[1].mean() / 2}
+
+
 def whole_seed(*place: int | str) -> None:
     """torch.manual_seed."""
     torch.manual_seed(fold(*place))
@@ -143,6 +157,7 @@ OFF: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "gradients of movers only": lambda: patch.object(update, "set_requires_grad", all_free),
     "folded up-sampling": lambda: patch.object(Doubling, "forward", doubled),
     "cheap seeds": lambda: patch.object(update, "reseed", whole_seed),
+    "scores and penalties of one pass": lambda: patch.object(penalties, "penalised", two_passes),
 }
 """An optimisation by name -> how to do without it."""
 
@@ -152,7 +167,7 @@ def ours(case: Case, execution: ExecutionConfig, device: str) -> Callable[[], No
     run = loop.start(
         fresh(case), Plan("bench", ENDLESS, case.batch_size, 0, ENDLESS, ENDLESS, HALF_LIFE), device, execution
     )
-    data: Any = Noise(case.body.shape, case.body.classes, case.variant == "cycle_gan")
+    data: Any = Noise(case.spec.shape, case.spec.classes, case.variant == "cycle_gan")
     batches = Batches(data, case.batch_size, 0, NOISE, device, execution.channels_last)
     return lambda: loop.advance(run, batches.at)
 
@@ -162,20 +177,20 @@ def plain(case: Case, device: str) -> Callable[[], None]:
     game = as_written(fresh(case))
     for network in modules(game).saved.values():
         network.to(device).train()
-    data = Noise(case.body.shape, case.body.classes)
-    steps = PLAIN[case.variant](game, to_model(data.raw("train")), data.labels("train"), case.batch_size, device)
+    data = Noise(case.spec.shape, case.spec.classes)
+    steps = PLAIN[case.loop](game, to_model(data.raw("train")), data.labels("train"), case.batch_size, device)
     return lambda: (next(steps), None)[1]
 
 
 def fresh(case: Case) -> Any:
     """A game with the weights of seed 0."""
     torch.manual_seed(0)
-    return build_game(case.variant, case.body, dict(case.settings))
+    return build_game(case.variant, case.spec, dict(case.settings))
 
 
 def as_declared(case: Case) -> ExecutionConfig:
     """How params.yaml has it computed, where that matters."""
-    return ExecutionConfig(channels_last=case.body.family != "mlp")
+    return ExecutionConfig(channels_last=case.spec.family != "mlp")
 
 
 def elsewhere(case: Case, what: str, threads: int, device: str, connection: Connection) -> None:
@@ -197,7 +212,7 @@ Timer = Callable[[float], float]
 
 @contextmanager
 def another(case: Case, what: str, threads: int, device: str) -> Iterator[Timer]:
-    """A timer of what another process does; between questions it rests."""
+    """A timer of what another process does; between questions it waits."""
     spawn = multiprocessing.get_context("spawn")
     mine, its = spawn.Pipe()
     process = spawn.Process(target=elsewhere, args=(case, what, threads, device, its), daemon=True)
@@ -217,10 +232,12 @@ def columns(
     case: Case, device: str
 ) -> Iterator[tuple[str, Callable[[], None], Callable[[], AbstractContextManager[Any]]]]:
     """Every way to play a case in this process: its name, a step, and what must hold while it is taken."""
-    conv, best = case.body.family != "mlp", as_declared(case)
+    conv, best = case.spec.family != "mlp", as_declared(case)
     yield "ours", ours(case, best, device), nullcontext
     for name, off in OFF.items():
-        if name == "folded up-sampling" and case.body.family != "dcgan":
+        if name == "folded up-sampling" and case.spec.family != "dcgan":
+            continue
+        if name == "scores and penalties of one pass" and case.settings != PENALISED:
             continue
         with off():
             step = ours(case, best, device)

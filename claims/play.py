@@ -107,7 +107,7 @@ def train_discriminator(game: Any, batch_at: Callable[[int], Batch], steps: int,
     run = begin(game, steps, seed)
     for step in range(steps):
         set_requires_grad(run, run.updates[0])
-        torch.manual_seed(fold(seed, "judge", step))
+        torch.manual_seed(fold(seed, "classifier", step))
         apply_update(run, run.updates[0], [batch_at(step)], run.at)
         yield step + 1
 

@@ -149,7 +149,7 @@ MUTANTS = (
     Mutant(
         "fixed inputs come from NumPy's own generator",
         "gan_core/core/inputs.py",
-        "latents.draw([described], (seed << 32) + np.arange(n))[self.name]",
+        "latents.draw([described], seeds.view(np.int64))[self.name]",
         "np.random.Generator(np.random.PCG64(seed)).standard_normal((n, self.size), dtype=np.float32)",
         "test_networks.py::test_fixed_inputs_are_the_same_everywhere",
     ),

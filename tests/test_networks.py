@@ -154,6 +154,7 @@ def test_fixed_inputs_are_the_same_everywhere() -> None:
     described = NetworkConfig("mlp.generator", (2,), 8, (z,)).described_inputs()
     assert (z.fixed(9, 7) == latents.draw(described, (7 << 32) + np.arange(9))[z.name]).all()
     assert (z.fixed(2, 7) == z.fixed(9, 7)[:2]).all()
+    assert not (z.fixed(2, 2**32 - 1) == z.fixed(2, 2**31)).any(), "a seed of 32 bits"
     assert not (z.fixed(2, 7) == z.fixed(2, 8)).any()
     assert not (z.fixed(2, 7) == Input("noise_res8_1", "normal", 3).fixed(2, 7)).any()
     assert Input("x", "x", 12, (3, 2, 2)).fixed(5, 1).shape == (5, 3, 2, 2)

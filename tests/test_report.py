@@ -143,7 +143,7 @@ def test_what_is_missing_is_left_out(tmp_path: Path) -> None:
     assert read == Facts("gan", one.metrics, one.manifest, [], {}, None, [])
     said = Page.read(page.html([read]))
     assert said.faults() == []
-    for heading in ("Losses", "On the way", "A closer look", "Detected in training"):
+    for heading in ("Losses", "On the way", "Details", "Detected in training"):
         assert heading not in said.text
     assert "not monitored" in said.text
     (tmp_path / "pictures").mkdir()

@@ -111,8 +111,8 @@ class Input:
         """
         prior = "category" if self.is_integer else "normal" if self.prior == "normal" else "uniform"
         described = {"name": self.name, "prior": prior, "size": self.size}
-        rows = latents.draw([described], (seed << 32) + np.arange(n))[self.name]
-        return rows.reshape(n, *self.shape)
+        seeds = np.uint64(seed % 2**32 << 32) + np.arange(n, dtype=np.uint64)
+        return latents.draw([described], seeds.view(np.int64))[self.name].reshape(n, *self.shape)
 
     def embed(self, value: Tensor) -> Tensor:
         """As vectors, (N, size) floats: whole numbers become one-hot rows, the rest is flat.

@@ -1,4 +1,4 @@
-"""Has the generator learnt the training samples by heart?"""
+"""Has the generator memorised training samples?"""
 
 from __future__ import annotations
 

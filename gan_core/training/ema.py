@@ -49,7 +49,7 @@ class Average:
 
 @torch.no_grad()
 def recalibrate(network: nn.Module, inputs: Sequence[Input], seed: int, batch_size: int, batches: int = 50) -> None:
-    """Measure batch-normalisation statistics afresh for the averaged weights, over pinned-seed latents."""
+    """Measure batch-normalisation statistics afresh for the averaged weights, over latents of a fixed seed."""
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return

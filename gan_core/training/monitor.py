@@ -138,7 +138,7 @@ class Monitor:
         recalibrate(network, config.inputs, self.seed, BATCH, DRAWN // BATCH)
         network.eval()
         real = {space: reference.train[0] for space, reference in self.references.items()}
-        fixed = config.fixed_inputs(DRAWN, fold(self.seed, "look") % 2**32, real)
+        fixed = config.fixed_inputs(DRAWN, fold(self.seed, "fixed inputs") % 2**32, real)
         columns = [torch.from_numpy(v).to(device) for v in fixed.values()]
         with torch.no_grad():
             x = torch.cat([network(*(c[k : k + BATCH] for c in columns)) for k in range(0, DRAWN, BATCH)])
@@ -155,7 +155,7 @@ class Monitor:
         if gradients:
             found["gradient"] = float(torch.stack([g.float().norm() for g in gradients]).norm())
         if scorer := scorers(run.game).get(role):
-            torch.manual_seed(fold(self.seed, "look", run.step))
+            torch.manual_seed(fold(self.seed, "evaluation", run.step))
             for network in networks.values():
                 network.eval()
 

@@ -36,12 +36,10 @@ class Vae:
 
     def loss(self, batch: Batch, at: Moment) -> Losses:
         """The negative evidence lower bound: -log p(x|z) + KL(q(z|x) || p(z)), z ~ q(z|x)."""
-        mean, log_variance = self.encoder.posterior(batch.x)
-        decoded = self.decoder(variational.reparametrised(mean, log_variance))
+        q = self.encoder.posterior(batch.x)
+        decoded = self.decoder(variational.reparametrised(*q))
         reconstruction = variational.LIKELIHOODS[self.likelihood](batch.x, decoded, self.variance)
-        return Losses(
-            {"reconstruction": reconstruction, "kl": at.value(self.beta) * variational.kl(mean, log_variance)}
-        )
+        return Losses({"reconstruction": reconstruction, "kl": at.value(self.beta) * variational.kl(*q)})
 
     def optimizers(self) -> Optimizers:
         return Adam(self.learning_rate, self.beta1, self.beta2)
