@@ -10,6 +10,7 @@ import onnxruntime as ort
 import torch
 
 from gan_core.export import engine
+from gan_core.export.ship import wanted_engine
 from gan_core.runtime.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def in_tensorrt(subject: Subject, trt: Any) -> Prepare:
     """An engine built for this GPU from the same graph."""
     (path, *_) = subject.graphs()
     logger = trt.Logger(trt.Logger.ERROR)
-    wanted = engine.Wanted(subject.config, max_batch_size=subject.largest)
+    wanted = wanted_engine(subject.config, "fp32", False, subject.largest)
     serialised = engine.build(trt, path.read_bytes(), wanted, None)
     loaded = trt.Runtime(logger).deserialize_cuda_engine(serialised)
 

@@ -112,7 +112,7 @@ MUTANTS = (
         "test_objectives.py::test_every_generator_objective_pushes_the_score_up",
     ),
     Mutant(
-        "a fake is judged under another label",
+        "a fake is scored under another label",
         "gan_core/variants/cgan.py",
         "self.discriminator(self.fake(batch), y))",
         "self.discriminator(self.fake(batch), y.roll(1)))",
@@ -128,8 +128,8 @@ MUTANTS = (
     Mutant(
         "the pool of CycleGAN returns nothing old",
         "gan_core/networks/layers/memory.py",
-        "torch.rand(()) < 0.5",
-        "torch.rand(()) < 0.0",
+        "torch.rand(len(shown), device=shown.device) < 0.5",
+        "torch.rand(len(shown), device=shown.device) < 0.0",
         "test_networks.py::test_a_pool_returns_what_it_was_given",
     ),
     Mutant(

@@ -86,7 +86,7 @@ def test_nobody_is_root_and_a_gpu_is_reserved(compose, service) -> None:
 
 
 OWN = {"modelFormat", "runtime", "runtimeVersion", "protocolVersion", "storageUri"}
-"""Fields of KServe in what is otherwise a container; `make test-kserve` judges them by its own models."""
+"""Fields of KServe in what is otherwise a container; `make test-kserve` checks them by its own models."""
 
 
 def pod(service: dict[str, Any]) -> dict[str, Any]:

@@ -28,11 +28,10 @@ from gan_core.data.packed import to_model
 from gan_core.data.prepared import Prepared
 from gan_core.export import endpoints, engine, gate
 from gan_core.export import onnx as graph
-from gan_core.export.engine import Wanted
 from gan_core.export.graph import with_pixels
 from gan_core.export.manifest import ModelEndpoint, endpoint_json
 from gan_core.export.precision import in_precision
-from gan_core.export.ship import AcceptanceReference, Case, checked, checksums, ship
+from gan_core.export.ship import AcceptanceReference, Case, checked, checksums, ship, wanted_engine
 from gan_core.metrics.measure import Reference
 from gan_core.runtime.errors import DataError, EnvironmentFailure
 from gan_core.serving.backends.triton import configs, repository
@@ -106,9 +105,9 @@ def test_a_precision_is_there_passes_and_repeats(
         assert refusals(model, trained, reference, precision) == []
         assert refusals(with_pixels(model), trained, reference, precision, True) == []
     trt = engine.library("tensorrt_rtx")
-    assert engine.build(trt, model, Wanted(trained.config, precision), 86)
+    assert engine.build(trt, model, wanted_engine(trained.config, precision, False, 64), 86)
     with pytest.raises(DataError, match=f"reads the graph as {precision}, not as fp32"):
-        engine.build(trt, model, Wanted(trained.config), 86)
+        engine.build(trt, model, wanted_engine(trained.config, "fp32", False, 64), 86)
 
 
 def test_rounding_is_what_torch_does_in_that_type(trained: Artifact, honest: bytes) -> None:
@@ -186,10 +185,10 @@ def test_a_translator_takes_any_sides(side: int, precision: str) -> None:
     told = configs.graph(endpoint, {}, gpu=False)
     assert [(i.name, i.data_type, list(i.dims)) for i in told.input] == [("x", pb.TYPE_UINT8, [-1, -1, 3])]
     assert [list(w.inputs["x"].dims) for w in told.model_warmup] == [[side, side, 3]] * 2
-    shapes = dict(Wanted(config, precision, True, 16).shapes())
+    shapes = dict(wanted_engine(config, precision, True, 16).shapes())
     assert shapes == {"x": [(1, 8, 8, 3), (4, side, side, 3), (16, 2 * side, 2 * side, 3)]}
     trt = engine.library("tensorrt_rtx")
-    assert engine.build(trt, with_pixels(model), Wanted(config, precision, True, 16), 86)
+    assert engine.build(trt, with_pixels(model), wanted_engine(config, precision, True, 16), 86)
 
 
 def test_pixels_are_what_the_library_calls_pixels(trained: Artifact) -> None:
@@ -548,7 +547,7 @@ def test_the_same_bytes_from_another_folder(trained: Artifact, honest: bytes, tm
         "from gan_core.export import onnx, engine\n"
         "a = artifact.load(Path('a.safetensors')); m = onnx.export(a.network, a.config, 20)\n"
         "from gan_core.export.precision import in_precision; from tests.test_export import shown\n"
-        "e = engine.build(engine.library('tensorrt_rtx'), m, engine.Wanted(a.config), 86)\n"
+        "e = engine.build(engine.library('tensorrt_rtx'), m, ship.wanted_engine(a.config, 'fp32', False, 64), 86)\n"
         "others = b''.join(in_precision(m, p, shown(a)) for p in ('fp16', 'bf16', 'int8'))\n"
         "print(onnx.__file__, sha256(m + others).hexdigest(), sha256(e).hexdigest(), len(e))"
     )
@@ -558,7 +557,7 @@ def test_the_same_bytes_from_another_folder(trained: Artifact, honest: bytes, tm
     assert file.startswith(str(tmp_path))
     others = b"".join(in_(p, trained, honest) for p in PRECISIONS)
     assert model == hashlib.sha256(honest + others).hexdigest()
-    here = engine.build(engine.library("tensorrt_rtx"), honest, Wanted(trained.config), 86)
+    here = engine.build(engine.library("tensorrt_rtx"), honest, wanted_engine(trained.config, "fp32", False, 64), 86)
     same = hashlib.sha256(here).hexdigest()
     # With convolutions the builder numbers its temporaries differently from build to build; nothing else differs.
     assert built == same if trained.config.network == "mlp.generator" else size == str(len(here))
@@ -567,7 +566,7 @@ def test_the_same_bytes_from_another_folder(trained: Artifact, honest: bytes, tm
 def test_the_builder_says_what_it_cannot_read(trained: Artifact) -> None:
     trt = engine.library("tensorrt_rtx")
     with pytest.raises(DataError, match="cannot read the graph"):
-        engine.build(trt, b"no graph", Wanted(trained.config), 86)
+        engine.build(trt, b"no graph", wanted_engine(trained.config, "fp32", False, 64), 86)
     with pytest.raises(EnvironmentFailure, match=r"does not know \[77\]; it builds for \[75, 80, 86, 89, 120"):
         engine.targets(trt, [86, 77])
     with pytest.raises(

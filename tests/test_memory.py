@@ -84,7 +84,7 @@ def test_no_stage_converts_a_whole_part(large: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(module, "to_model", lambda raw: (asked.append(len(raw)), to_model(raw))[1])
     data = Prepared(paths.prepared("recolour"))
     with Largest() as largest:
-        save_extractor(data, load_params().extractor, paths.extractor("recolour"))
+        save_extractor(data, load_params(DECLARED).extractor, paths.extractor("recolour"))
         extractor.clusters(data.raw, 0)
         for variant in FAMILIES:
             train.main(variant)

@@ -26,8 +26,8 @@ def test_a_generator_draws_what_a_discriminator_reads(family: str, size: tuple[i
     assert x.shape == (3, channels, *size)
     assert x.abs().max() <= 1
     assert build_network(body.discriminator())(x).shape == (3,)
-    judge = build_network(body.discriminator())
-    assert build_network(body.recogniser(7))(judge.features(x)).shape == (3, 7)
+    discriminator = build_network(body.discriminator())
+    assert build_network(body.recogniser(7))(discriminator.features(x)).shape == (3, 7)
     encoder = build_network(body.encoder(body.prior()))
     mean, log_variance = encoder.posterior(100 * x)
     assert mean.shape == log_variance.shape == (3, 5)
@@ -45,7 +45,7 @@ def test_points() -> None:
 
 
 @pytest.mark.parametrize(("side", "patches"), [(8, 16), (12, 36), (16, 64), (32, 14**2), (64, 30**2), (128, 30**2)])
-def test_a_translator_keeps_the_shape_and_patches_are_judged(side: int, patches: int) -> None:
+def test_a_translator_keeps_the_shape_and_patches_are_scored(side: int, patches: int) -> None:
     body = NetworkSpec("resnet", 2, 0, (3, side, side))
     x = torch.rand(2, 3, side, side) * 2 - 1
     y = build_network(body.translator("x", "x_b"))(x)
@@ -66,8 +66,8 @@ def test_a_small_translator_starts_from_grey(side: int) -> None:
 @pytest.mark.parametrize(("side", "field"), [(20, 10), (32, 16), (96, 34), (160, 70)])
 def test_a_patch_is_at_most_half_the_picture(side: int, field: int) -> None:
     """The pixels that one score in the middle depends on: 70 x 70 for large pictures, as the paper's."""
-    judge = build_network(NetworkSpec("resnet", 1, 0, (1, side, side)).discriminator()).eval()
-    layers = [m for m in judge.body if isinstance(m, torch.nn.Conv2d)]
+    discriminator = build_network(NetworkSpec("resnet", 1, 0, (1, side, side)).discriminator()).eval()
+    layers = [m for m in discriminator.body if isinstance(m, torch.nn.Conv2d)]
     x = torch.zeros(1, 1, side, side, requires_grad=True)
     v = torch.nn.Sequential(*layers)(x)  # without norms, whose statistics see the whole picture
     v[0, 0, v.shape[2] // 2, v.shape[3] // 2].backward()
@@ -97,10 +97,10 @@ def test_reflection_is_torchs(p: int) -> None:
 @pytest.mark.parametrize("family", ["mlp", "dcgan"])
 def test_spectral_norm_bounds_every_layer(family: str) -> None:
     """After some power iterations each weight, as a matrix of its outputs, has the largest singular value 1."""
-    judge = build_network(NetworkSpec(family, 8, 4, (1, 8, 8)).discriminator(spectral=True))
+    discriminator = build_network(NetworkSpec(family, 8, 4, (1, 8, 8)).discriminator(spectral=True))
     for _ in range(60):
-        judge(torch.randn(4, 1, 8, 8))
-    layers = [m for m in judge.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
+        discriminator(torch.randn(4, 1, 8, 8))
+    layers = [m for m in discriminator.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
     largest = [torch.linalg.matrix_norm(m.weight.flatten(1), 2).item() for m in layers]
     assert largest == pytest.approx([1.0] * len(layers), abs=0.02)
     plain = build_network(NetworkSpec(family, 8, 4, (1, 8, 8)).discriminator())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import re
 import shutil
@@ -9,20 +11,29 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
+import safetensors
+import safetensors.numpy
 import yaml
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
+from gan_core.core import artifact
+from gan_core.data.prepared import Prepared
+from gan_core.export.manifest import manifest_of
 from gan_core.metrics.record import read_figures
+from gan_core.report.facts import Facts
 from gan_core.report.pictures import caption
 from gan_core.runtime import closure, files
+from gan_core.runtime.errors import DataError
 from gan_core.training.checkpoint import NAME
+from gan_core.training.snapshots import read_snapshots
 from tests.chaos import children
 from tests.conftest import DECLARED, ROOT, SMALL, Workspace
 from tests.html import Page
@@ -41,6 +52,52 @@ def code_deps(stage: str) -> set[str]:
     return {d for d in body["deps"] if d.startswith(("gan_core", "stages"))}
 
 
+SEEN = """
+import importlib, json, os, sys
+opened = set()
+sys.addaudithook(lambda event, args: event == "open" and opened.add(os.path.abspath(str(args[0]))))
+stage, *arguments = sys.argv[1:]
+try:
+    importlib.import_module(f"stages.{stage}").main(*arguments)
+finally:
+    files = {os.path.abspath(m.__file__) for m in list(sys.modules.values()) if getattr(m, "__file__", None)}
+    files |= {name for name in opened if not name.endswith((".py", ".pyc"))}
+    own = sorted(os.path.relpath(name) for name in files if name.startswith(os.getcwd() + os.sep))
+    print("SEEN", json.dumps([name for name in own if name.startswith(("gan_core", "stages"))]))
+"""
+"""Runs a stage, and says which files of the project it has imported or read."""
+
+
+@pytest.mark.parametrize(
+    ("stage", "run", "dataset"),
+    [
+        ("prepare", None, "digits"),
+        ("train", "cycle_gan", None),
+        ("evaluate", "learned_f", "mixture"),
+        ("export", "gan", "digits"),
+        ("report", None, None),
+    ],
+)
+def test_a_stage_runs_no_code_that_is_not_listed(
+    built: Workspace, tmp_path: Path, stage: str, run: str | None, dataset: str | None
+) -> None:
+    """What an import cannot show (a name made of strings, a template) is seen when the stage runs."""
+    made = copy_of(built, tmp_path)
+    made.declare({"export.engines.flavour": "none", "export.engines.precisions": ["fp32"]})
+    done = made.run(sys.executable, "-c", SEEN, stage, *filter(None, (run, dataset)))
+    assert done.returncode == 0, done.stderr
+    seen = set(json.loads(done.stdout.rsplit("SEEN ", 1)[1]))
+    assert f"stages/{stage}.py" in seen
+    listed = code_deps(stage)
+    if run:
+        entry = SMALL["runs"][run]
+        of_run = {"${item.network.family}": entry["network"]["family"], "${item.variant}": entry["variant"]}
+        listed = {functools.reduce(lambda d, pair: d.replace(*pair), of_run.items(), d) for d in listed}
+    config = {closure.relative(path) for path in closure.closure((ROOT / "gan_core/config").glob("*.py"))}
+    free = {name for name in seen if name.endswith(".py") and closure.exempt(ROOT / name)} | config
+    assert {n for n in seen - free if n not in listed and not n.startswith(tuple(f"{d}/" for d in listed))} == set()
+
+
 ALONE = {
     "train": r"gan_core/(training|objectives|variants)\b.*|.*/((build_)?game|batches|online|types)\.py",
     "export": r"gan_core/(export|serving)/.*",
@@ -54,7 +111,10 @@ ALONE = {
 def test_editing_a_stage_s_own_code_makes_no_other_again(stage: str) -> None:
     own = re.compile(ALONE[stage])
     assert [d for d in code_deps(stage) if own.fullmatch(d)]
-    after = {"report": {"gan_core/export/manifest.py", "gan_core/training/history.py"}}  # formats that it reads
+    after = {  # formats that it reads
+        "evaluate": {"gan_core/training/snapshots.py"},
+        "report": {"gan_core/export/manifest.py", "gan_core/training/history.py"},
+    }
     for other in {"prepare", "train", "evaluate", "export", "report"} - {stage}:
         assert [d for d in code_deps(other) - after.get(other, set()) if own.fullmatch(d)] == [], other
 
@@ -149,7 +209,7 @@ def rows(built: Workspace, run: str) -> list[list[float]]:
 
 @pytest.mark.parametrize("run", SMALL["runs"])
 def test_every_run_was_watched(built: Workspace, run: str) -> None:
-    """Its health, its progress and samples over time are there; what ships is the look that was best."""
+    """Its health, its progress and samples over time are there; what ships are the weights of the best evaluation."""
     folder = built.folder / "reports" / run
     health, steps = files.read_json(folder / "health.json"), [row[0] for row in rows(built, run)]
     assert health.keys() == {"format", "events", "series"}
@@ -354,6 +414,38 @@ def test_bad_input_ends_in_one_sentence(workspace: Workspace, command: list[str]
     assert len(done.stderr.splitlines()) == 1
 
 
+def in_format_99(path: Path) -> None:
+    """The same file, as a later version would write it."""
+    path.chmod(0o644)
+    if path.suffix == ".json":
+        path.write_text(re.sub(r'"format": \d+', '"format": 99', path.read_text(), count=1))
+        return
+    with safetensors.safe_open(path, "np") as file:
+        about = file.metadata()
+    header = {key: re.sub(r'("format": )?\d+', r"\g<1>99", value, count=1) for key, value in about.items()}
+    path.write_bytes(safetensors.numpy.save(safetensors.numpy.load(path.read_bytes()), header))
+
+
+@pytest.mark.parametrize(
+    ("file", "read"),
+    [
+        ("data/prepared/digits/index.json", lambda path: Prepared(path.parent)),
+        ("data/extractors/digits.safetensors", artifact.load),
+        ("models/gan/generator.safetensors", artifact.load),
+        ("models/gan/monitor/snapshots.safetensors", read_snapshots),
+        ("reports/gan/health.json", lambda path: Facts.read("gan", path.parent, path.parents[2] / "exported/gan")),
+        ("reports/gan/metrics.json", read_figures),
+        ("exported/gan/manifest.json", lambda path: manifest_of(path.parent)),
+    ],
+)
+def test_another_format_is_refused(built: Workspace, tmp_path: Path, file: str, read: Callable[[Path], object]) -> None:
+    made = copy_of(built, tmp_path)
+    read(made.folder / file)
+    in_format_99(made.folder / file)
+    with pytest.raises(DataError, match=r"has format 99; this program reads format \d"):
+        read(made.folder / file)
+
+
 def test_corrupt_data_is_named(built: Workspace, tmp_path: Path) -> None:
     made = copy_of(built, tmp_path)
     path = tmp_path / "data/prepared/digits/train.x.npy"
@@ -417,7 +509,7 @@ def test_the_walk_through_of_your_own_images_runs_as_it_stands(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_what_the_project_ships_draws_digits(tmp_path: Path) -> None:
-    """A ``gan`` run, whole. A classifier that neither it nor its metrics have met judges the artefact."""
+    """A ``gan`` run, whole. The artefact is measured by a classifier that neither it nor its metrics have met."""
     made = Workspace(tmp_path, DECLARED)
     done = made.run("dvc", "repro", "export@gan")
     assert done.returncode == 0, done.stderr
@@ -428,13 +520,13 @@ def test_what_the_project_ships_draws_digits(tmp_path: Path) -> None:
     fake = session.run(None, {"z": z})[0].reshape(2000, 64) / 255
     x, y = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(x))
-    judge = LogisticRegression(C=10, max_iter=3000).fit(x[order[:1200]] / 16, y[order[:1200]])
-    assert judge.score(x[order[1200:]] / 16, y[order[1200:]]) > 0.96
-    sure = (judge.predict_proba(fake).max(1) >= 0.9).mean()
-    sure_of_real = (judge.predict_proba(x[order[1200:]] / 16).max(1) >= 0.9).mean()
+    classifier = LogisticRegression(C=10, max_iter=3000).fit(x[order[:1200]] / 16, y[order[:1200]])
+    assert classifier.score(x[order[1200:]] / 16, y[order[1200:]]) > 0.96
+    sure = (classifier.predict_proba(fake).max(1) >= 0.9).mean()
+    sure_of_real = (classifier.predict_proba(x[order[1200:]] / 16).max(1) >= 0.9).mean()
     print(f"recognised with p >= 0.9: {sure:.3f} of the samples, {sure_of_real:.3f} of real digits it has not met")
     assert sure > 0.75 * sure_of_real
-    assert (np.bincount(judge.predict(fake), minlength=10) / 2000).min() > 0.05
+    assert (np.bincount(classifier.predict(fake), minlength=10) / 2000).min() > 0.05
     metrics = read_figures(tmp_path / "reports/gan/metrics.json")["generator"]
     assert metrics["recognised"] > 0.6
     assert metrics["classes_seen"] == 10

@@ -23,12 +23,12 @@ def test_a_generator_draws_what_a_critic_reads(size: tuple[int, int]) -> None:
     assert x.shape == (3, 3, *size)
     assert x.abs().max() <= 1
     y = torch.tensor([0, 1, 3])
-    for judge, given in (
+    for discriminator, given in (
         (body.discriminator(), ()),
         (body.discriminator(body.label()), (y,)),
         (body.discriminator(projected=(body.label(),)), (y,)),
     ):
-        assert build_network(judge)(x, *given).shape == (3,)
+        assert build_network(discriminator)(x, *given).shape == (3,)
     assert build_network(body.discriminator(pack=3))(x.reshape(1, 9, *size)).shape == (1,)
 
 
@@ -40,10 +40,10 @@ def test_a_critic_sees_each_sample_alone() -> None:
 
 
 def test_spectral_norm_bounds_every_layer() -> None:
-    judge = build_network(NetworkSpec("resnet_gan", 4, 4, (1, 16, 16)).discriminator(spectral=True))
+    discriminator = build_network(NetworkSpec("resnet_gan", 4, 4, (1, 16, 16)).discriminator(spectral=True))
     for _ in range(60):
-        judge(torch.randn(2, 1, 16, 16))
-    layers = [m for m in judge.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
+        discriminator(torch.randn(2, 1, 16, 16))
+    layers = [m for m in discriminator.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
     assert len(layers) == 7
     largest = [torch.linalg.matrix_norm(m.weight.flatten(1), 2).item() for m in layers]
     assert largest == pytest.approx([1.0] * len(layers), abs=0.02)

@@ -64,12 +64,12 @@ def load(path: Path) -> Artifact:
         intact, written = content_digest(tensors, about) == header["content"], about.get("format")
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a complete artefact ({error}); remove it and run `dvc checkout`") from error
-    if not intact:
-        raise DataError(f"{path} is corrupt: it is not what was saved; remove it and run `dvc checkout`")
     if written != FORMAT:
         raise DataError(
             f"{path} has format {written}; this program reads format {FORMAT}, so run `dvc repro` to make it"
         )
+    if not intact:
+        raise DataError(f"{path} is corrupt: it is not what was saved; remove it and run `dvc checkout`")
     config = NetworkConfig.from_json(about["network"])
     network = build_network(config)
     network.load_state_dict(tensors)

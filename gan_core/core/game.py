@@ -152,7 +152,7 @@ class Modules:
     trained: Mapping[str, nn.Module]
     """They have an optimizer."""
     state: Mapping[str, nn.Module]
-    """Memory without weights to train, as a pool of old fakes: part of every checkpoint."""
+    """Buffers without weights to train, as a history of fakes: part of every checkpoint."""
     frozen: Mapping[str, Frozen]
 
     @property
@@ -161,16 +161,29 @@ class Modules:
         return {**self.trained, **self.state}
 
 
+def algorithm_box(game: Game) -> Updates:
+    """The updates of a game.
+
+    Raises:
+        TypeError: one reuses the batch of an update that is not always applied before it.
+    """
+    box = game.updates()
+    for k, update in enumerate(box):
+        if update.reuse_batch and (k == 0 or update.every % box[k - 1].every):
+            raise TypeError(f"update {k} of {type(game).__name__} reuses a batch, and none is always drawn before it")
+    return box
+
+
 def optimizers(game: Game) -> dict[str, Optimizer]:
     """The optimizer of every player, in the order of the game's fields.
 
     Raises:
         TypeError: a player has none, or one is not of a player.
     """
-    said, name = game.optimizers(), type(game).__name__
-    playing = {player for update in game.updates() for player in update.players}
-    each = said if isinstance(said, Mapping) else dict.fromkeys(playing, said)
-    if wrong := sorted(playing ^ each.keys()):
+    given, name = game.optimizers(), type(game).__name__
+    players = {player for update in game.updates() for player in update.players}
+    each = given if isinstance(given, Mapping) else dict.fromkeys(players, given)
+    if wrong := sorted(players ^ each.keys()):
         raise TypeError(f"{name}.optimizers() and {name}.updates() disagree about {', '.join(wrong)}")
     return {f.name: each[f.name] for f in fields(game) if f.name in each}  # type: ignore[arg-type]
 

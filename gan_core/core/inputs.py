@@ -48,8 +48,8 @@ PRIORS = {
 a code that means what training makes of it: int64 (N,) in [0, size). ``x`` and ``x_b``: samples of the data set and of
 its second domain, float32 (N, *dims).
 
-A label's one-hot row is -1 and 1, as it must be heard beside pixels. A code's row is 0 and 1 (Chen et al. 2016): twice
-as loud, it parts the generator's input so far that codes mean something without any information term.
+A label's one-hot row is -1 and 1, on the scale of pixels. A code's row is 0 and 1 (Chen et al. 2016): at twice the
+scale the generator's inputs lie so far apart that codes mean something without any information term.
 """
 
 

@@ -14,6 +14,9 @@ class Schedule(Generic[Value]):
     """A symbol that goes from ``start`` to ``end`` and stays there, on a straight line or half a cosine.
 
     It takes ``images`` real images; without that number it begins at the share ``begin`` of the run, and ends with it.
+
+    Raises:
+        ValueError: ``images`` is below 1, ``begin`` not a share below 1, or both are given.
     """
 
     start: Value
@@ -22,6 +25,12 @@ class Schedule(Generic[Value]):
     begin: float = 0.0
     shape: Literal["linear", "cosine"] = "linear"
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+
+    def __post_init__(self) -> None:
+        if self.images is not None and (self.images < 1 or self.begin):
+            raise ValueError("a schedule takes 1 image or more, or begins at a share of the run, not both")
+        if not 0 <= self.begin < 1:
+            raise ValueError("a schedule begins at a share of the run from 0 up to, not including, 1")
 
     def at(self, images: int, progress: float) -> float:
         """The value after so many real images, when so much (0 to 1) of the run is done."""

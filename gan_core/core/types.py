@@ -62,6 +62,8 @@ class Moment:
     """Real images in the batches of these steps, one batch a step, as papers count them."""
     progress: float = 0.0
     """Steps that are done as a share of the run."""
+    batch_size: int = 1
+    """Real images a step, whichever shards and processes compute it."""
 
     def value(self, symbol: float | Schedule[float]) -> float:
         """What a symbol of a paper is at this moment."""

@@ -40,7 +40,7 @@ class Epochs:
 
 
 class Batches:
-    """The batches of a run. The i-th is a function of (seed, i).
+    """The batches of a run. The i-th is a function of (seed, i); instance noise has torch's current seed.
 
     ``x`` and its labels ``y`` go together; a second domain ``x_b`` is shuffled on its own, unless the set is aligned.
     """

@@ -9,10 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from gan_core.core.network_config import NetworkConfig
-from gan_core.export import hardware, naming, onnx
+from gan_core.export import hardware, naming
 from gan_core.export.hardware import Machine
-from gan_core.export.manifest import ModelEndpoint, endpoints_of, manifest_of
+from gan_core.export.manifest import ModelEndpoint, TensorSpec, endpoints_of, manifest_of
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, EnvironmentFailure
 
@@ -43,20 +42,19 @@ class WriteEngines(Protocol):
 class Wanted:
     """What an engine is built for."""
 
-    config: NetworkConfig
+    inputs: Sequence[TensorSpec]
     precision: str = "fp32"
-    pixels: bool = False
     max_batch_size: int = 64
+    size_multiple: int = 0
+    """Open sides are multiples of this, from twice it up."""
 
     def shapes(self) -> Iterator[tuple[str, list[tuple[int, ...]]]]:
         """The smallest, usual and largest shape of every input."""
-        usual, open_ = (onnx.ports(self.config, self.pixels, trained) for trained in (True, False))
-        smallest, most = 2 * onnx.size_multiple(self.config), self.max_batch_size
-        for name in (i.name for i in self.config.inputs):
-            middle, dims = usual[name][1], open_[name][1]
-            low = [smallest if d < 0 else d for d in dims]
-            high = [LARGER * m if d < 0 else d for d, m in zip(dims, middle, strict=True)]
-            yield name, [(1, *low), (max(1, most // 4), *middle), (most, *high)]
+        most = self.max_batch_size
+        for i in self.inputs:
+            low = [2 * self.size_multiple if d < 0 else d for d in i.shape]
+            high = [LARGER * m if d < 0 else d for d, m in zip(i.shape, i.usual, strict=True)]
+            yield i.name, [(1, *low), (max(1, most // 4), *i.usual), (most, *high)]
 
 
 def library(flavour: str) -> ModuleType:
@@ -130,20 +128,20 @@ def build_here(
     """
     trt, manifest, built = library("tensorrt"), manifest_of(exported), []
     for role, about in manifest["roles"].items():
-        config = NetworkConfig.from_json(about["provenance"]["network"])
         provenance = {name: about["provenance"][name] for name in PROVENANCE}
         plain = {e.pixels: e for e in endpoints_of(manifest, role) if not e.seeded}
         for name, graph in about["graphs"].items():
-            wanted = Wanted(config, graph["precision"], graph["pixels"], about["max_batch_size"])
-            if wanted.precision in precisions:
+            pixels, precision = graph["pixels"], graph["precision"]
+            if precision in precisions:
+                wanted = Wanted(plain[pixels].inputs, precision, about["max_batch_size"], about["size_multiple"])
                 engine = build(trt, (exported / name).read_bytes(), wanted, None, timings)
                 library_name, gpu = f"tensorrt_{machine['tensorrt']}", hardware.gpu_slug(machine)
-                file = naming.engine(role, wanted.pixels, library_name, gpu, wanted.precision)
+                file = naming.engine(role, pixels, library_name, gpu, precision)
                 files.write(folder / file, engine)
                 engines = {str(machine["compute_cap"]): engine}
                 repository = folder / "model_repository"
-                write_engines(repository, plain[wanted.pixels], wanted.precision, engines, provenance)
-                facts = {"file": file, "sha256": files.digest(engine), "precision": wanted.precision}
+                write_engines(repository, plain[pixels], precision, engines, provenance)
+                facts = {"file": file, "sha256": files.digest(engine), "precision": precision}
                 built.append(facts | {"graph": name, "graph_sha256": manifest["files"][name]["sha256"]})
     return built
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from gan_core.runtime import files
-from gan_core.runtime.errors import DataError
 
 FORMAT = 3
 """Of the manifests that are written and read."""
@@ -68,10 +67,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: it holds no finished export, or one that another version of this project wrote.
     """
-    path = folder / "manifest.json"
-    manifest: dict[str, Any] = files.read_json(path)
-    if (found := manifest.get("format")) != FORMAT:
-        raise DataError(f"{path} has format {found}; this program reads format {FORMAT}, so export again")
+    manifest: dict[str, Any] = files.read_json(folder / "manifest.json", FORMAT)
     return manifest
 
 

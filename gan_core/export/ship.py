@@ -287,7 +287,7 @@ def engines(role: str, passed: Sequence[Graph], case: Case, folder: Path) -> Ite
     trt = engine.library(declared.flavour)
     for target in engine.targets(trt, declared.targets):
         for g in (g for g in passed if g.precision in declared.precisions):
-            wanted = engine.Wanted(case.config, g.precision, g.pixels, case.export.max_batch_size)
+            wanted = wanted_engine(case.config, g.precision, g.pixels, case.export.max_batch_size)
             file = f"engines/{naming.engine(role, g.pixels, declared.flavour, f'sm{target}', g.precision)}"
             files.write(folder / file, engine.build(trt, g.model, wanted, target))
             yield {
@@ -299,6 +299,11 @@ def engines(role: str, passed: Sequence[Graph], case: Case, folder: Path) -> Ite
                 "precision": g.precision,
                 "run_here": False,
             }
+
+
+def wanted_engine(config: NetworkConfig, precision: str, pixels: bool, largest: int) -> engine.Wanted:
+    """What the engine of a network's graph is built for."""
+    return engine.Wanted(endpoints.tensors(config, pixels)[0], precision, largest, onnx.size_multiple(config))
 
 
 def versions() -> dict[str, str]:

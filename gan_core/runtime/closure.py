@@ -57,16 +57,24 @@ def imported(path: Path) -> frozenset[str]:
     return frozenset(names)
 
 
+def read_by(path: Path) -> set[Path]:
+    """The files beside a program that it names: templates, style sheets."""
+    words = {node.value for node in walk(parsed(path)) if isinstance(node, ast.Constant)}
+    return {p for p in path.parent.iterdir() if p.name in words and p.suffix not in ("", ".py")}
+
+
 def closure(starts: Iterable[Path]) -> set[Path]:
-    """These files and every file of the project that they import, one through another, less the exempt."""
+    """These files and every file of the project that they import or read, one through another, less the exempt."""
     seen: set[Path] = set()
     left = set(starts)
     while left:
         path = left.pop()
         seen.add(path)
+        if path.suffix != ".py":
+            continue
         bases = (ROOT / name.replace(".", "/") for name in imported(path))
         found = {p for base in bases for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()}
-        left |= {p for p in found - seen if not exempt(p)}
+        left |= {p for p in found - seen if not exempt(p)} | (read_by(path) - seen)
     return seen
 
 
@@ -93,9 +101,10 @@ def rows(folder: Path) -> list[Path]:
 
 
 def named_families() -> set[Path]:
-    """The network families that stages name themselves, as in "classifier.conv"; others are declared."""
-    files = closure(sorted((ROOT / "stages").glob("[a-z]*.py")))
-    words = {node.value for path in files for node in walk(parsed(path)) if isinstance(node, ast.Constant)}
+    """The network families that stages and papers name themselves, as in "classifier.conv"; others are declared."""
+    files = closure([*(ROOT / "stages").glob("[a-z]*.py"), *rows(VARIANTS)])
+    programs = [path for path in files if path.suffix == ".py"]
+    words = {node.value for path in programs for node in walk(parsed(path)) if isinstance(node, ast.Constant)}
     return {row for row in rows(NETWORKS) if any(re.fullmatch(rf"{row.stem}\.[a-z]+", str(w)) for w in words)}
 
 

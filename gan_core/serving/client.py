@@ -1,6 +1,6 @@
 """Draws from an exported folder, on this machine or from a server, with the same checks. No torch: NumPy, ONNX Runtime.
 
-from gan_core.client import Generator
+from gan_core.serving.client import Generator
 
 images = Generator.open("exported/cgan").draw(range(64), y=3)  # y is the label; the k-th image is that of seed k
 """

@@ -1,1 +1,1 @@
-"""The loop that plays any game and knows none by name, and what keeps a run safe: state, average, progress, lock."""
+"""The loop that trains any game and knows none by name, and what keeps a run safe: state, average, progress, lock."""

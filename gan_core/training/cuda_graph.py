@@ -43,7 +43,7 @@ class Captured:
         able: bool = True,
     ) -> None:
         self.apply, self.forget = apply, forget
-        self.taken, self.able = 0, able
+        self.calls, self.able = 0, able
         self.graph: torch.cuda.CUDAGraph | None = None
         self.inputs: Mapping[str, Tensor] = {}
         self.outputs: Applied | None = None
@@ -54,10 +54,10 @@ class Captured:
         Raises:
             EnvironmentFailure: the GPU does not let a step be captured that seemed fit for it.
         """
-        self.taken += 1
-        if self.able and self.taken == WARM_UP:
+        self.calls += 1
+        if self.able and self.calls == WARM_UP:
             return self.probe(shards, at)
-        if self.able and self.graph is None and self.taken > WARM_UP:
+        if self.able and self.graph is None and self.calls > WARM_UP:
             self.capture(shards[0], at)
         if self.graph is None or self.outputs is None:
             return self.apply(shards, at)
@@ -65,13 +65,14 @@ class Captured:
             if name in self.inputs:
                 self.inputs[name].copy_(value)
         self.graph.replay()
-        shared = {n: v.clone() for n, v in vars(self.outputs.shards[0]).items() if n not in self.inputs}
+        fields = vars(self.outputs.shards[0])
+        shared = {name: value.clone() for name, value in fields.items() if value is not self.inputs.get(name)}
         stats = {name: value.clone() for name, value in self.outputs.stats.items()}
         return Applied(stats, [shards[0].extended(shared)])
 
     def drop(self) -> None:
         """Forget the recorded step: the tensors it moves are others now, as after a restored state."""
-        self.taken, self.graph = 0, None
+        self.calls, self.graph = 0, None
 
     def probe(self, shards: Sequence[Batch], at: Moment) -> Applied:
         """Take a step, and see whether it can be captured: a capture that fails cannot be undone."""

@@ -49,6 +49,8 @@ class FailureMode:
     """A name, whether the evaluations so far show it, and a sentence that is filled from the last one."""
 
     kind: str
+    figures: tuple[str, ...]
+    """What it is known by; evaluations without them are passed over."""
     detected: Callable[[Sequence[Row]], bool]
     says: str
     recovered: Callable[[Row], bool] = lambda _: True
@@ -86,6 +88,7 @@ def collapsed(evaluations: Sequence[Row]) -> bool:
 FAILURE_MODES = (
     FailureMode(
         "discriminator_overfitting",
+        ("train_over_heldout", "real_over_fake"),
         memorised,
         "the discriminator overfits: it scores a training sample above a real one it has not met with probability "
         "{train_over_heldout:.2f} (0.50 is no overfitting), so it teaches the training set, not the distribution; add "
@@ -93,6 +96,7 @@ FAILURE_MODES = (
     ),
     FailureMode(
         "js_saturated",
+        ("js", "distance"),
         saturated,
         "the Jensen-Shannon estimate is {js:.3f} of at most log 2 = 0.693: the discriminator tells every generated "
         "sample from every real one, and the samples get no better; add r1 or instance noise, or use a Wasserstein "
@@ -100,12 +104,14 @@ FAILURE_MODES = (
     ),
     FailureMode(
         "vanishing_gradient",
+        ("gradient", "real_over_fake", "distance"),
         vanished,
         "the gradient that reaches the generator has fallen to {gradient:.1e}, a hundredth of what it was or less, "
         "and the samples get no better; use a non-saturating objective, r1 or instance noise, or wgan_gp",
     ),
     FailureMode(
         "mode_collapse",
+        ("spread", "precision", "coverage"),
         collapsed,
         "mode collapse: the samples spread {spread:.0%} as far as the data and cover {coverage:.0%} of it; lower the "
         "learning rate, add r1, pack samples, or use wgan_gp",
@@ -133,13 +139,9 @@ def events(evaluations: Sequence[Row], role: str = "") -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     of = f"{role}: " if role else ""
     for mode in FAILURE_MODES:
-        failing = False
-        for k, evaluation in enumerate(evaluations):
-            try:
-                detected = mode.detected(evaluations[: k + 1])
-            except KeyError:  # there is no discriminator, or no gradient, to know it by
-                break
-            step = evaluation["step"]
+        failing, known = False, [x for x in evaluations if x.keys() >= set(mode.figures)]
+        for k, evaluation in enumerate(known):
+            detected, step = mode.detected(known[: k + 1]), evaluation["step"]
             if detected and not failing:
                 found.append({"step": step, "kind": mode.kind, "says": of + mode.says.format(**evaluation)})
             elif failing and not detected and mode.recovered(evaluation):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from gan_core.core.game import Adam, Game, Optimizer, Update, exported, modules
+from gan_core.core.game import Adam, Game, Optimizer, Update, algorithm_box, exported, modules
 from gan_core.core.schedule import Schedule
 from gan_core.core.types import Batch
 from gan_core.runtime import distributed
@@ -74,7 +74,7 @@ def start(game: Game, plan: Plan, device: str = "cpu", execution: ExecutionConfi
                 part.register_forward_hook(in_float32)
     exports = exported(game)
     averages = {role: Average(player) for role, player in exports.items()}  # type: ignore[arg-type]
-    run = Run(game, game.updates(), exports, averages, {}, plan, execution)
+    run = Run(game, algorithm_box(game), exports, averages, {}, plan, execution)
     capturable = execution.cuda_graph and device == "cuda" and execution.shards == 1
     run.optimizers = {name: make_optimizer(spec, run.weights[name], capturable) for name, spec in run.specs.items()}
     run.graphs = [captured(run, update) for update in run.updates if capturable]

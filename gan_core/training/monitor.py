@@ -152,7 +152,8 @@ class Monitor:
         found: Row = {"step": run.step, **reference.measure(fake)}
         found["distance"] = found[reference.measure.distance]
         gradients = [p.grad for p in run.exports[role].parameters() if p.grad is not None]
-        if gradients:
+        regularised = any(role in u.players and u.every > 1 and not (run.step - 1) % u.every for u in run.updates)
+        if gradients and not regularised:  # else they are of the regulariser
             found["gradient"] = float(torch.stack([g.float().norm() for g in gradients]).norm())
         if scorer := scorers(run.game).get(role):
             torch.manual_seed(fold(self.seed, "evaluation", run.step))

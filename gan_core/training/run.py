@@ -90,7 +90,8 @@ class Run:
     @property
     def at(self) -> Moment:
         """When the next update is applied."""
-        return Moment(self.step, self.step * self.plan.batch_size, self.step / self.plan.steps)
+        size = self.plan.batch_size
+        return Moment(self.step, self.step * size, self.step / self.plan.steps, size)
 
     @property
     def lr_scale(self) -> float:

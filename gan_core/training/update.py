@@ -63,7 +63,7 @@ def differentiate(run: Run, update: Update, batch: Batch, at: Moment) -> Losses:
         torch.autograd.backward([terms[n] for n in names], inputs=run.weights[player], retain_graph=True)
     return Losses(
         {name: value.detach() for name, value in terms.items()},
-        {name: value.detach() * share for name, value in losses.stats.items()},
+        {name: value.detach().to(batch.x.device) * share for name, value in losses.stats.items()},
         {name: value.detach() for name, value in losses.shared.items()},
     )
 

@@ -30,7 +30,7 @@ class FGan:
     objective: Literal["non_saturating", "exact"] = "non_saturating"
     clip: PositiveFloat = 8.0  # |v| stays below
     r1: Scheduled[NonNegativeFloat] = 0.0  # gamma
-    learning_rate: Scheduled[PositiveFloat] = 2e-4
+    learning_rate: Scheduled[NonNegativeFloat] = 2e-4
     beta1: Scheduled[Fraction] = 0.5
     beta2: Scheduled[Fraction] = 0.999
     needs: ClassVar[Needs] = {"generator": (), "discriminator": (), "batch": ("x",)}

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
-from typing import Protocol
+from typing import Any, Protocol
 
 from gan_core.export.manifest import ModelEndpoint
 from gan_core.runtime.errors import EnvironmentFailure
@@ -40,6 +40,9 @@ class Ports:
 class Container:
     """How a fleet runs a server."""
 
+    name: str
+    kserve: Mapping[str, Any]
+    """What an InferenceService says of the kind of server: runtime, model format, protocol."""
     image: str
     command: tuple[str, ...]
     """Without the repositories, which ``repository_argument`` names one by one."""

@@ -17,7 +17,7 @@ def compose(runs: Sequence[Deployed], out: Path, container: Container) -> dict[s
     return {
         "name": "gan-foundry",
         "services": {
-            "triton": {
+            container.name: {
                 "image": container.image,
                 "command": [program, *(f"{container.repository_argument}/models/{run.run}" for run in runs), *options],
                 "user": f"{container.user}:{container.user}",

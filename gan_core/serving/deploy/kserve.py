@@ -24,10 +24,8 @@ def inference_service(run: Deployed, container: Container, version: str, store: 
                 "maxReplicas": 4,
                 "securityContext": {"runAsNonRoot": True, "runAsUser": container.user, "fsGroup": container.user},
                 "model": {
-                    "modelFormat": {"name": "triton", "version": "2"},
-                    "runtime": "kserve-tritonserver",
+                    **container.kserve,
                     "runtimeVersion": version,
-                    "protocolVersion": "v2",
                     "storageUri": f"{store.rstrip('/')}/{run.run}/model_repository",
                     "args": list(container.command[1:]),
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},

@@ -46,7 +46,14 @@ class Triton:
     def container(self, version: str, largest_request: int) -> Container:
         """NVIDIA's image; no guesses about models, and no request larger than needed."""
         limit = f"--http-max-input-size={max(MIN_REQUEST, largest_request)}"
+        kserve = {
+            "modelFormat": {"name": "triton", "version": "2"},
+            "runtime": "kserve-tritonserver",
+            "protocolVersion": "v2",
+        }
         return Container(
+            "triton",
+            kserve,
             f"{IMAGE}:{version}",
             ("tritonserver", "--disable-auto-complete-config", limit),
             "--model-repository=",
