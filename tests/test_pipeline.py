@@ -208,7 +208,7 @@ def rows(built: Workspace, run: str) -> list[list[float]]:
 
 
 @pytest.mark.parametrize("run", SMALL["runs"])
-def test_every_run_was_watched(built: Workspace, run: str) -> None:
+def test_every_run_was_monitored(built: Workspace, run: str) -> None:
     """Its health, its progress and samples over time are there; what ships are the weights of the best evaluation."""
     folder = built.folder / "reports" / run
     health, steps = files.read_json(folder / "health.json"), [row[0] for row in rows(built, run)]
