@@ -102,7 +102,7 @@ CLAIMS = (
     claim(
         "H3", "A generator without a gradient, and a JS estimate at log 2, are named",
         "gan on digits, the minimax objective, 600 Adam(2e-3, beta1 0.9) steps",
-        "both, and nothing of overfitting or of NaN, on every seed", vanished,
+        "both, and nothing of overfitting or of a weight that is not finite, on every seed", vanished,
         lambda f: only(f | {"mode collapse": 0}, "js saturated", "vanishing gradient"), 3, 30,
         "on one seed of three the gradient is gone at the first evaluation, 2e-4 where others begin at 0.08, so it is "
         "not seen to fall; the saturated estimate names that run all the same",

@@ -544,7 +544,7 @@ def test_the_same_bytes_from_another_folder(trained: Artifact, honest: bytes, tm
     artifact.save(tmp_path / "a.safetensors", trained.network, trained.config, {"data": "x"})
     program = (
         "from pathlib import Path; from hashlib import sha256; from gan_core.core import artifact\n"
-        "from gan_core.export import onnx, engine\n"
+        "from gan_core.export import onnx, engine, ship\n"
         "a = artifact.load(Path('a.safetensors')); m = onnx.export(a.network, a.config, 20)\n"
         "from gan_core.export.precision import in_precision; from tests.test_export import shown\n"
         "e = engine.build(engine.library('tensorrt_rtx'), m, ship.wanted_engine(a.config, 'fp32', False, 64), 86)\n"

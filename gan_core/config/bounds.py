@@ -8,6 +8,7 @@ from gan_core.core.schedule import Schedule
 
 __all__ = [
     "Fraction",
+    "LearningRate",
     "NonNegativeFloat",
     "NonNegativeInt",
     "PositiveFloat",
@@ -39,3 +40,9 @@ Scheduled = Annotated[
     Annotated[Number, Tag("number")] | Annotated[Schedule[Number], Tag("schedule")], Discriminator(form)
 ]
 """A number of a range, or a schedule between two such numbers."""
+
+LearningRate = Annotated[
+    Annotated[PositiveFloat, Tag("number")] | Annotated[Schedule[NonNegativeFloat], Tag("schedule")],
+    Discriminator(form),
+]
+"""Above 0; a schedule may end at 0."""

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch.nn.functional import softplus
 
-from gan_core.config.bounds import Fraction, NonNegativeFloat, Scheduled
+from gan_core.config.bounds import Fraction, LearningRate, Scheduled
 from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
@@ -31,7 +31,7 @@ class CGan:
     y: Input
     conditioning: Literal["concat", "projection"] = "concat"
     matching_aware: bool = False
-    learning_rate: Scheduled[NonNegativeFloat] = 2e-4
+    learning_rate: LearningRate = 2e-4
     beta1: Scheduled[Fraction] = 0.5
     beta2: Scheduled[Fraction] = 0.999
     needs: ClassVar[Needs] = {"generator": (), "discriminator": ("conditions",), "batch": ("x", "y")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from gan_core.config.bounds import Fraction, NonNegativeFloat, PositiveInt, Scheduled
+from gan_core.config.bounds import Fraction, LearningRate, NonNegativeFloat, PositiveInt, Scheduled
 from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
@@ -32,7 +32,7 @@ class Gan:
     spectral_norm: bool = False
     pack: PositiveInt = 1  # samples scored at once
     augment: tuple[Literal["color", "translation", "cutout"], ...] = ()
-    learning_rate: Scheduled[NonNegativeFloat] = 2e-4
+    learning_rate: LearningRate = 2e-4
     beta1: Scheduled[Fraction] = 0.5
     beta2: Scheduled[Fraction] = 0.999
     needs: ClassVar[Needs] = {"generator": (), "discriminator": (), "batch": ("x",)}

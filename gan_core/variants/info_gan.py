@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from gan_core.config.bounds import Fraction, NonNegativeFloat, NonNegativeInt, Scheduled
+from gan_core.config.bounds import Fraction, LearningRate, NonNegativeFloat, NonNegativeInt, Scheduled
 from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates, prefixed
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
@@ -28,8 +28,8 @@ class InfoGan:
     weight: Scheduled[NonNegativeFloat] = 1.0  # lambda
     deviation: Literal["fixed", "learned"] = "fixed"  # of Q for continuous codes; fixed is 1
     q_owner: Literal["discriminator", "generator", "joint"] = "discriminator"  # as in the authors' code
-    learning_rate: Scheduled[NonNegativeFloat] = 1e-3  # of the generator
-    discriminator_learning_rate: Scheduled[NonNegativeFloat] = 2e-4
+    learning_rate: LearningRate = 1e-3  # of the generator
+    discriminator_learning_rate: LearningRate = 2e-4
     beta1: Scheduled[Fraction] = 0.5
     beta2: Scheduled[Fraction] = 0.999
     needs: ClassVar[Needs] = {"generator": (), "discriminator": ("features",), "recogniser": (), "batch": ("x",)}

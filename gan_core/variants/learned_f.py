@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from gan_core.config.bounds import Fraction, NonNegativeFloat, PositiveFloat, Scheduled
+from gan_core.config.bounds import Fraction, LearningRate, NonNegativeFloat, PositiveFloat, Scheduled
 from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
@@ -35,8 +35,8 @@ class LearnedF:
     clip: PositiveFloat = 6.0  # |v| stays below
     lookahead: PositiveFloat = 0.1  # rate of the step after which f is rated
     r1: Scheduled[NonNegativeFloat] = 0.0  # gamma
-    learning_rate: Scheduled[NonNegativeFloat] = 2e-4
-    f_learning_rate: Scheduled[NonNegativeFloat] = 1e-3
+    learning_rate: LearningRate = 2e-4
+    f_learning_rate: LearningRate = 1e-3
     beta1: Scheduled[Fraction] = 0.5
     beta2: Scheduled[Fraction] = 0.999
     needs: ClassVar[Needs] = {"generator": (), "discriminator": (), "batch": ("x",)}

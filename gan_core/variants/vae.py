@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from gan_core.config.bounds import Fraction, NonNegativeFloat, PositiveFloat, Scheduled
+from gan_core.config.bounds import Fraction, LearningRate, PositiveFloat, Scheduled
 from gan_core.core.game import Adam, Exports, Needs, Optimizers, Settings, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
@@ -23,7 +23,7 @@ class Vae:
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     variance: PositiveFloat = 0.1  # of the Gaussian p(x|z), in units of [-1, 1]
     beta: Scheduled[PositiveFloat] = 1.0
-    learning_rate: Scheduled[NonNegativeFloat] = 1e-3
+    learning_rate: LearningRate = 1e-3
     beta1: Scheduled[Fraction] = 0.9
     beta2: Scheduled[Fraction] = 0.999
     needs: ClassVar[Needs] = {"encoder": (), "generator": (), "batch": ("x",)}

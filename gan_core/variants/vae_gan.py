@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gan_core.config.bounds import Fraction, NonNegativeFloat, PositiveFloat, Scheduled
+from gan_core.config.bounds import Fraction, LearningRate, NonNegativeFloat, PositiveFloat, Scheduled
 from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
@@ -33,8 +33,8 @@ class VaeGan:
     gamma: Scheduled[PositiveFloat] = 0.3  # with sums over features and means over the batch
     variance: PositiveFloat = 1.0  # of Dis_l(x); less, where features are small, or the prior drowns the content
     margin: NonNegativeFloat = 0.0  # of the equilibrium gate, which holds a side back; the authors' is 0.35
-    learning_rate: Scheduled[NonNegativeFloat] = 5e-4
-    discriminator_learning_rate: Scheduled[NonNegativeFloat] = 2e-4
+    learning_rate: LearningRate = 5e-4
+    discriminator_learning_rate: LearningRate = 2e-4
     beta1: Scheduled[Fraction] = 0.5
     beta2: Scheduled[Fraction] = 0.999
     needs: ClassVar[Needs] = {"encoder": (), "generator": (), "discriminator": ("features",), "batch": ("x",)}

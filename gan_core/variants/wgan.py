@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gan_core.config.bounds import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Scheduled
+from gan_core.config.bounds import LearningRate, NonNegativeInt, PositiveFloat, PositiveInt
 from gan_core.core.game import Exports, Needs, Optimizers, RMSprop, Scorers, Settings, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
@@ -28,7 +28,7 @@ class Wgan:
     warm_up: NonNegativeInt = 25
     warm_up_critic_steps: PositiveInt = 100
     refresh_every: PositiveInt = 500
-    learning_rate: Scheduled[NonNegativeFloat] = 5e-5  # alpha
+    learning_rate: LearningRate = 5e-5  # alpha
     needs: ClassVar[Needs] = {"generator": (), "discriminator": (), "batch": ("x",)}
     exports: ClassVar[Exports] = ("generator",)
 

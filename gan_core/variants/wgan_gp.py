@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gan_core.config.bounds import Fraction, NonNegativeFloat, PositiveInt, Scheduled
+from gan_core.config.bounds import Fraction, LearningRate, NonNegativeFloat, PositiveInt, Scheduled
 from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
@@ -22,7 +22,7 @@ class WganGp:
     z: Input
     penalty: Scheduled[NonNegativeFloat] = 10.0  # lambda
     critic_steps: PositiveInt = 5  # n_critic
-    learning_rate: Scheduled[NonNegativeFloat] = 1e-4  # alpha
+    learning_rate: LearningRate = 1e-4  # alpha
     beta1: Scheduled[Fraction] = 0.0
     beta2: Scheduled[Fraction] = 0.9
     needs: ClassVar[Needs] = {"generator": (), "discriminator": (), "batch": ("x",)}
