@@ -51,7 +51,7 @@ def paper(variant: str) -> Iterator[str]:
     said = [(m.name, str(ast.get_docstring(m)).splitlines()[0]) for m in methods if m.name not in NOT_LOSSES]
     yield "## Objectives\n\n" + "\n".join(f"* `{name}`: {text}" for name, text in said)
     rule = [ast.get_source_segment(source, m, padded=True) for m in methods if m.name in ("optimizers", "updates")]
-    yield "## Update rule\n\n```python\n" + "\n\n".join(dedent(str(part)) for part in rule) + "\n```"
+    yield "## Update rule\n\n```python\n" + "\n\n\n".join(dedent(str(part)) for part in rule) + "\n```"
     symbols = [n for n in game.body if isinstance(n, ast.AnnAssign) and n.value is not None and not papers.literal(n)]
     rows = [
         f"| `{ast.unparse(n.target)}` | `{ast.unparse(n.value)}` | {comment(source, n)} |" for n in symbols if n.value
