@@ -112,7 +112,7 @@ CLAIMS = (
         collapsed, lambda f: f["mode collapse"] and not f["discriminator overfitting"] and not f["not a number"], 3, 15,
     ),
     claim(
-        "H5", "A run whose weights are no longer finite is rolled back and slowed down, three times, and is then refused",
+        "H5", "A run whose weights are not finite is rolled back and slowed down, three times, and is then refused",
         "gan on the ring, Adam(1e10)", "named three times, and nothing else", none,
         lambda f: only(f, "not a number") and f["not a number"] == 3, 1, 10,
     ),
