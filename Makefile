@@ -62,11 +62,11 @@ storm: .venv/.test .venv-triton/.done ## a real server under 1,000 mixed and 500
 
 .venv/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[tensorrt-rtx]'
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[tensorrt-rtx,lite0]'
 	touch $@
 
 .venv/.test: .venv/.done
-	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[tensorrt-rtx,test]'
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[tensorrt-rtx,lite0,test]'
 	touch $@
 
 .venv-triton: .venv-triton/.done ## the server, apart: its Python needs numpy 1
