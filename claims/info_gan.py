@@ -48,8 +48,8 @@ def categorical(seed: int, spec: schema.Dataset, categories: int, steps: int) ->
         if weight:
             with torch.no_grad():
                 q = game.recogniser(game.discriminator.features(fake)).log_softmax(1)
-            known = q.gather(1, latents["category"][:, None]).mean()
-            figures["information / H(c)"] = float(known + log(categories)) / log(categories)
+            told = q.gather(1, latents["category"][:, None]).mean()
+            figures["information / H(c)"] = float(told + log(categories)) / log(categories)
     return figures
 
 
