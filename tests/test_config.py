@@ -103,6 +103,11 @@ BAD = [
     ("settings: {r1: 0.1}", "settings: {objective: minimax}", ["'minimax'", "'non_saturating', 'saturating'"]),
     ("settings: {r1: 0.1}", "settings: {learning_rate: .nan}", ["learning_rate", "finite"]),
     ("settings: {r1: 0.1}", "settings: {learning_rate: 0}", ["learning_rate", "greater than 0"]),
+    (
+        "settings: {r1: 0.1}",
+        "settings: {r1: {start: 1.0, end: 0.0, begin: 1.5}}",
+        ["1.5}: a schedule begins at a share"],
+    ),
     ("  steps: 2500", "  steps: 1.5", ["train.steps is 1.5", "integer"]),
     ("  steps: 2500", "  steps: true", ["train.steps is True", "integer"]),
     ("  steps: 2500", "  steps: abc", ["train.steps is 'abc'", "integer"]),

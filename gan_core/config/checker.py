@@ -115,7 +115,8 @@ class Checker:
         elif error["type"] in ("missing", "missing_argument"):
             self.mistake(here, "is missing")
         else:
-            message = error["msg"].replace("Input should", "must").replace("List should", "must")
+            message = error["msg"].removeprefix("Value error, ")
+            message = message.replace("Input should", "must").replace("List should", "must")
             self.mistake(here, f"is {error['input']!r}: {message[0].lower()}{message[1:]}")
 
     def unknown(self, here: tuple[str, ...], known: list[str], what: str = "") -> None:
