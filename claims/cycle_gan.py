@@ -34,7 +34,7 @@ def translated(
     known = classifier(data)
     before, after = (in_batches(known, s).argmax(1) for s in (x, y))
     return {
-        "R2": r_squared(y, mapped(x, data.index["translation"], inverse=False)),
+        "R2": r_squared(y, x, lambda some: mapped(some, data.index["translation"], inverse=False)),
         "cycle L1": float((in_batches(back, y) - x).abs().mean()),
         "class kept": float((before == after).double().mean()),
         "diversity": diversity(y) / diversity(x),

@@ -2,7 +2,6 @@
 
 from gan_core.config.load import load_params
 from gan_core.core import artifact
-from gan_core.data.packed import to_model
 from gan_core.data.prepared import Prepared
 from gan_core.export.card import card
 from gan_core.export.manifest import FORMAT, endpoint_json
@@ -28,7 +27,6 @@ def main(run: str, dataset: str) -> None:
             {space: domain.samples("heldout") for space, domain in data.spaces.items()},
             params.evaluate.samples,
             params.evaluate.seed,
-            to_model,
         )
         metrics = read_figures(paths.report(run) / "metrics.json")
         roles, endpoints = {}, []

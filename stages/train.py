@@ -17,7 +17,7 @@ from gan_core.core.build_game import build_game
 from gan_core.core.game import modules
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
-from gan_core.core.samples import Samples
+from gan_core.core.samples import Chosen, Samples
 from gan_core.data.batches import Batches
 from gan_core.data.packed import View
 from gan_core.data.prepared import Prepared
@@ -92,7 +92,7 @@ def reference(domain: Prepared, extractor: nn.Module, device: str) -> DomainRefe
     heldout: dict[str, Samples] = {} if (y := domain.labels("heldout")) is None else {"y": y}
     return DomainReference(
         OnlineMeasure(extractor, View(train), device),
-        (View(train[some]), fields),
+        (Chosen(View(train), some), fields),
         (domain.samples("heldout"), heldout),
     )
 

@@ -18,7 +18,6 @@ from gan_core.core.artifact import Artifact
 from gan_core.core.build_game import build_game
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.data.batches import Batches
-from gan_core.data.packed import to_model
 from gan_core.data.prepare import prepare
 from gan_core.data.prepared import Prepared
 from gan_core.data.sources import read
@@ -51,7 +50,6 @@ def refusals(variant: str, family: str, seed: int, data: Prepared, export: schem
         {name: d.samples("heldout") for name, (d, _) in spaces.items()},
         1000,
         seed,
-        to_model,
     )
     refused: dict[str, list[str]] = {}
     for role, average in run.averages.items():

@@ -52,7 +52,7 @@ def reference(digits: Prepared) -> AcceptanceReference:
             return x.flatten(1)
 
     pixels = Reference.of(Pixels(), digits.samples("heldout"), digits.index)
-    return AcceptanceReference({"x": pixels.fid}, {"x": digits.samples("heldout")}, 600, 1, to_model)
+    return AcceptanceReference({"x": pixels.fid}, {"x": digits.samples("heldout")}, 600, 1)
 
 
 def refusals(
@@ -146,7 +146,7 @@ def test_every_kind_of_role_is_shipped(role: str, digits: Prepared, tmp_path) ->
     config = ROLES[role]
     side = config.inputs[0].shape[-1]
     big = digits.samples("heldout")[:].repeat_interleave(side // 8 or 1, 2).repeat_interleave(side // 8 or 1, 3)
-    reference = AcceptanceReference({}, {"x": big}, 600, 1, to_model)
+    reference = AcceptanceReference({}, {"x": big}, 600, 1)
     trained = Artifact(build_network(config).eval(), config, {"data": "none"}, "none")
     one = replace(EXPORT, max_batch_size=8, engines=replace(EXPORT.engines, targets=[86], precisions=["int8"]))
     entry, endpoints = ship("r", "role", trained, tmp_path, one, reference, 1, repository.write)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ from gan_core.data.sources import Raw
 from gan_core.metrics import extractor
 from gan_core.metrics.extractor import save_extractor
 from stages import evaluate, export, paths, train
-from tests.conftest import DECLARED, DOMAINS
+from tests.conftest import DECLARED, DIGITS, DOMAINS, ROOT
 
 PART = 6_000
 """Samples of each part of each domain: more numbers than any stage makes at once, those inside networks included."""
@@ -106,3 +109,48 @@ def test_a_file_larger_than_memory_is_mapped(tmp_path: Path) -> None:
     x[-1, -1, -1] = 7
     assert x[-2:].sum() == 7
     assert mapped(tmp_path / "x.npy")[-1, -1, -1] == 0
+
+
+SIDE, MIB = 256, 1 << 20
+STAGES = (["train", "tiny"], ["evaluate", "tiny", "pictures"], ["export", "tiny", "pictures"])
+
+
+def test_no_stage_makes_or_keeps_more_of_large_pictures(tmp_path: Path) -> None:
+    """Pictures of 256 pixels: each stage in less than 1 GiB, though its samples are many times that as floats.
+
+    What is kept beside the weights is less than 10 MiB: of the model, of the report, and of what is exported.
+    """
+    params = OmegaConf.load(DECLARED)
+    network = {"family": "dcgan", "width": 4, "latent": 8}
+    train = {"steps": 2, "batch_size": 8, "evaluate_every": 2}
+    params.datasets, params.images = {"pictures": {"source": "digits", "heldout": 0.5}}, {}
+    params.runs = {"tiny": {"variant": "gan", "dataset": "pictures", "network": network, "train": train}}
+    params.evaluate.samples, params.evaluate.resamples = 1_000, 20
+    params.extractor.min_steps = params.extractor.max_steps = 20
+    params.export.max_batch_size, params.export.engines.flavour, params.export.engines.precisions = 8, "none", ["fp32"]
+    params.export.precisions = {"fp32": params.export.precisions.fp32}
+    OmegaConf.save(params, tmp_path / "params.yaml")
+    low = torch.rand(400, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 255
+    pictures = torch.nn.functional.interpolate(low, SIDE, mode="bilinear").byte().permute(0, 2, 3, 1).numpy()
+    raw = Raw(pictures, np.arange(400) % 5, 5, {"licence": "none"})
+    prepare(raw, replace(DIGITS, heldout=0.5), tmp_path / "data/prepared/pictures")
+    extractor = "from gan_core.config.load import load_params; from gan_core.data.prepared import Prepared\n"
+    extractor += "from gan_core.metrics.extractor import save_extractor; from stages import paths\n"
+    extractor += (
+        "save_extractor(Prepared(paths.prepared('pictures')), load_params().extractor, paths.extractor('pictures'))"
+    )
+    stages = [f"from stages import {name}; {name}.main(*{arguments})" for name, *arguments in STAGES]
+    assert 4 * raw.samples[0].size * 1_000 > 700 * MIB, "and a process has 300 MiB before it does anything"
+    for program in (extractor, *stages):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{program}\nprint(open('/proc/self/status').read())"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            text=True,
+            capture_output=True,
+        )
+        assert not done.returncode, done.stderr
+        (peak,) = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("VmHWM")]
+        assert peak * 1024 < 1024 * MIB, program
+    for folder in ("models/tiny", "reports/tiny", "exported/tiny"):
+        assert sum(p.stat().st_size for p in (tmp_path / folder).rglob("*") if p.is_file()) < 10 * MIB, folder

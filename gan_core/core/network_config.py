@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_core.core.inputs import Input, concat_inputs
-
-if TYPE_CHECKING:
-    from gan_core.core.samples import Samples
+from gan_core.core.samples import Chosen, Samples
 
 Space = Literal["x", "x_b", "latent", "curve"]
 
@@ -67,13 +65,15 @@ class NetworkConfig:
 
         ``real``: under "x" and "x_b", the samples that stand for the noise, over and over.
         """
+        return {name: column[:].numpy() for name, column in self.fixed_columns(n, seed, real).items()}
+
+    def fixed_columns(self, n: int, seed: int, real: Mapping[str, Samples] | None = None) -> dict[str, Samples]:
+        """The same, samples converted only when they are asked for: of large pictures, many take too much memory."""
         given = real or {}
-
-        def rows(i: Input) -> NDArray[Any]:
-            x = given.get(i.prior)
-            return i.fixed(n, seed) if x is None else x[np.arange(n) % len(x)].numpy()
-
-        return {i.name: rows(i) for i in self.inputs}
+        return {
+            i.name: Chosen.cycled(given[i.prior], n) if i.prior in given else torch.from_numpy(i.fixed(n, seed))
+            for i in self.inputs
+        }
 
     def described_inputs(self) -> list[dict[str, Any]]:
         """The inputs in plain words, as the manifest has them and ``latents.draw`` reads them."""

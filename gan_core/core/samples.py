@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 Sample: TypeAlias = Tensor
 """float32 in [-1, 1]: images (N, C, H, W), or points (N, D) of about unit size."""
@@ -16,6 +19,44 @@ class Samples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Any) -> Sample: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of a tensor."""
+        ...
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Some rows of samples, in any order and as often as named, converted as they are asked for."""
+
+    samples: Samples
+    rows: Tensor
+
+    @staticmethod
+    def cycled(samples: Samples, count: int) -> Chosen:
+        """So many samples: all of them in order, over and over."""
+        return Chosen(samples, torch.arange(count) % len(samples))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Any) -> Sample:
+        return self.samples[self.rows[rows]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of a tensor."""
+        return (len(self.rows), *self.samples.shape[1:])
+
+
+def shrunk(x: Sample, side: int) -> Sample:
+    """Images (N, C, H, W) no higher or wider than ``side``: larger ones averaged, smaller ones as they are."""
+    sides = x.shape[2:]
+    if x.dim() < 4 or max(sides) <= side:
+        return x
+    high, wide = (max(1, round(n * side / max(sides))) for n in sides)
+    return adaptive_avg_pool2d(x, (high, wide))
 
 
 Score: TypeAlias = Tensor

@@ -84,3 +84,9 @@ class View:
 
     def __getitem__(self, rows: Any) -> Sample:
         return to_model(self.raw[rows])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the samples as a tensor: (N, C, H, W) of images, (N, D) of points."""
+        n, *rest = self.raw.shape
+        return (n, rest[2], *rest[:2]) if self.raw.dtype == torch.uint8 else (n, *rest)

@@ -32,13 +32,13 @@ from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, EnvironmentFailure
 
 AT_ONCE, AT_ONCE_BYTES = 256, 8 << 20
-"""Images and bytes of a chunk, whichever is reached first."""
+"""Images and bytes of a chunk, before or after it is decoded, whichever is reached first."""
 ALONE = 0.3
 """Seconds after which other processes help; before that none would have started."""
 NAMED = 20
 """Names of skipped images in the index; all are counted."""
-ROWS = 1024
-"""Rows copied at once."""
+COPIED = 2 << 20
+"""Bytes copied at once."""
 
 
 @dataclass
@@ -115,14 +115,14 @@ def count_of(spec: Images) -> int:
     return len(spec.domains) if isinstance(spec, ImageDomains) else 1
 
 
-def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """The items in order, some at a time: not too many, and not too many bytes."""
+def chunks(items: Iterable[Item], spec: Images) -> Iterator[list[Item]]:
+    """The items in order, some at a time: not too many, and not too many bytes, encoded or decoded."""
     some: list[Item] = []
-    size = 0
+    size, most = 0, max(1, min(AT_ONCE, AT_ONCE_BYTES // (spec.size**2 * spec.channels)))
     for item in items:
         some.append(item)
         size += len(item.content) if isinstance(item.content, bytes) else item.content.nbytes
-        if len(some) == AT_ONCE or size > AT_ONCE_BYTES:
+        if len(some) == most or size > AT_ONCE_BYTES:
             yield some
             some, size = [], 0
     if some:
@@ -138,7 +138,7 @@ def decoded(items: Iterable[Item], spec: Images, workers: int) -> Iterator[tuple
         EnvironmentFailure: a process that decodes was killed.
     """
     waiting: deque[tuple[list[Item], Future[Chunk]]] = deque()
-    source, begun, others = chunks(items), time.monotonic(), workers - 1
+    source, begun, others = chunks(items, spec), time.monotonic(), workers - 1
     with ProcessPoolExecutor(max(others, 1), multiprocessing.get_context("spawn")) as pool:
         try:
             while True:
@@ -341,7 +341,7 @@ def blocks(scratch: Path, shape: tuple[int, ...]) -> Iterator[tuple[int, NDArray
     """The rows of the scratch file, some at a time, with the number of the first."""
     each, start = int(np.prod(shape)), 0
     with scratch.open("rb") as file:
-        while content := file.read(ROWS * each):
+        while content := file.read(max(1, COPIED // each) * each):
             block = np.frombuffer(content, np.uint8).reshape(-1, *shape)
             yield start, block
             start += len(block)

@@ -242,12 +242,29 @@ def none_of(check: str, found: list[str]) -> Finding:
     return Finding(check, ", ".join(found) or "none", "none", not found)
 
 
+GOLDEN, GOLDEN_LEAST, GOLDEN_BYTES, GOLDEN_SIDE = 16, 2, 2 << 20, 128
+"""Rows of golden outputs; of large images fewer, down to two, and of their pixels every n-th, about so many across."""
+
+
+def golden_rows(size: int) -> int:
+    """How many golden outputs of so many numbers are kept."""
+    return max(GOLDEN_LEAST, min(GOLDEN, GOLDEN_BYTES // (4 * size)))
+
+
+def golden(y: Array) -> Array:
+    """What is kept of outputs: images (N, C, H, W), or in 8 bits (N, H, W, C), larger than 128 pixels thinned out."""
+    if y.ndim != 4:
+        return y
+    across = slice(None, None, max(1, max(y.shape[1:3] if y.dtype == np.uint8 else y.shape[2:]) // GOLDEN_SIDE))
+    return y[:, across, across] if y.dtype == np.uint8 else y[:, :, across, across]
+
+
 def max_abs(a: Array, b: Array) -> float:
     """The largest absolute difference; NaN if there is one."""
-    return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max())
+    return float(np.max([np.abs(x.astype(np.float64) - y).max() for x, y in zip(a, b, strict=True)]))
 
 
 def psnr(a: Array, b: Array) -> float:
     """Peak signal-to-noise ratio in dB for a range of 2; 200 stands for identical."""
-    error = float(np.square(a.astype(np.float64) - b.astype(np.float64)).mean())
+    error = float(np.mean([np.square(x.astype(np.float64) - y).mean() for x, y in zip(a, b, strict=True)]))
     return 200.0 if error == 0 else 10 * log10(4 / error)

@@ -16,12 +16,13 @@ from safetensors.numpy import save
 from gan_core.core import latents
 from gan_core.core.artifact import Artifact
 from gan_core.core.network_config import NetworkConfig
-from gan_core.core.pixels import as_pixels, to_uint8
+from gan_core.core.pixels import as_pixels
 from gan_core.export import endpoints, engine, gate, naming, onnx
 from gan_core.export.gate import Array, Finding
 from gan_core.export.graph import with_pixels
 from gan_core.export.manifest import ModelEndpoint
 from gan_core.export.precision import in_precision
+from gan_core.metrics.drawn import Drawn
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError
 
@@ -29,11 +30,10 @@ if TYPE_CHECKING:
     from gan_core.config.schema import Export, Precision
     from gan_core.core.samples import Samples
 
-BATCH = 256
 CALIBRATION, CALIBRATION_SEED = 1024, 20170704
 """Rows that int8 is calibrated on, and the seed of their latents."""
-GOLDEN = 16
-"""Rows of the golden outputs."""
+CALIBRATION_LEAST, CALIBRATION_BYTES = 32, 64 << 20
+"""Of large images fewer rows calibrate: so many bytes of them, but at least so many rows."""
 
 
 class WriteRepository(Protocol):
@@ -52,14 +52,12 @@ class WriteRepository(Protocol):
 class AcceptanceReference:
     """What an artefact is fed, and what its samples are compared with before and after."""
 
-    fid: Mapping[str, Callable[[torch.Tensor], float]]
+    fid: Mapping[str, Callable[[Samples], float]]
     """FID of model-space samples, by the space they are to be in; a latent has none."""
     real: Mapping[str, Samples]
     """Held-out samples in model space, for inputs that are data."""
     samples: int
     seed: int
-    to_model: Callable[[torch.Tensor], torch.Tensor]
-    """From packed samples, the inverse of the unscaling in the graph."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +88,10 @@ class Case:
 
     def calibration(self) -> Iterator[Mapping[str, Array]]:
         """What int8 sees of its activations: other latents than the gate uses, and held-out data."""
-        rows = self.config.fixed_inputs(CALIBRATION, CALIBRATION_SEED, self.reference.real)
-        return (gate.rows(rows, slice(k, k + BATCH)) for k in range(0, CALIBRATION, BATCH))
+        most = max(CALIBRATION_LEAST, min(CALIBRATION, CALIBRATION_BYTES // (4 * self.config.size)))
+        rows = self.config.fixed_inputs(most, CALIBRATION_SEED, self.reference.real)
+        each = max(1, most // 4)
+        return (gate.rows(rows, slice(k, k + each)) for k in range(0, most, each))
 
     @cached_property
     def fid(self) -> float | None:
@@ -256,27 +256,26 @@ def golden_outputs(case: Case, passed: Sequence[Graph]) -> bytes:
 
     Latents are those of the seeds from 0 on, under labels in turn, so a server can be asked for the same by seed.
     """
-    config, n = case.config, min(GOLDEN, case.export.max_batch_size)
+    config, n = case.config, min(gate.golden_rows(case.config.size), case.export.max_batch_size)
     if any(i.is_data for i in config.inputs):
         rows = config.fixed_inputs(n, gate.FIXED_SEED, case.reference.real)
     else:
         labels = {i.name: np.arange(n) % i.size for i in config.inputs if i.prior == "label"}
         rows = latents.draw(config.described_inputs(), np.arange(n), labels)
-    outputs = {g.file: gate.onnx_runner(g.model, case.threads)(as_pixels(rows, g.pixels)) for g in passed}
+    outputs = {g.file: gate.golden(gate.onnx_runner(g.model, case.threads)(as_pixels(rows, g.pixels))) for g in passed}
     named = {f"{kind}/{name}": v for kind, of in (("input", rows), ("output", outputs)) for name, v in of.items()}
     return save({name: np.ascontiguousarray(value) for name, value in named.items()})
 
 
-def samples_of(
-    runner: gate.Runner, config: NetworkConfig, reference: AcceptanceReference, pixels: bool
-) -> torch.Tensor:
+def samples_of(runner: gate.Runner, config: NetworkConfig, reference: AcceptanceReference, pixels: bool) -> Samples:
     """Many samples of a runner on fixed inputs, as 8-bit images where they are images, in model space."""
-    inputs = as_pixels(config.fixed_inputs(reference.samples, reference.seed, reference.real), pixels)
-    pieces = [runner(gate.rows(inputs, slice(k, k + BATCH))) for k in range(0, reference.samples, BATCH)]
-    out: Array = np.concatenate(pieces)
-    if config.is_image and out.dtype != np.uint8:
-        out = to_uint8(out)
-    return reference.to_model(torch.from_numpy(out))
+    columns = config.fixed_columns(reference.samples, reference.seed, reference.real)
+
+    def draw(*rows: torch.Tensor) -> torch.Tensor:
+        inputs = {name: np.ascontiguousarray(value.numpy()) for name, value in zip(columns, rows, strict=True)}
+        return torch.from_numpy(runner(as_pixels(inputs, pixels)))
+
+    return Drawn(draw, list(columns.values()), config.shape, config.is_image)
 
 
 def engines(role: str, passed: Sequence[Graph], case: Case, folder: Path) -> Iterator[Mapping[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -11,19 +13,41 @@ from gan_core.core.samples import Samples
 from gan_core.metrics.distances import Features
 from gan_core.runtime.seeds import fold
 
-BATCH = 256
+BATCH, BYTES = 256, 8 << 20
+"""At most so many samples, or bytes of samples as floats, are looked at together."""
 
 
-def in_batches(function: Any, *columns: Samples) -> Tensor:
-    """A function of rows over many rows, a few at a time; no more of a column than that is asked for."""
+def rows_at_once(shape: Sequence[int]) -> int:
+    """How many samples of a shape are looked at together: memory then does not grow with the picture."""
+    return max(1, min(BATCH, BYTES // (4 * max(prod(shape), 1))))
+
+
+def in_batches(function: Any, *columns: Samples, rows: int = 0) -> Tensor:
+    """A function of rows over many rows, a few at a time; no more of a column than that is asked for.
+
+    ``rows``: at most so many at a time, for a function that gives more than it is given, as a generator does.
+    """
+    each = min([rows or BATCH, *(rows_at_once(c.shape[1:]) for c in columns)])
+    n = len(columns[0])
     with torch.no_grad():
-        starts = range(0, max(len(columns[0]), 1), BATCH)
-        return torch.cat([function(*(c[k : k + BATCH] for c in columns)) for k in starts])
+        first: Tensor = function(*(c[:each] for c in columns))
+        if n <= each:
+            return first
+        # In one piece from the start: kept between large batches, small results would leave holes in the heap.
+        found = first.new_empty((n, *first.shape[1:]))
+        found[:each] = first
+        for k in range(each, n, each):
+            found[k : k + each] = function(*(c[k : k + each] for c in columns))
+    return found
 
 
-def features(extractor: nn.Module, x: Samples) -> Features:
-    """(N, D) float64."""
-    out: Features = in_batches(extractor.features, x).double().cpu().numpy()
+def features(extractor: nn.Module, x: Samples, device: str | None = None) -> Features:
+    """(N, D) float64; ``device``: where the extractor is, if the samples are not there."""
+
+    def of(some: Tensor) -> Any:
+        return extractor.features(some if device is None else some.to(device))  # type: ignore[operator]
+
+    out: Features = in_batches(of, x).double().cpu().numpy()
     return out
 
 

@@ -9,24 +9,25 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from gan_core.core.artifact import Artifact
 from gan_core.core.pixels import Pixels, to_uint8
-from gan_core.core.samples import Sample
-from gan_core.data.packed import PARTS, to_model
+from gan_core.core.samples import Sample, Samples, shrunk
+from gan_core.data.packed import PARTS
 from gan_core.data.prepared import Prepared
 from gan_core.metrics import roles
-from gan_core.metrics.batching import features, in_batches
+from gan_core.metrics.batching import features
 from gan_core.metrics.distances import frechet, kernel
+from gan_core.metrics.drawn import Drawn
 from gan_core.metrics.inception import Inception
 from gan_core.metrics.measure import Reference, with_intervals
 
 if TYPE_CHECKING:
     from gan_core.config.schema import Evaluate
 
-SHOWN = 64
-"""Images on the sheet of samples, of all roles together."""
+SHOWN, FEWEST, SHEET, LARGEST = 64, 4, 1_024, 512
+"""Images on the sheet of samples, of all roles together; fewer where they would fill more than so many pixels across,
+down to four of so many pixels."""
 FEW_POINTS = 2_500
 """Points on it, where the samples are points."""
 
@@ -64,17 +65,15 @@ def evaluate(
     found = Evaluation()
     for role, network in drawing.items():
         inputs, fake = draw(network, data, asked)
-        pixels = to_uint8(fake.numpy()) if data.is_image else None
-        seen = as_seen(fake, data)
         space = network.config.output_space
         reference, domain = references[space], data.spaces[space]
-        measured = roles.figures(role, trained, references, inputs, seen)
+        measured = roles.figures(role, trained, references, inputs, fake)
         measured.figures |= dict(roles.reconstruction(role, trained, references["x"], data.samples("heldout")))
         if inception and data.is_image:
-            measured.figures["inception_fid"] = inception.fid(domain.samples("heldout"), seen)
+            measured.figures["inception_fid"] = inception.fid(domain.samples("heldout"), fake)
             measured.facts |= inception.facts
         found.figures[role] = {
-            **with_intervals(reference, seen, measured, asked.resamples, asked.seed),
+            **with_intervals(reference, measured, asked.resamples, asked.seed),
             **(last_step(last[role], data, reference, asked) if role in last else {}),
             **of_data(domain.index),
             "protocol": reference.protocol(len(fake))
@@ -84,7 +83,7 @@ def evaluate(
                 "extractor_classes": extractor.notes["classes"],
                 "extractor_sha256": extractor.sha256,
                 "resize": "none",
-                "fake_bits": 32 if pixels is None else 8,
+                "fake_bits": 8 if data.is_image else 32,
                 "fid_of_training_data": frechet(reference.real, reference.train),
                 "seed": asked.seed,
                 "resamples": asked.resamples,
@@ -94,35 +93,34 @@ def evaluate(
                 "chosen_by": "the training data",
             },
         }
-        if pixels is not None:
-            each = SHOWN // len(drawing)
-            sources = [to_uint8(inputs[i.name].numpy()) for i in network.config.inputs if i.is_data]
-            found.shown += [image for row in zip(*sources, pixels, strict=True) for image in row][:each]
+        if data.is_image:
+            sides = network.config.shape[1:]
+            each = min(SHOWN, max(FEWEST, (SHEET // max(sides)) ** 2)) // len(drawing)
+            sources = [inputs[i.name] for i in network.config.inputs if i.is_data]
+            rows = [to_uint8(shrunk(x[:each], LARGEST).numpy()) for x in (*sources, fake)]
+            found.shown += [image for row in zip(*rows, strict=True) for image in row][:each]
         else:
-            found.points.append(seen[:FEW_POINTS])
+            found.points.append(fake[:FEW_POINTS])
     curves = {role: figures_of_curve(n) for role, n in trained.items() if n.config.output_space == "curve"}
     found.figures |= curves
     return found
 
 
-def draw(network: Artifact, data: Prepared, asked: Evaluate) -> tuple[dict[str, Tensor], Sample]:
-    """The fixed inputs of a network and what it makes of them; of a translator no more than there are real samples."""
+def draw(network: Artifact, data: Prepared, asked: Evaluate) -> tuple[dict[str, Samples], Samples]:
+    """The fixed inputs of a network and what it makes of them, images in 8 bits as a user sees them.
+
+    Of a translator no more than there are real samples.
+    """
     real = {space: domain.samples("heldout") for space, domain in data.spaces.items()}
     n = min([asked.samples, *(len(real[i.prior]) for i in network.config.inputs if i.is_data)])
-    fixed = network.config.fixed_inputs(n, asked.seed, real)
-    inputs = {name: torch.from_numpy(value) for name, value in fixed.items()}
-    return inputs, in_batches(network.network, *inputs.values())
-
-
-def as_seen(fake: Sample, data: Prepared) -> Sample:
-    """Samples as a user sees them: images in 8 bits."""
-    return to_model(torch.from_numpy(to_uint8(fake.numpy()))) if data.is_image else fake
+    inputs = network.config.fixed_columns(n, asked.seed, real)
+    return inputs, Drawn(network.network, list(inputs.values()), network.config.shape, data.is_image)
 
 
 def last_step(network: Artifact, data: Prepared, reference: Reference, asked: Evaluate) -> dict[str, dict[str, float]]:
     """The same figures of the weights at the last step, where those of an earlier one are shipped."""
     _, fake = draw(network, data, asked)
-    seen = features(reference.extractor, as_seen(fake, data))
+    seen = features(reference.extractor, fake)
     return {
         "last": {
             "step": network.notes["step"],

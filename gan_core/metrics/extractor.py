@@ -15,8 +15,10 @@ from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 from gan_core.core import artifact
 from gan_core.core.build_network import build_network
 from gan_core.core.network_config import NetworkConfig
-from gan_core.core.samples import Sample
-from gan_core.data.packed import to_model
+from gan_core.core.samples import Sample, shrunk
+from gan_core.data.packed import View, to_model
+from gan_core.metrics.batching import rows_at_once
+from gan_core.networks.classifier import SIDE
 from gan_core.runtime.progress import Progress
 from gan_core.runtime.seeds import fold
 
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from gan_core.config.schema import Extractor
     from gan_core.data.prepared import Prepared
 
-PIECE = 256
-"""Samples looked at at once."""
 NOISE = 0.05
 """Standard deviation of what is added to training samples."""
 CLUSTERS, CLUSTERED, SMALL = 10, 10_000, 8
@@ -61,6 +61,7 @@ def shuffled(data: Prepared, size: int, seed: int) -> Callable[[int], tuple[Samp
     """The i-th batch of noisy training samples and their labels: every epoch a new shuffle, the ragged end dropped."""
     x, y = data.raw("train"), data.labels("train")
     assert y is not None
+    view = View(x)
 
     @lru_cache(maxsize=1)
     def order(epoch: int) -> Tensor:
@@ -69,7 +70,7 @@ def shuffled(data: Prepared, size: int, seed: int) -> Callable[[int], tuple[Samp
     def at(i: int) -> tuple[Sample, Tensor]:
         epoch, k = divmod(i, len(x) // size)
         rows = order(epoch)[k * size : (k + 1) * size]
-        samples = to_model(x[rows])
+        samples = torch.cat([shrunk(view[some], SIDE) for some in torch.split(rows, rows_at_once(view.shape[1:]))])
         return samples + NOISE * torch.randn_like(samples), y[rows]
 
     return at
@@ -102,7 +103,8 @@ def train_classifier(
 @torch.no_grad()
 def accuracy(network: nn.Module, x: Tensor, y: Tensor, view: Callable[[Tensor], Sample] = lambda x: x) -> float:
     """The share of samples classified right, some at a time, each time through ``view``."""
-    pieces = zip(pieces_of(x), pieces_of(y), strict=True)
+    each = rows_at_once(x.shape[1:])
+    pieces = zip(pieces_of(x, each), pieces_of(y, each), strict=True)
     return sum(int((network(view(a)).argmax(1) == b).sum()) for a, b in pieces) / len(y)
 
 
@@ -116,22 +118,23 @@ def clusters(raw: Callable[[str], Tensor], seed: int) -> tuple[dict[str, Tensor]
 
     source = torch.Generator().manual_seed(fold(seed, "clusters"))
     train = raw("train")
+    each = rows_at_once(train.shape[1:])
     some = torch.randperm(len(train), generator=source)[:CLUSTERED]
     with threadpool_limits(1):
         seen = np.empty((len(some), SMALL * SMALL * train.shape[3]), np.float32)
-        for rows, here in zip(pieces_of(some), pieces_of(torch.from_numpy(seen)), strict=True):
+        for rows, here in zip(pieces_of(some, each), pieces_of(torch.from_numpy(seen), each), strict=True):
             here.copy_(small(train[rows]))
         found = KMeans(CLUSTERS, n_init=1, random_state=seed).fit(seen)
         labels = {part: torch.empty(len(raw(part)), dtype=torch.int64) for part in ("train", "heldout")}
         for part, y in labels.items():
-            for x, here in zip(pieces_of(raw(part)), pieces_of(y), strict=True):
+            for x, here in zip(pieces_of(raw(part), each), pieces_of(y, each), strict=True):
                 here.copy_(torch.from_numpy(found.predict(small(x).numpy())))
     return labels, CLUSTERS
 
 
-def pieces_of(rows: Tensor) -> Iterator[Tensor]:
+def pieces_of(rows: Tensor, each: int) -> Iterator[Tensor]:
     """The rows, some at a time."""
-    yield from (rows[k : k + PIECE] for k in range(0, len(rows), PIECE))
+    yield from (rows[k : k + each] for k in range(0, len(rows), each))
 
 
 def small(raw: Tensor) -> Tensor:

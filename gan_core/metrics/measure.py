@@ -8,13 +8,15 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gan_core.core.samples import Sample, Samples
+from gan_core.core.samples import Chosen, Sample, Samples
 from gan_core.metrics.batching import features, fixed_rows, in_batches
 from gan_core.metrics.copying import copying
 from gan_core.metrics.distances import Features, frechet, kernel, pieces, prdc
+from gan_core.metrics.drawn import thumbnails
 from gan_core.metrics.intervals import intervals
 from gan_core.metrics.likelihood import parzen
 from gan_core.metrics.modes import class_coverage, mode_coverage
@@ -24,6 +26,8 @@ from gan_core.metrics.similarity import likeness
 PRDC_LIMIT, NEIGHBOURS = 5_000, 5
 PAIRS, WINDOWS, COPIES = 2_000, 10_000, 2_000
 """At most so many pairs are compared, Parzen windows laid, and neighbours of samples looked for."""
+COMPARED, LAID = 64, 32
+"""Larger images are averaged to this height or width to be compared in pairs, and to be points among the windows."""
 VALIDATION = 1_000
 """So many training samples choose the width of the Parzen windows."""
 FEWEST = 20
@@ -34,11 +38,15 @@ MANY = 100
 
 @dataclass
 class Found:
-    """Figures by name; of those that are means over samples, the values too; and facts about how they were taken."""
+    """Figures by name; of those that are means over samples, the values too; and facts about how they were taken.
+
+    ``seen``: the samples' features.
+    """
 
     figures: dict[str, Any] = field(default_factory=dict)
     means: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    seen: Features = field(default_factory=lambda: np.empty((0, 0)))
 
     def mean(self, name: str, values: NDArray[Any]) -> None:
         """A figure that is a mean over samples."""
@@ -114,9 +122,10 @@ def prdc_count(real: int, fake: int) -> int:
     return min(real, fake, PRDC_LIMIT)
 
 
-def measure(reference: Reference, fake: Sample, inputs: Mapping[str, Tensor] | None = None) -> Found:
+def measure(reference: Reference, fake: Samples, inputs: Mapping[str, Any] | None = None) -> Found:
     """Every measure that applies to samples; ``inputs``: label and category that they were drawn for, by prior."""
-    found, seen, asked = Found(), features(reference.extractor, fake), inputs or {}
+    seen, asked = features(reference.extractor, fake), inputs or {}
+    found = Found(seen=seen)
     found.figures |= {"fid": frechet(reference.real, seen), "kid": kernel(reference.real, seen)}
     n = prdc_count(len(reference.real), len(seen))
     for name, values in prdc(reference.real[:n], seen[:n], NEIGHBOURS).items():
@@ -128,12 +137,12 @@ def measure(reference: Reference, fake: Sample, inputs: Mapping[str, Tensor] | N
         if reference.domain.is_image:
             of_images(found, reference.domain, fake, asked.get("label"))
     if truth := reference.index.get("mixture"):
-        points = fake.double().numpy()
+        points = fake[:].double().numpy()
         found.figures |= mode_coverage(points, np.array(truth["centres"]), truth["std"])
     return found
 
 
-def of_classes(found: Found, reference: Reference, fake: Sample, seen: Features, asked: Mapping[str, Tensor]) -> None:
+def of_classes(found: Found, reference: Reference, fake: Samples, seen: Features, asked: Mapping[str, Tensor]) -> None:
     """What a classifier makes of them: of all, of those of a label or category, and FID class by class."""
     logits, domain = reference.logits(fake), reference.domain
     classes = logits.shape[1]
@@ -161,17 +170,24 @@ def of_each_class(real: Features, labels: NDArray[np.int64], fake: Features, of:
     return {str(c): frechet(a, b) for c, (a, b) in pairs.items() if min(len(a), len(b)) >= FEWEST}
 
 
-def of_images(found: Found, domain: Domain, fake: Sample, labels: Tensor | None) -> None:
-    """How alike drawn images are to each other, and how likely real ones under windows laid over them."""
+def of_images(found: Found, domain: Domain, fake: Samples, labels: Tensor | None) -> None:
+    """How alike drawn images are to each other, and how likely real ones under windows laid over them.
+
+    Of large images, small copies are compared: likeness of pairs is then that of their shapes, and windows are laid
+    in a space whose distances double precision can still tell apart.
+    """
     real, train = domain.samples("heldout"), domain.samples("train")
     if min(fake.shape[2:]) >= 6:
         of_real = domain.labels("heldout") if labels is not None else None
-        found.mean("ms_ssim", likeness(fake, labels, PAIRS).numpy())
-        found.facts["ms_ssim_of_heldout"] = float(likeness(real, of_real, PAIRS).mean())
-    windows, validation = unit(fake[:WINDOWS]), unit(train[fixed_rows(len(train), VALIDATION, "parzen")])
-    values, width = parzen(
-        windows, validation, (unit(real[rows]) for rows in pieces(np.arange(min(len(real), WINDOWS))))
+        found.mean("ms_ssim", likeness(thumbnails(fake, COMPARED, PAIRS), labels, PAIRS).numpy())
+        found.facts["ms_ssim_of_heldout"] = float(likeness(thumbnails(real, COMPARED, PAIRS), of_real, PAIRS).mean())
+    chosen = Chosen(train, fixed_rows(len(train), VALIDATION, "parzen"))
+    windows, validation = (unit(thumbnails(x, LAID, WINDOWS)) for x in (fake, chosen))
+    points = (
+        unit(thumbnails(Chosen(real, torch.from_numpy(rows)), LAID))
+        for rows in pieces(np.arange(min(len(real), WINDOWS)))
     )
+    values, width = parzen(windows, validation, points)
     found.mean("parzen_nats", values)
     found.facts |= {"parzen_width": width, "parzen_windows": len(windows), "parzen_validation": "training samples"}
 
@@ -181,7 +197,7 @@ def unit(x: Sample) -> Features:
     return x.double().flatten(1).add_(1).div_(2).numpy()
 
 
-def with_intervals(reference: Reference, fake: Sample, found: Found, times: int, seed: int) -> dict[str, Any]:
+def with_intervals(reference: Reference, found: Found, times: int, seed: int) -> dict[str, Any]:
     """The figures, and under ``intervals`` how far those would move that could be told."""
-    seen = features(reference.extractor, fake)
-    return found.figures | {"intervals": intervals(reference.real, seen, found.figures, found.means, times, seed)}
+    found_intervals = intervals(reference.real, found.seen, found.figures, found.means, times, seed)
+    return found.figures | {"intervals": found_intervals}

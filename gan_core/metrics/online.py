@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from gan_core.core.samples import Sample, Samples
-from gan_core.metrics.batching import features, fixed_rows, in_batches
+from gan_core.core.samples import Chosen, Samples
+from gan_core.metrics.batching import features, fixed_rows
 from gan_core.metrics.distances import (
     Features,
     distance_sum,
@@ -34,8 +34,7 @@ class OnlineMeasure:
         self.extractor = extractor
         self.raw = not hasattr(extractor, "head")
         rows = fixed_rows(len(real), REAL, "looked at")
-        seen = in_batches(lambda some: extractor.features(real[some].to(device)), rows)  # type: ignore[operator]
-        self.real: Features = seen.double().cpu().numpy()
+        self.real: Features = features(extractor, Chosen(real, rows), device)
         few = self.real[:MANIFOLD]
         self.radius = np.partition(squared_distances(few, few), NEIGHBOURS, axis=1)[:, NEIGHBOURS]
         self.spread = self._spread(self.real)
@@ -46,7 +45,7 @@ class OnlineMeasure:
         """The name of the figure that says which of two evaluations is the better one."""
         return "energy_distance" if self.raw else "kid"
 
-    def __call__(self, fake: Sample) -> dict[str, float]:
+    def __call__(self, fake: Samples) -> dict[str, float]:
         """The figures of drawn samples. ``spread``: how far they lie from their mean, the data being 1."""
         found = features(self.extractor, fake)
         between = squared_distances(self.real[:MANIFOLD], found[:MANIFOLD])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,12 +11,10 @@ from torch import Tensor
 
 from gan_core.core.artifact import Artifact
 from gan_core.core.samples import Sample, Samples
-from gan_core.metrics.batching import in_batches
+from gan_core.metrics.batching import in_batches, rows_at_once
 from gan_core.metrics.measure import Found, Reference, measure
 from gan_core.metrics.recognition import class_kept
 
-PIECE = 1_024
-"""So many samples are rebuilt at a time."""
 Figure = tuple[str, float]
 """A measure and its value."""
 
@@ -25,17 +23,21 @@ def figures(
     role: str,
     trained: Mapping[str, Artifact],
     spaces: Mapping[str, Reference],
-    inputs: Mapping[str, Tensor],
-    fake: Sample,
+    inputs: Mapping[str, Samples],
+    fake: Samples,
 ) -> Found:
     """Every measure of a role that draws samples; ``fake`` is what it made of ``inputs``, ``trained`` all roles."""
     config = trained[role].config
-    given: dict[str, Tensor] = {i.prior: inputs[i.name] for i in config.inputs}
+    given = {i.prior: inputs[i.name] for i in config.inputs}
     found = measure(spaces[config.output_space], fake, given)
     for source in given.keys() & spaces.keys():
         found.figures |= dict(translation(source, given[source], config.output_space, fake, spaces))
         if back := counterpart(trained, takes=config.output_space, makes=source):
-            found.figures["cycle_l1"] = float((in_batches(back.network, fake) - given[source]).abs().mean())
+
+            def off(y: Sample, x: Sample, network: Any = back.network) -> Tensor:
+                return cast(Tensor, (network(y) - x).abs().flatten(1).mean(1))
+
+            found.figures["cycle_l1"] = float(in_batches(off, fake, given[source]).mean())
     return found
 
 
@@ -43,10 +45,10 @@ def reconstruction(role: str, trained: Mapping[str, Artifact], real: Reference, 
     """Of a decoder with an encoder beside it: what becomes of samples that go through both."""
     encoder = counterpart(trained, takes="x", makes="latent")
     if encoder and [i.name for i in trained[role].config.inputs] == [encoder.config.output_name]:
-        error, before, after = 0.0, [], []
-        for k in range(0, len(x), PIECE):
-            some = x[k : k + PIECE]
-            y = in_batches(trained[role].network, in_batches(encoder.network, some))
+        error, before, after, each = 0.0, [], [], rows_at_once(x.shape[1:])
+        for k in range(0, len(x), each):
+            some = x[k : k + each]
+            y = in_batches(trained[role].network, in_batches(encoder.network, some), rows=each)
             error += float((y - some).square().mean()) * len(some)
             if real.classifies:
                 before.append(real.logits(some))
@@ -64,12 +66,12 @@ def counterpart(trained: Mapping[str, Artifact], takes: str, makes: str) -> Arti
     return found[0] if found else None
 
 
-def translation(source: str, x: Sample, target: str, y: Sample, spaces: Mapping[str, Reference]) -> Iterator[Figure]:
+def translation(source: str, x: Samples, target: str, y: Samples, spaces: Mapping[str, Reference]) -> Iterator[Figure]:
     """Of samples of one domain and what became of them in the other: the class kept, and the true map if known."""
     if spaces[source].classifies:
         yield "class_kept", class_kept(spaces[source].logits(x), spaces[target].logits(y))
     if truth := spaces[source].index.get("translation"):
-        yield "translation_r2", r_squared(y, mapped(x, truth, inverse=source == "x_b"))
+        yield "translation_r2", r_squared(y, x, lambda some: mapped(some, truth, inverse=source == "x_b"))
 
 
 def mapped(x: Sample, truth: Mapping[str, Any], inverse: bool) -> Sample:
@@ -82,7 +84,11 @@ def mapped(x: Sample, truth: Mapping[str, Any], inverse: bool) -> Sample:
     return (moved + torch.from_numpy(offset)[:, None, None]).float()
 
 
-def r_squared(y: Sample, expected: Sample) -> float:
+def r_squared(y: Samples, x: Samples, truth: Callable[[Sample], Sample]) -> float:
     """1 - E|y - T(x)|^2 / E|T(x) - mean|^2 over pixels: 1 is the map, 0 the mean picture."""
-    error, spread = (y - expected).square().mean(), (expected - expected.mean(0)).square().mean()
+    each = rows_at_once(x.shape[1:])
+    parts = [slice(k, k + each) for k in range(0, len(x), each)]
+    mean = sum(truth(x[part]).double().sum(0) for part in parts) / len(x)
+    error = sum((y[part] - truth(x[part])).double().square().sum() for part in parts)
+    spread = sum((truth(x[part]) - mean).square().sum() for part in parts)
     return float(1 - error / spread)

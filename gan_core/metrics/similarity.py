@@ -14,15 +14,17 @@ from gan_core.metrics.batching import in_batches
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the scales, finest first: Wang et al. 2003, section 3.2."""
 C1, C2 = 0.01**2, 0.03**2
+PAIRS = 64
+"""At most so many pairs are compared at a time."""
 LARGEST, SIGMA = 11, 1.5
 """Side and width of the window, for images that it fits into."""
 
 
 def window(side: int) -> Tensor:
-    """A Gaussian window (side, side) that sums to 1, of the same shape at every size."""
+    """A line (side,) of a Gaussian window that sums to 1, of the same shape at every size; the window is its square."""
     at = torch.arange(side, dtype=torch.float64) - (side - 1) / 2
     line = torch.exp(-(at**2) / (2 * (SIGMA * side / LARGEST) ** 2))
-    return torch.outer(line, line) / line.sum() ** 2
+    return line / line.sum()
 
 
 def scales(side: int) -> tuple[int, int]:
@@ -31,11 +33,11 @@ def scales(side: int) -> tuple[int, int]:
     return size, min(len(WEIGHTS), 1 + int(log2(side / size)))
 
 
-def terms(a: Tensor, b: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+def terms(a: Tensor, b: Tensor, line: Tensor) -> tuple[Tensor, Tensor]:
     """(similarity, contrast and structure) of images in [0, 1], each a mean over places and channels, (N,)."""
 
     def blur(x: Tensor) -> Tensor:
-        flat = conv2d(x.flatten(0, 1)[:, None], kernel[None, None])
+        flat = conv2d(conv2d(x.flatten(0, 1)[:, None], line[None, None, None]), line[None, None, :, None])
         return flat.reshape(*x.shape[:2], *flat.shape[2:])
 
     ma, mb = blur(a), blur(b)
@@ -51,10 +53,10 @@ def ms_ssim(a: Sample, b: Sample) -> Tensor:
     Small images have fewer scales and a smaller window than the paper's five and eleven; negative terms count as zero.
     """
     size, count = scales(min(a.shape[2:]))
-    kernel, weights = window(size), torch.tensor(WEIGHTS[:count], dtype=torch.float64)
+    line, weights = window(size), torch.tensor(WEIGHTS[:count], dtype=torch.float64)
     x, y, result = (a.double() + 1) / 2, (b.double() + 1) / 2, torch.ones(len(a), dtype=torch.float64)
     for k, weight in enumerate(weights / weights.sum()):
-        similarity, structure = terms(x, y, kernel)
+        similarity, structure = terms(x, y, line)
         result = result * (similarity if k == count - 1 else structure).clamp(min=0) ** weight
         x, y = avg_pool2d(x, 2), avg_pool2d(y, 2)
     return result
@@ -65,9 +67,9 @@ def likeness(x: Samples, labels: Tensor | None = None, most: int | None = None) 
 
     Odena et al. 2017, section 4.2.
     """
-    order = torch.argsort(labels[:most], stable=True) if labels is not None else torch.arange(len(x))[:most]
+    order = torch.argsort(labels[: len(x)][:most], stable=True) if labels is not None else torch.arange(len(x))[:most]
     a, b = order[:-1], order[1:]
     if labels is not None:
         same = labels[a] == labels[b]
         a, b = a[same], b[same]
-    return in_batches(lambda i, j: ms_ssim(x[i], x[j]), a, b)
+    return in_batches(lambda i, j: ms_ssim(x[i], x[j]), a, b, rows=PAIRS)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from gan_core.core.network_config import NetworkConfig
-from gan_core.core.samples import Sample
+from gan_core.core.samples import Sample, shrunk
 
 CAPABILITIES = {"conv": ("features",), "identity": ("features",)}
 FEATURES = 64
+SIDE = 32
+"""Larger pictures are averaged to this height or width: what tells classes apart is still there."""
 
 
 class Conv(nn.Module):
@@ -32,7 +34,7 @@ class Conv(nn.Module):
 
     def features(self, x: Sample) -> Tensor:
         """(N, C, H, W) to (N, 64)."""
-        h: Tensor = self.body(x)
+        h: Tensor = self.body(shrunk(x, SIDE))
         return h
 
     def forward(self, x: Sample) -> Tensor:

@@ -17,10 +17,10 @@ from gan_core.core.artifact import Artifact
 from gan_core.core.inputs import Input
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import Pixels, to_uint8
-from gan_core.core.samples import Sample, Samples
-from gan_core.data.packed import to_model
-from gan_core.metrics.batching import features, in_batches
+from gan_core.core.samples import Sample, Samples, shrunk
+from gan_core.metrics.batching import features, in_batches, rows_at_once
 from gan_core.metrics.distances import nearest
+from gan_core.metrics.drawn import Drawn
 from gan_core.metrics.evaluate import Evaluation
 from gan_core.metrics.measure import Reference
 from gan_core.metrics.roles import counterpart, mapped
@@ -32,11 +32,13 @@ Values = Mapping[str, NDArray[Any]]
 
 WALKS, STEPS = 8, 13
 COLUMNS = 14
+SIDE = 96
+"""Larger images are shown so high or wide, but on the sheet of samples."""
 POINTS = 2_500
 """So many of the training data are drawn, where they are points."""
 MOST_VALUES = 20
-IMAGES = 4
-"""How many axes a batch of images has."""
+TIMED = 1_000
+"""So many of them beside each moment of training."""
 SEARCHED, PAIRS = 1_000, 24
 REACH: Mapping[str, float] = {"uniform": 1.0, "normal": 2.0}
 """How far a continuous code is swept to both sides."""
@@ -78,8 +80,10 @@ def latents_first(inputs: tuple[Input, ...]) -> list[Input]:
 
 
 def drawn(artefact: Artifact, values: Values) -> Sample:
-    """What the network makes of inputs."""
-    return in_batches(artefact.network, *(torch.from_numpy(values[i.name]) for i in artefact.config.inputs))
+    """What the network makes of inputs, large images made small."""
+    columns = [torch.from_numpy(values[i.name]) for i in artefact.config.inputs]
+    rows = rows_at_once(artefact.config.shape)
+    return in_batches(lambda *some: shrunk(artefact.network(*some), SIDE), *columns, rows=rows)
 
 
 def pixels(x: Tensor) -> Pixels:
@@ -184,14 +188,15 @@ def swept(artefact: Artifact, code: Input, seed: int) -> bytes:
     )
 
 
-def timeline(moments: Mapping[int, Sequence[Sample]], truth: NDArray[np.float32]) -> bytes:
+def timeline(moments: Mapping[int, Sequence[Tensor]], data: Any) -> bytes:
     """Samples of every role from the same inputs, a row (of points: a panel) for each step of training."""
     steps, roles = [f"{step:,}" for step in moments], len(next(iter(moments.values())))
     title, says = "From the same inputs over time", "The number is the step of training; what is averaged is shown."
-    if truth.ndim == IMAGES:
+    if data.is_image:
         each = COLUMNS // roles
-        shown = np.concatenate([pixels(x[:each]) for drawn in moments.values() for x in drawn])
+        shown = np.concatenate([x[:each].numpy() for drawn in moments.values() for x in drawn])
         return pictures.sheet(shown, each * roles, steps, title=title, says=says)
+    truth = data.samples("train")[:TIMED].numpy()
     draw = pictures.dots if len(truth[0]) > 1 else pictures.density
     clouds = np.stack([draw(x.numpy(), truth, 150) for drawn in moments.values() for x in drawn])
     under = [step for step in steps for _ in range(roles)]
@@ -200,11 +205,12 @@ def timeline(moments: Mapping[int, Sequence[Sample]], truth: NDArray[np.float32]
 
 def neighbours(artefact: Artifact, reference: Reference, domain: Any, seed: int) -> bytes:
     """Samples beside the training samples nearest to them in the extractor's features, from nearest to farthest."""
-    x = torch.from_numpy(pixels(drawn(artefact, artefact.config.fixed_inputs(SEARCHED, seed))))
-    fake_at, fake_far = nearest(features(reference.extractor, to_model(x)), reference.train)
+    columns = artefact.config.fixed_columns(SEARCHED, seed)
+    x = Drawn(artefact.network, list(columns.values()), artefact.config.shape, as_seen=True)
+    fake_at, fake_far = nearest(features(reference.extractor, x), reference.train)
     _, real_far = nearest(reference.real[:SEARCHED], reference.train)
     order = np.argsort(fake_far, kind="stable")[np.linspace(0, len(x) - 1, PAIRS).astype(int)]
-    left, right = x.numpy()[order], pixels(domain.samples("train")[fake_at[order]])
+    left, right = (pixels(shrunk(x[rows], SIDE)) for x, rows in ((x, order), (domain.samples("train"), fake_at[order])))
     seam = np.full((*left.shape[:2], 1, left.shape[3]), pictures.PAPER, np.uint8)
     return pictures.sheet(
         np.concatenate([left, seam, right], 2),
@@ -222,14 +228,14 @@ def translation(
 ) -> bytes:
     """Held-out samples, what becomes of them, what should, and what the way back makes of that."""
     x = data[source.prior].samples("heldout")[:COLUMNS]
-    y = drawn(trained[role], {source.name: x.numpy()})
+    y = in_batches(trained[role].network, x)
     rows = {"given": x, role: y}
     if truth := spaces[source.prior].index.get("translation"):
         rows["true map"] = mapped(x, truth, inverse=source.prior == "x_b")
     if back := counterpart(trained, takes=trained[role].config.output_space, makes=source.prior):
         rows["and back"] = in_batches(back.network, y)
     return pictures.sheet(
-        np.concatenate([pixels(row) for row in rows.values()]),
+        np.concatenate([pixels(shrunk(row, SIDE)) for row in rows.values()]),
         len(x),
         list(rows),
         title=f"Translation {role}",
@@ -239,9 +245,9 @@ def translation(
 
 def reconstruction(role: str, trained: Mapping[str, Artifact], encoder: Artifact, x: Sample) -> bytes:
     """Held-out samples, and what is left of them after both halves."""
-    y = in_batches(trained[role].network, in_batches(encoder.network, x))
+    y = in_batches(trained[role].network, in_batches(encoder.network, x), rows=rows_at_once(x.shape[1:]))
     return pictures.sheet(
-        np.concatenate([pixels(x), pixels(y)]),
+        np.concatenate([pixels(shrunk(x, SIDE)), pixels(shrunk(y, SIDE))]),
         len(x),
         ["given", "rebuilt"],
         title="Reconstruction",

@@ -107,7 +107,7 @@ def compared(
     rows = {name.removeprefix("input/"): v for name, v in golden.items() if name.startswith("input/")}
     expected = golden[f"output/{file}"]
     try:
-        got = ask(as_pixels(rows, about["graphs"][file]["pixels"]))
+        got = gate.golden(ask(as_pixels(rows, about["graphs"][file]["pixels"])))
     except FoundryError as error:
         return Row(folder, check, False, str(error))
     if got.shape != expected.shape or got.dtype != expected.dtype:

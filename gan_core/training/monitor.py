@@ -13,8 +13,11 @@ from torch import Tensor
 
 from gan_core.core.game import scorers
 from gan_core.core.network_config import NetworkConfig
-from gan_core.core.samples import Sample, Samples
+from gan_core.core.pixels import to_uint8
+from gan_core.core.samples import Samples, shrunk
 from gan_core.core.types import Batch
+from gan_core.metrics.batching import BATCH, rows_at_once
+from gan_core.metrics.drawn import Drawn
 from gan_core.runtime.seeds import fold
 from gan_core.training import diagnosis
 from gan_core.training.ema import recalibrate
@@ -24,9 +27,8 @@ DRAWN = 1_024
 """So many samples are drawn at an evaluation, always from the same inputs."""
 SCORED = 500
 """So many of each kind are shown to a discriminator."""
-BATCH = 256
-SNAPSHOTS, SHOWN = 8, 1_000
-"""How often, and how many, samples are kept to be shown over time."""
+SNAPSHOTS, SHOWN, SIDE, POINTS = 8, 16, 64, 1_000
+"""How often samples are kept to be shown over time; how many images, no larger than this; how many points."""
 Weights: TypeAlias = dict[str, dict[str, Tensor]]
 
 
@@ -36,7 +38,7 @@ class Measure(Protocol):
     @property
     def distance(self) -> str: ...
 
-    def __call__(self, fake: Sample) -> dict[str, float]: ...
+    def __call__(self, fake: Samples) -> dict[str, float]: ...
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,13 @@ def snapshot_steps(steps: int) -> list[int]:
     return sorted({round(steps ** (k / (SNAPSHOTS - 1))) for k in range(SNAPSHOTS)})
 
 
+def shown_of(x: Samples) -> Tensor:
+    """What is kept of drawn samples: a few images, small and in 8 bits (N, H, W, C), or points (N, D)."""
+    if len(x.shape) < 4:
+        return x[:POINTS].cpu()
+    return torch.from_numpy(to_uint8(shrunk(x[:SHOWN], SIDE).cpu().numpy())).contiguous()
+
+
 class Monitor:
     """A callback that evaluates every so many steps the averaged networks as they would be shipped now."""
 
@@ -91,7 +100,7 @@ class Monitor:
         self, every: int, steps: int, seed: int, batch_size: int, references: Mapping[str, DomainReference]
     ) -> None:
         self.every, self.steps, self.seed, self.references = every, steps, seed, references
-        self.scored = -(-SCORED // batch_size) * batch_size
+        self.batch_size, self.scored = batch_size, -(-SCORED // batch_size) * batch_size
         self.snapshot_steps = snapshot_steps(steps)
         self.figures: list[Row] = []
         self.evaluations: dict[str, list[Row]] = {}
@@ -125,27 +134,31 @@ class Monitor:
         drawing = {role: p.config for role, p in run.exports.items() if p.config.output_space in self.references}
         drawn = {role: self._draw(run, role, config) for role, config in drawing.items()}
         if shown:
-            self.snapshots |= {f"{run.step:09d}.{role}": x[:SHOWN].cpu() for role, (x, _) in drawn.items()}
+            self.snapshots |= {f"{run.step:09d}.{role}": shown_of(x) for role, (x, _) in drawn.items()}
         if due:
             for role, (fake, given) in drawn.items():
                 self.evaluations.setdefault(role, []).append(self._evaluate(run, role, drawing[role], fake, given))
             self._keep(run)
 
-    def _draw(self, run: Run, role: str, config: NetworkConfig) -> tuple[Sample, dict[str, Tensor]]:
+    def _draw(self, run: Run, role: str, config: NetworkConfig) -> tuple[Samples, dict[str, Samples]]:
         """What the role would give if it were shipped now, from fixed inputs, and those that are fields of a batch."""
         network = copy.deepcopy(run.averages[role].network)
         device = next(network.parameters()).device
-        recalibrate(network, config.inputs, self.seed, BATCH, DRAWN // BATCH)
+        small = rows_at_once(config.shape) == BATCH  # else the run's own batches, which are known to fit
+        size = BATCH if small else self.batch_size
+        recalibrate(network, config.inputs, self.seed, size, -(-DRAWN // size))
         network.eval()
         real = {space: reference.train[0] for space, reference in self.references.items()}
-        fixed = config.fixed_inputs(DRAWN, fold(self.seed, "fixed inputs") % 2**32, real)
-        columns = [torch.from_numpy(v).to(device) for v in fixed.values()]
-        with torch.no_grad():
-            x = torch.cat([network(*(c[k : k + BATCH] for c in columns)) for k in range(0, DRAWN, BATCH)])
-        given = {i.field: c for i, c in zip(config.inputs, columns, strict=True) if i.field}
-        return x.contiguous(), given
+        columns = config.fixed_columns(DRAWN, fold(self.seed, "fixed inputs") % 2**32, real)
 
-    def _evaluate(self, run: Run, role: str, config: NetworkConfig, fake: Sample, given: Mapping[str, Tensor]) -> Row:
+        def draw(*rows: Tensor) -> Tensor:
+            x: Tensor = network(*(r.to(device) for r in rows))
+            return x.contiguous()
+
+        given = {i.field: columns[i.name] for i in config.inputs if i.field}
+        return Drawn(draw, list(columns.values()), config.shape), given
+
+    def _evaluate(self, run: Run, role: str, config: NetworkConfig, fake: Samples, given: Mapping[str, Samples]) -> Row:
         """One row of everything that can be measured of a role now."""
         space = config.output_space
         reference, networks = self.references[space], run.modules.saved
@@ -157,15 +170,18 @@ class Monitor:
             found["gradient"] = float(torch.stack([g.float().norm() for g in gradients]).norm())
         if scorer := scorers(run.game).get(role):
             torch.manual_seed(fold(self.seed, "evaluation", run.step))
+            device = next(run.averages[role].network.parameters()).device
             for network in networks.values():
                 network.eval()
 
             @torch.no_grad()
             def scores(x: Samples, fields: Mapping[str, Samples]) -> Tensor:
-                rows = torch.arange(self.scored) % len(x)  # a whole number of batches, as packs need
-                batch = Batch(**{name: value[rows].to(fake.device) for name, value in {"x": x, **fields}.items()})
-                v = scorer(x[rows].to(fake.device), batch)
-                return v.reshape(len(v), -1).mean(1)
+                found = []
+                for rows in torch.split(torch.arange(self.scored) % len(x), self.batch_size):
+                    values = {name: value[rows].to(device) for name, value in {"x": x, **fields}.items()}
+                    v = scorer(values["x"], Batch(**values))
+                    found.append(v.reshape(len(v), -1).mean(1))
+                return torch.cat(found)
 
             train, heldout = scores(*reference.train), scores(*reference.heldout)
             drawn = scores(fake, given)

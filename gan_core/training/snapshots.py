@@ -9,12 +9,11 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from gan_core.core.samples import Sample
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError
 
-FORMAT = "1"
-"""Of the file: tensors named ``<step>.<role>``."""
+FORMAT = "2"
+"""Of the file: tensors named ``<step>.<role>``, images in 8 bits (N, H, W, C) or points (N, D)."""
 
 
 def write_snapshots(path: Path, snapshots: Mapping[str, Tensor]) -> None:
@@ -22,13 +21,13 @@ def write_snapshots(path: Path, snapshots: Mapping[str, Tensor]) -> None:
     files.write(path, safetensors.torch.save(dict(snapshots), {"format": FORMAT}))
 
 
-def read_snapshots(path: Path) -> dict[int, list[Sample]]:
+def read_snapshots(path: Path) -> dict[int, list[Tensor]]:
     """Step -> samples of each role.
 
     Raises:
         DataError: there is none, it is damaged, or of another format.
     """
-    found: dict[int, list[Sample]] = {}
+    found: dict[int, list[Tensor]] = {}
     try:
         with safetensors.safe_open(path, "pt") as file:
             if (written := (file.metadata() or {}).get("format")) != FORMAT:

@@ -1,0 +1,77 @@
+"""Samples of a generator that are drawn when they are asked for, and small copies of large pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_core.core.pixels import to_uint8
+from gan_core.core.samples import Chosen, Sample, Samples, shrunk
+from gan_core.data.packed import to_model
+from gan_core.metrics.batching import in_batches, rows_at_once
+
+KEPT = 128 << 20
+"""So many bytes of samples are kept once they are drawn; of more, the latest batch."""
+
+
+class Drawn:
+    """What a network makes of fixed inputs, always in the same batches, so that a sample does not depend on who asks.
+
+    ``draw``: from columns of inputs to samples in model space, or to images in 8 bits (N, H, W, C). ``as_seen``:
+    images are rounded to 8 bits, as a user gets them.
+    """
+
+    def __init__(
+        self, draw: Callable[..., Tensor], columns: Sequence[Samples], shape: Sequence[int], as_seen: bool = False
+    ) -> None:
+        self._draw, self._columns, self._as_seen = draw, columns, as_seen
+        self.shape = (len(columns[0]), *shape)
+        self._each = rows_at_once(shape)
+        self._keeps = prod(self.shape) * (1 if as_seen else 4) <= KEPT
+        self._kept, self._there = torch.empty(0), set[int]()
+        self._latest = -1, torch.empty(0)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Sample:
+        at = torch.arange(len(self))[rows]
+        batches = at // self._each
+        parts = [(batches == k, int(k)) for k in torch.unique(batches)]
+        if len(parts) == 1:
+            return self._batch(parts[0][1])[at % self._each]
+        first = self._batch(parts[0][1]) if parts else torch.empty(self.shape)
+        found = first.new_empty((len(at), *self.shape[1:]))
+        for chosen, k in parts:
+            found[chosen] = self._batch(k)[at[chosen] % self._each]
+        return found
+
+    def _batch(self, k: int) -> Sample:
+        """A batch in model space; callers take rows of it, and change none."""
+        if self._latest[0] == k:
+            return self._latest[1]
+        rows = slice(k * self._each, (k + 1) * self._each)
+        if k not in self._there:
+            with torch.no_grad():
+                x = self._draw(*(column[rows] for column in self._columns))
+            if self._as_seen and x.dtype != torch.uint8:
+                x = torch.from_numpy(to_uint8(x.numpy()))
+            if self._keeps:
+                if not self._there:  # in one piece: between large batches, kept ones would leave holes in the heap
+                    self._kept = x.new_empty((len(self), *x.shape[1:]))
+                self._kept[rows] = x
+                self._there.add(k)
+        else:
+            x = self._kept[rows]
+        self._latest = k, to_model(x)
+        return self._latest[1]
+
+
+def thumbnails(x: Samples, side: int, most: int | None = None) -> Sample:
+    """Small copies of the first so many samples."""
+    return in_batches(partial(shrunk, side=side), Chosen(x, torch.arange(len(x))[:most]))
