@@ -13,8 +13,9 @@ from claims.table import Claim, Figures, each
 from gan_core.config import schema
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
-from gan_core.metrics.batching import features, in_batches
+from gan_core.metrics.batching import in_batches
 from gan_core.metrics.distances import frechet
+from gan_core.metrics.features import of_network
 from gan_core.runtime.seeds import fold
 
 PAPER = "Larsen et al. 2016, Autoencoding beyond pixels (VAE/GAN)"
@@ -33,7 +34,8 @@ def compared(seed: int) -> Figures:
     data = prepared(DIGITS)
     x, heldout = data.samples("train")[:], data.samples("heldout")[:]
     known = classifier(data)
-    real = features(known, heldout)
+    look = of_network("own", known)
+    real = look(heldout)
     figures: Figures = {}
     settings: dict[str, dict[str, Any]] = {"vae": {"learning_rate": 5e-4, "beta1": 0.5}, "vae_gan": FEATURES}
     for variant, chosen in settings.items():
@@ -45,7 +47,7 @@ def compared(seed: int) -> Figures:
         again = in_batches(decoder, in_batches(encoder, heldout))
         before, after = (in_batches(known, s).argmax(1) for s in (heldout, again))
         figures |= {
-            f"FD, {variant}": frechet(real, features(known, fake)),
+            f"FD, {variant}": frechet(real, look(fake)),
             f"sharpness, {variant}": sharpness(fake) / sharpness(x),
             f"class kept, {variant}": float((before == after).double().mean()),
             f"pixel MSE, {variant}": float((again - heldout).square().mean()),

@@ -19,9 +19,8 @@ def main(name: str, dataset: str) -> None:
     set_up(params.threads)
     data, trained = Prepared(paths.prepared(dataset)), artifact.load_roles(paths.model(name))
     last = artifact.load_roles(paths.last(name)) if paths.last(name).is_dir() else {}
-    extractor = artifact.load(paths.extractor(dataset))
-    compared = references(extractor.network, data.spaces)
-    found = evaluate(trained, last, data, extractor, compared, asked)
+    compared = references(data, artifact.load(paths.extractor(dataset)), asked, paths.FEATURES)
+    found = evaluate(trained, last, data, compared, asked)
     write_figures(report / "metrics.json", found.figures)
     files.write_json(report / "figures.json", found.numbers)
     files.write(report / "samples.png", gallery.samples(found, data.samples("train")))

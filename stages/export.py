@@ -5,7 +5,7 @@ from gan_core.core import artifact
 from gan_core.data.prepared import Prepared
 from gan_core.export.card import card
 from gan_core.export.manifest import FORMAT, endpoint_json
-from gan_core.export.ship import AcceptanceReference, checksums, ship
+from gan_core.export.ship import GATED, AcceptanceReference, checksums, ship
 from gan_core.metrics.measure import references
 from gan_core.metrics.record import read_figures
 from gan_core.runtime import errors, files
@@ -21,11 +21,11 @@ def main(run: str, dataset: str) -> None:
     final = paths.exported(run)
     with files.replacing(final) as new:
         data, trained = Prepared(paths.prepared(dataset)), artifact.load_roles(paths.model(run))
-        compared = references(artifact.load(paths.extractor(dataset)).network, data.spaces)
+        compared = references(data, artifact.load(paths.extractor(dataset)), params.evaluate, paths.FEATURES)
         reference = AcceptanceReference(
-            {space: of.fid for space, of in compared.items()},
+            {space: of.fd for space, of in compared.items()},
             {space: domain.samples("heldout") for space, domain in data.spaces.items()},
-            params.evaluate.samples,
+            min(params.evaluate.samples, GATED),
             params.evaluate.seed,
         )
         metrics = read_figures(paths.report(run) / "metrics.json")

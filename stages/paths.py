@@ -3,6 +3,7 @@
 from pathlib import Path
 
 STATE = Path(".state")
+FEATURES = STATE / ".features"
 REPORT = Path("report.html")
 CLAIMS = Path("docs/claims.json")
 TIMINGS = Path("benchmarks/results")

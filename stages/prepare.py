@@ -1,6 +1,7 @@
 """prepare: a declared data set -> packed arrays, their index, and the extractor its generators are measured by."""
 
 from gan_core.config.load import find, load_params
+from gan_core.core.feature_names import feature_name
 from gan_core.data import sources
 from gan_core.data.prepare import prepare
 from gan_core.data.prepared import Prepared
@@ -17,7 +18,9 @@ def main(name: str) -> None:
     set_up(params.threads)
     with exclusive_lock(paths.preparing(name), "data set", "prepared"):
         prepare(sources.read(spec), spec, paths.prepared(name))
-        save_extractor(Prepared(paths.prepared(name)), params.extractor, paths.extractor(name))
+        data = Prepared(paths.prepared(name))
+        features = feature_name(params.evaluate.features, data.shape)
+        save_extractor(data, params.extractor, paths.extractor(name), features)
 
 
 if __name__ == "__main__":

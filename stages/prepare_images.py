@@ -6,6 +6,7 @@ Each process that decodes imports this file first, so what takes a second to imp
 import os
 
 from gan_core.config.load import find, load_params
+from gan_core.core.feature_names import feature_name
 from gan_core.runtime import errors
 from stages import paths
 
@@ -26,7 +27,8 @@ def main(name: str) -> None:
         prepare_images(spec, paths.prepared(name), cores, lambda total: Progress(name, total, unit="image"))
         data = Prepared(paths.prepared(name))
         print(f"{name}: {data.index['found']['says']}")
-        save_extractor(data, params.extractor, paths.extractor(name))
+        features = feature_name(params.evaluate.features, data.shape)
+        save_extractor(data, params.extractor, paths.extractor(name), features)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from gan_core.config.load import find, load_params
 from gan_core.config.schema import Train
 from gan_core.core import artifact
 from gan_core.core.build_game import build_game
+from gan_core.core.feature_names import feature_name
 from gan_core.core.game import modules
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
@@ -22,6 +23,7 @@ from gan_core.data.batches import Batches
 from gan_core.data.packed import View
 from gan_core.data.prepared import Prepared
 from gan_core.metrics.batching import fixed_rows
+from gan_core.metrics.features import FeatureNetwork, feature_network
 from gan_core.metrics.online import OnlineMeasure
 from gan_core.runtime import closure, distributed, errors, files
 from gan_core.runtime.device import keep_memory, set_up
@@ -49,12 +51,13 @@ def main(name: str) -> None:
     first = distributed.rank() == 0
     with exclusive_lock(paths.STATE / name) if first else nullcontext():
         data, extractor = Prepared(paths.prepared(declared.dataset)), artifact.load(paths.extractor(declared.dataset))
+        looked_at = feature_name(params.evaluate.features, data.shape)
         batches = Batches(data, train.batch_size, train.seed, train.instance_noise, device, train.channels_last)
         torch.manual_seed(fold(train.seed, "weights"))
         spec = NetworkSpec(network.family, network.width, network.latent, data.shape, data.classes, network.options)
         game = build_game(declared.variant, spec, declared.settings)
         facts = fingerprint.facts(
-            asdict(declared) | {"threads": params.threads, "extractor": extractor.sha256},
+            asdict(declared) | {"threads": params.threads, "extractor": extractor.sha256, "features": looked_at},
             data.index["sha256"],
             device,
             closure.run_files("train", declared.variant, network.family),
@@ -66,7 +69,8 @@ def main(name: str) -> None:
         how_often = train.log_every, train.checkpoint_every
         plan = Plan(name, train.steps, train.batch_size, train.seed, *how_often, train.ema_half_life)
         execution = ExecutionConfig(train.channels_last, train.precision, train.shards, train.cuda_graph)
-        references = {s: reference(domain, extractor.network.to(device), device) for s, domain in data.spaces.items()}
+        features = feature_network(looked_at, extractor, params.evaluate.inception, device, paths.FEATURES)
+        references = {space: reference(domain, features, space) for space, domain in data.spaces.items()}
         monitor = Monitor(train.evaluate_every, train.steps, train.seed, train.batch_size, references)
         try:
             run = train_run(start(game, plan, device, execution), batches.at, state, stop, monitor)
@@ -84,14 +88,14 @@ def main(name: str) -> None:
         state.clear()
 
 
-def reference(domain: Prepared, extractor: nn.Module, device: str) -> DomainReference:
+def reference(domain: Prepared, network: FeatureNetwork, space: str) -> DomainReference:
     """A domain as the monitor sees it: measured against its training samples."""
     train, labels = domain.raw("train"), domain.labels("train")
     some = fixed_rows(len(train), DRAWN, "seen")
     fields: dict[str, Samples] = {} if labels is None else {"y": labels[some]}
     heldout: dict[str, Samples] = {} if (y := domain.labels("heldout")) is None else {"y": y}
     return DomainReference(
-        OnlineMeasure(extractor, View(train), device),
+        OnlineMeasure(network, View(train), str(domain.index["sha256"]), space),
         (Chosen(View(train), some), fields),
         (domain.samples("heldout"), heldout),
     )

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from gan_core.data.batches import Batches
 from gan_core.data.prepare import prepare
 from gan_core.data.prepared import Prepared
 from gan_core.data.sources import read
+from gan_core.metrics.features import of_network
+from gan_core.metrics.measure import Reference
 from gan_core.objectives.adversarial import OBJECTIVES
 from gan_core.objectives.f_divergence import DIVERGENCES
 from gan_core.runtime.device import set_up
@@ -39,6 +42,38 @@ DOMAINS = schema.DigitDomains("digit_domains", "recolour", 0, 0.2)
 DECLARED, SMALL_FILE = ROOT / "tests/declaration.yaml", ROOT / "tests/small.yaml"
 """What tests declare, whole and small: params.yaml is the user's, and no test depends on what it holds."""
 SMALL: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(SMALL_FILE))  # type: ignore[assignment]
+
+
+class Flat(torch.nn.Module):
+    """Samples are their own features."""
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A data set made of tensors: samples and maybe labels of each part, and what its index says."""
+
+    train: torch.Tensor
+    heldout: torch.Tensor
+    y: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    index: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_image(self) -> bool:
+        return self.train.dim() == 4
+
+    def samples(self, part: str) -> torch.Tensor:
+        return self.train if part == "train" else self.heldout
+
+    def labels(self, part: str) -> torch.Tensor | None:
+        return self.y.get(part)
+
+
+def flat_reference(domain: Any, most: int = 10_000, classifier: torch.nn.Module | None = None) -> Reference:
+    """Samples of a domain compared as they are."""
+    return Reference.of(of_network("own", Flat()), domain, most, classifier)
 
 
 @pytest.fixture(autouse=True)

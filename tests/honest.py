@@ -22,21 +22,13 @@ from gan_core.data.prepare import prepare
 from gan_core.data.prepared import Prepared
 from gan_core.data.sources import read
 from gan_core.export.ship import AcceptanceReference, ship
-from gan_core.metrics.measure import Reference
 from gan_core.runtime.device import set_up
 from gan_core.runtime.errors import DataError
 from gan_core.serving.backends.triton.backend import Triton
 from gan_core.training.ema import recalibrate
-from tests.conftest import DECLARED, DIGITS, DOMAINS, begin, fitting, plan, take_steps
+from tests.conftest import DECLARED, DIGITS, DOMAINS, begin, fitting, flat_reference, plan, take_steps
 
 STEPS = 60
-
-
-class Flat(torch.nn.Module):
-    """Samples are their own features."""
-
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        return x.flatten(1)
 
 
 def refusals(variant: str, family: str, seed: int, data: Prepared, export: schema.Export) -> dict[str, list[str]]:
@@ -44,9 +36,9 @@ def refusals(variant: str, family: str, seed: int, data: Prepared, export: schem
     torch.manual_seed(seed)
     game = build_game(variant, NetworkSpec(family, 16, 8, data.shape, data.classes), {})
     run = take_steps(begin(game, plan(STEPS, batch_size=64, seed=seed)), Batches(data, 64, seed, 0.05).at, STEPS)
-    spaces = {name: (d, Reference.of(Flat(), d.samples("heldout"), d.index)) for name, d in data.spaces.items()}
+    spaces = {name: (d, flat_reference(d)) for name, d in data.spaces.items()}
     reference = AcceptanceReference(
-        {name: reference.fid for name, (_, reference) in spaces.items()},
+        {name: reference.fd for name, (_, reference) in spaces.items()},
         {name: d.samples("heldout") for name, (d, _) in spaces.items()},
         1000,
         seed,

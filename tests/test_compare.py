@@ -19,14 +19,15 @@ def test_runs_that_differ_in_their_seed_alone_are_one_line(tmp_path: Path) -> No
         "unmeasured": {**gan, "settings": {"r1": 0.3}},
     }
     OmegaConf.save(OmegaConf.create(params), tmp_path / "params.yaml")
-    for name, fid in (("gan-1", 1.0), ("gan-2", 2.0), ("gan-3", 3.0), ("other", 5.0)):
-        figures = {"generator": {"fid": fid, "kid": 0.5, "protocol": {}}, "f": {"at +0.0": 1.0}}
+    for name, fd in (("gan-1", 1.0), ("gan-2", 2.0), ("gan-3", 3.0), ("other", 5.0)):
+        figures = {"generator": {"fd_own": fd, "kid_own": 0.5, "protocol": {"features": "own"}}, "f": {"at +0.0": 1.0}}
         write_figures(tmp_path / name / "metrics.json", figures)
     found = list(compare.groups(load_params(tmp_path / "params.yaml").runs, tmp_path))
     assert [(g.name, g.role, len(g.found)) for g in found] == [("gan", "generator", 3), ("other", "generator", 1)]
-    assert compare.table(found, ["fid", "kid", "modes"]).splitlines() == [
-        "| run | role | seeds | fid | kid | modes |",
+    assert compare.table(found, ["fd_own", "kid_own", "modes"]).splitlines() == [
+        "| run | role | seeds | fd_own | kid_own | modes |",
         "| --- | --- | --- | --- | --- | --- |",
         "| gan | generator | 3 | 2 ± 1 | 0.5 ± 0 | – |",
         "| other | generator | 1 | 5 | 0.5 | – |",
     ]
+    assert "| fd_own | kid_own | precision_own |" in compare.table(found)

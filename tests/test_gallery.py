@@ -15,9 +15,8 @@ from gan_core.core.artifact import Artifact
 from gan_core.core.inputs import Input
 from gan_core.core.network_config import NetworkConfig
 from gan_core.data.prepared import Prepared
-from gan_core.metrics.measure import Reference, references
-from gan_core.networks.classifier import Identity
 from gan_core.report import gallery, pictures
+from tests.conftest import flat_reference
 
 Z, CODE, Y = Input("z", "normal", 6), Input("code", "uniform", 2), Input("y", "label", 10)
 COUNTS = st.integers(2, 12)
@@ -133,17 +132,13 @@ def test_a_copier_is_seen(digits: Prepared) -> None:
         def forward(self, z: Tensor) -> Tensor:
             return torch.rand(len(z), 1, 8, 8) * 2 - 1
 
-    class Flat(nn.Module):
-        def features(self, x: Tensor) -> Tensor:
-            return x.flatten(1)
-
-    reference = Reference.of(Flat(), digits.samples("heldout"), digits.index, digits)
+    reference = flat_reference(digits)
     said = []
     for network in (Copier(), Noise()):
         artefact = Artifact(network, NetworkConfig("none", (1, 8, 8), 0, (Z,)), {}, "")
-        png = gallery.neighbours(artefact, reference, digits, 1)
+        png = gallery.neighbours(artefact, reference, 1)
         said.append(pictures.caption(png)[1])
-        again = gallery.neighbours(artefact, reference, digits, 1)
+        again = gallery.neighbours(artefact, reference, 1)
         assert (png == again) == (network.__class__ is Copier), "nothing but the network decides"
     assert "Median 0.00" in said[0]
     assert "Median 0.00" not in said[1]
@@ -161,7 +156,7 @@ def test_translations_are_shown_with_the_truth_and_the_way_back(domains: Prepare
         )
         for role, source, target in (("there", "x", "x_b"), ("back", "x_b", "x"))
     }
-    spaces = references(Identity(NetworkConfig("none", domains.shape, 0)), domains.spaces)
+    spaces = {space: flat_reference(domain) for space, domain in domains.spaces.items()}
     ((what, png),) = gallery.pictures_of("there", ways, spaces, domains.spaces, 0)
     assert what == "translation"
     bands = np.array_split(np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))[:, 120:], 4)

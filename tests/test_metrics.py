@@ -13,10 +13,11 @@ from gan_core.core.inputs import Input
 from gan_core.core.network_config import NetworkConfig
 from gan_core.metrics import distances, roles
 from gan_core.metrics.distances import energy, frechet, kernel, prdc
-from gan_core.metrics.measure import Reference, references
+from gan_core.metrics.features import of_network
 from gan_core.metrics.modes import mode_coverage
 from gan_core.metrics.online import OnlineMeasure
 from gan_core.metrics.recognition import label_accuracy, matched_accuracy, recognition
+from tests.conftest import Flat, Made, flat_reference
 
 
 def exactly(
@@ -171,14 +172,9 @@ def artifact(makes: str, takes: str, function) -> Artifact:
     return Artifact(Network(), config, {}, "")
 
 
-class Pixels(torch.nn.Module):
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        return x.flatten(1)
-
-
 def test_both_directions_of_a_translation_are_measured(domains) -> None:
     """The true map has R^2 1 and no cycle loss; its negative has neither."""
-    spaces = references(Pixels(), domains.spaces)
+    spaces = {space: flat_reference(domain) for space, domain in domains.spaces.items()}
     x, truth = domains.samples("heldout")[:], domains.index["translation"]
     there, back = (lambda x, i=i: roles.mapped(x, truth, i) for i in (False, True))
     assert torch.allclose(back(there(x)), x, atol=1e-5)
@@ -189,7 +185,7 @@ def test_both_directions_of_a_translation_are_measured(domains) -> None:
         assert found["cycle_l1"] == pytest.approx(0, abs=1e-5)
         wrong = roles.figures(role, trained, spaces, {"x": given}, -trained[role].network(given)).figures
         assert wrong["translation_r2"] < 0
-        assert wrong["fid"] > found["fid"]
+        assert wrong["fd"] > found["fd"]
 
 
 def test_an_encoder_and_a_decoder_are_measured_together() -> None:
@@ -199,7 +195,7 @@ def test_an_encoder_and_a_decoder_are_measured_together() -> None:
     }
     pair["encoder"] = replace(pair["encoder"], config=replace(pair["encoder"].config, output_space="latent"))
     x = torch.randn(50, 4)
-    reference = Reference.of(Pixels(), x, {})
+    reference = flat_reference(Made(x, x))
     assert dict(roles.reconstruction("decoder", pair, reference, x))["reconstruction_mse"] == pytest.approx(1)
     assert dict(roles.reconstruction("decoder", {"decoder": pair["decoder"]}, reference, x)) == {}
 
@@ -208,14 +204,11 @@ def test_an_encoder_and_a_decoder_are_measured_together() -> None:
 def test_what_is_measured_in_training_is_the_measure(rng, raw: bool) -> None:
     """Computed in parts, it is KID, or for points the energy distance, of the same samples."""
     x, fake = (torch.from_numpy(rng.normal(size=(n, 6))).float() for n in (400, 300))
-    extractor = Pixels()
-    if not raw:
-        extractor.head = torch.nn.Identity()
-    quick = OnlineMeasure(extractor, x)
+    quick = OnlineMeasure(of_network("coordinates" if raw else "own", Flat()), x)
     found = quick(fake)
     a, b = (v.double().numpy() for v in (x, fake))
     assert found[quick.distance] == pytest.approx((energy if raw else kernel)(a, b), rel=1e-6)
-    assert found["fid"] == pytest.approx(frechet(a, b), rel=1e-6)
+    assert found["fd"] == pytest.approx(frechet(a, b), rel=1e-6)
     assert found["coverage"] == pytest.approx(prdc(quick.real[:400], b, 5)["coverage"].mean(), abs=1e-9)
     differences = torch.cdist(x.double(), fake.double()).mean().item()
     if raw:

@@ -101,7 +101,7 @@ def test_a_stage_runs_no_code_that_is_not_listed(
 ALONE = {
     "train": r"gan_core/(training|objectives|variants)\b.*|.*/((build_)?game|batches|online|types)\.py",
     "export": r"gan_core/(export|serving)/.*",
-    "evaluate": r"gan_core/metrics/(evaluate|inception|roles)\.py",
+    "evaluate": r"gan_core/metrics/(evaluate|verdicts|roles)\.py",
     "report": r"gan_core/report/(charts|facts|page|words)\.py",
 }
 """Code that one stage depends on and the others of a run do not: an edit to it makes nothing else again."""
@@ -173,11 +173,11 @@ def test_figures_carry_their_protocol(built: Workspace) -> None:
     assert metrics["protocol"]["real_count"] == 359
     assert metrics["protocol"]["fake_count"] == 600
     extractor = built.folder / "data/extractors/digits.safetensors"
-    assert metrics["protocol"]["extractor_sha256"] == files.file_digest(extractor)
+    assert metrics["protocol"]["features_sha256"] == files.file_digest(extractor)
     assert metrics["protocol"]["step"] in {s for s, *_ in rows(built, "gan")} == {10, 20, 30, 40, 50, 60}
     for name, (low, high) in metrics["intervals"].items():
         assert low <= metrics[name] <= high, name
-    assert {"fid", "kid", "coverage", "recognised"} <= metrics["intervals"].keys()
+    assert {"fd_own", "kid_own", "coverage_own", "recognised"} <= metrics["intervals"].keys()
     assert ("last" in metrics) == (metrics["protocol"]["step"] != 60)
     assert figures("cgan")["generator"]["protocol"]["class_of_fake"] == "asked for"
     assert 0 <= figures("cgan")["generator"]["label_accuracy"] <= 1
@@ -197,7 +197,7 @@ def test_figures_carry_their_protocol(built: Workspace) -> None:
     assert "reports/gan/figures.json" in shown.replace(os.sep, "/")
     assert "protocol" not in shown, "numbers only"
     numbers = files.read_json(built.folder / "reports/cycle_gan/figures.json")
-    assert numbers["fid"] == (both["a_to_b"]["fid"] + both["b_to_a"]["fid"]) / 2, "of several roles the mean"
+    assert numbers["fd_own"] == (both["a_to_b"]["fd_own"] + both["b_to_a"]["fd_own"]) / 2, "of several roles the mean"
 
 
 def rows(built: Workspace, run: str) -> list[list[float]]:
@@ -214,7 +214,7 @@ def test_every_run_was_monitored(built: Workspace, run: str) -> None:
     health, steps = files.read_json(folder / "health.json"), [row[0] for row in rows(built, run)]
     assert health.keys() == {"format", "events", "series"}
     assert all([s for s, _ in series] == steps for series in health["series"].values())
-    assert any(name.endswith(("kid", "energy_distance")) for name in health["series"])
+    assert any(name.endswith(("kid_own", "energy_distance")) for name in health["series"])
     assert steps[-1] == SMALL["runs"][run]["train"]["steps"]
     assert caption((folder / "timeline.png").read_bytes())[0] == "From the same inputs over time"
     last = built.folder / "models" / run / "last"
@@ -530,7 +530,7 @@ def test_what_the_project_ships_draws_digits(tmp_path: Path) -> None:
     metrics = read_figures(tmp_path / "reports/gan/metrics.json")["generator"]
     assert metrics["recognised"] > 0.6
     assert metrics["classes_seen"] == 10
-    assert metrics["fid"] < 1.5
+    assert metrics["fd_own"] < 1.5
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from prdc import compute_prdc
 from sklearn.neighbors import KernelDensity
 from torchmetrics.functional.image import structural_similarity_index_measure
@@ -14,9 +15,11 @@ from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from gan_core.metrics import copying, distances, inception, intervals, likelihood, recognition, similarity
-from gan_core.metrics.measure import Reference, measure
+from gan_core.metrics.measure import measure
 from gan_core.metrics.modes import class_coverage
+from gan_core.metrics.verdicts import verdicts
 from gan_core.runtime.errors import DataError
+from tests.conftest import Made, flat_reference
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Metric .* will save all extracted features:UserWarning",
@@ -124,27 +127,41 @@ def test_parzen_is_kernel_density_and_its_truth(rng) -> None:
 
 def test_copying_names_a_copier_and_no_honest_generator(rng) -> None:
     train, heldout, fresh = (rng.normal(size=(n, 4)) for n in (800, 200, 500))
-    honest = copying.copying(fresh, train, heldout)
+    made = Made(*(torch.from_numpy(x).float() for x in (train, heldout)))
+    reference = flat_reference(made)
+
+    def copied(x: NDArray[np.float64]) -> dict[str, float]:
+        samples = torch.from_numpy(x).float()
+        return copying.copying(reference.network, samples, x, reference.train, reference.heldout)
+
+    honest = copied(fresh)
     assert honest["train_distance_ratio"] == pytest.approx(1, abs=0.1)
     assert honest["nearer_to_train"] == pytest.approx(0.5, abs=0.05)
-    copier = copying.copying(train[:500], train, heldout)
+    copier = copied(train[:500])
     assert copier["train_distance_ratio"] == pytest.approx(0, abs=1e-6)
     assert copier["nearer_to_train"] > 0.6
-    bad = copying.copying(fresh + 3, train, heldout)
+    bad = copied(fresh + 3)
+    # By chance a ball of half the radius holds the nearest: 800 / (800 + 200 * 2^4) in four dimensions.
+    chance = copying.floor(reference.network, reference.train, reference.heldout)["copied"]
+    assert (chance, honest["copied"]) == (pytest.approx(0.2, abs=0.06), pytest.approx(0.2, abs=0.06))
+    assert (copier["copied"], bad["copied"]) == (1, pytest.approx(0, abs=0.01))
+    mixed = np.concatenate([train[:100], fresh[:400]])
+    assert copied(mixed)["copied"] == pytest.approx(0.2 + 0.8 * honest["copied"], abs=0.03), "one in five"
     assert bad["train_distance_ratio"] > 2
     assert bad["nearer_to_train"] == pytest.approx(0.5, abs=0.15), "bad is not copied"
 
 
 def test_intervals_cover_what_they_should(rng) -> None:
-    """FID and KID of fresh sets scatter no more than the interval of one says, and no less than a third of it."""
+    """FD and KID of fresh sets scatter no more than the interval of one says, and no less than a third of it."""
     draw = lambda: (rng.normal(size=(300, 8)), 0.8 * rng.normal(size=(400, 8)) + 0.3)  # noqa: E731
     many = [draw() for _ in range(60)]
     for name, figure, interval in (
-        ("fid", distances.frechet, intervals.of_frechet),
+        ("fd", distances.frechet, intervals.of_frechet),
         ("kid", distances.kernel, intervals.of_kernel),
     ):
         true = np.std([figure(*pair) for pair in many])
-        low, high = interval(*many[0], figure(*many[0]), 60, intervals.source(0, name))
+        drawn = (60, intervals.source(0, name)) if name == "kid" else ()
+        low, high = interval(*many[0], figure(*many[0]), *drawn)
         assert low < figure(*many[0]) < high
         assert 0.75 < (high - low) / (2 * 1.96 * true) < 2.5
     values = rng.random(1000) < 0.3
@@ -156,7 +173,7 @@ def test_modes_that_are_classes() -> None:
     assert class_coverage(np.array([0, 0, 5, 7, 999]), 1000) == {"modes": 4, "modes_of": 1000}
 
 
-def test_fid_class_by_class(digits) -> None:
+def test_kid_class_by_class(digits) -> None:
     """Samples under wrong labels are far from each class, though as a whole they are the data itself."""
 
     class Pixels(torch.nn.Module):
@@ -169,12 +186,12 @@ def test_fid_class_by_class(digits) -> None:
             return self.head(self.features(x))
 
     x, y = digits.samples("train")[:], digits.labels("train")
-    reference = Reference.of(Pixels(), digits.samples("heldout"), digits.index, digits)
+    reference = flat_reference(digits, classifier=Pixels())
     right = measure(reference, x, {"label": y})
     wrong = measure(reference, x, {"label": (y + 1) % 10})
-    assert len(right.figures["fid_of_class"]) == 10
-    assert right.figures["fid"] == wrong.figures["fid"]
-    assert wrong.figures["fid_within_class"] > 1.5 * right.figures["fid_within_class"]
+    assert len(right.figures["kid_of_class"]) == 10
+    assert right.figures["fd"] == wrong.figures["fd"]
+    assert wrong.figures["kid_within_class"] > 1.5 * abs(right.figures["kid_within_class"]) + 0.1
     assert right.facts["class_of_fake"] == "asked for"
 
 
@@ -198,4 +215,20 @@ def test_inception_is_the_network_of_the_papers(tmp_path) -> None:
     x = torch.rand(3, 1, 8, 8) * 2 - 1
     assert read.features(x).shape == (3, 2048)
     assert read.fid(x, x) == pytest.approx(0, abs=1e-6)
-    assert len(read.facts["inception_sha256"]) == 64
+    assert len(read.facts["sha256"]) == 64
+
+
+def test_verdicts_tell_a_lack_from_samples_beside_thin_data() -> None:
+    """Each threshold from both sides; a class that real samples do not show either is nobody's fault."""
+    floor = {"fd": 1.0, "recall": 0.8, "precision": 0.9, "copied": 0.2, "classes_seen": 9}
+
+    def kinds(**figures: float) -> list[str]:
+        good = {"fd": 1.5, "recall": 0.6, "precision": 0.9, "copied": 0.25, "classes_seen": 9}
+        return [verdict["kind"] for verdict in verdicts(good | figures, floor, 16.0)]
+
+    assert kinds() == kinds(fd=1.99) == kinds(recall=0.21) == kinds(copied=0.29) == []
+    assert kinds(fd=2.01) == ["does_not_resemble_the_data"]
+    assert kinds(recall=0.19) == kinds(recall=0.5, classes_seen=8) == ["covers_little"]
+    assert kinds(recall=0.1, precision=0.09) == [], "both lost alike"
+    assert kinds(recall=0.01, precision=0.09) == ["covers_little"]
+    assert kinds(copied=0.31, fd=0.1) == ["copies"]

@@ -20,7 +20,7 @@ from gan_core.report.pictures import grid
 from tests.html import Page
 
 HOSTILE = "<b onclick='x()'>\"&run"
-PROTOCOL = {"extractor": "classifier.conv", "real_count": 359, "fake_count": 600, "fid_of_training_data": 0.2}
+PROTOCOL = {"features": "own", "real_count": 359, "fake_count": 600}
 CLAIM = {"id": "Z9", "says": "it <holds>", "bar": ">= 1", "figures": [{"x": 1.0}, {"x": 3.0}], "holds": False}
 ROW = {"way": HOSTILE, "scope": "draw", "batch": 4, "p50_ms": 1.0, "p99_ms": 2.0, "images_per_s": 12345.0}
 TIMED = {
@@ -46,8 +46,8 @@ def role(space: str = "x") -> dict[str, Any]:
     }
 
 
-def facts(name: str, fid: float = 1.0, data: str = "digits", **more: Any) -> Facts:
-    metrics = {"generator": {"fid": fid, "coverage": 0.8, "protocol": PROTOCOL}}
+def facts(name: str, fd: float = 1.0, data: str = "digits", **more: Any) -> Facts:
+    metrics = {"generator": {"fd_own": fd, "coverage_own": 0.8, "real": {"fd_own": 0.2}, "protocol": PROTOCOL}}
     manifest = {
         "format": FORMAT,
         "dataset": data,
@@ -65,8 +65,12 @@ def monitored(*kinds: str) -> dict[str, Any]:
 def full(name: str) -> Facts:
     """A run with everything that may be there, some of it out of hand."""
     fine = facts(name)
-    fine.metrics["generator"] |= {"unheard_of": 1e-9, "intervals": {"fid": [0.9, 1.2]}, "fid_of_class": {HOSTILE: 2.0}}
-    fine.metrics["generator"]["last"] = {"step": 100, "fid": 7.25, "kid": 0.1}
+    fine.metrics["generator"] |= {
+        "unheard_of": 1e-9,
+        "intervals": {"fd_own": [0.9, 1.2]},
+        "kid_of_class_own": {HOSTILE: 2.0},
+    }
+    fine.metrics["generator"]["last"] = {"step": 100, "kid": 7.25, "kid_shipped": 0.5}
     return Facts(
         name,
         fine.metrics | {"f": {"at +0.0": 0.5, "at -1.0": 0.7, "at +1.0": 0.2}},
@@ -93,7 +97,12 @@ def test_the_page_is_whole_and_needs_no_other() -> None:
     assert "onclick" not in re.sub("&lt;.*?&gt;", "", made)
     assert len(read.pictures) == 2 * 3, "two pictures of two runs, and their thumbnails"
     assert page.html(runs, [CLAIM], {HOSTILE: {"settings": {HOSTILE: HOSTILE}}}, [TIMED]) == made
-    for said in ("not shipped PSNR at batch 1 is <30>", "the last step, 100, has FID 7.25", "TPU", "12,345"):
+    for said in (
+        "not shipped PSNR at batch 1 is <30>",
+        "the last step, 100, has KID-own 7.25, what ships 0.500",
+        "TPU",
+        "12,345",
+    ):
         assert said in read.text
 
 
@@ -173,16 +182,34 @@ def test_the_verdict_on_a_run_in_words(health: Any, verdict: tuple[str, str]) ->
     assert (("gan", verdict[1]) in wrong.says) == (verdict[0] in ("warn", "bad"))
 
 
-def test_little_coverage_is_named() -> None:
-    run = facts("gan")
-    run.metrics["generator"]["coverage"] = 0.1
-    assert page.troubles([run]) == [("gan", "comes near only 10% of the real samples (coverage)")]
+def test_what_the_figures_say_is_said() -> None:
+    """A calm training does not make samples good: the verdict on them is the run's."""
+    run = facts("gan", health=monitored())
+    run.metrics["generator"]["verdicts"] = {"covers_little": "recall is <low>"}
+    assert words.health(run) == ("bad", "covers little")
+    assert page.troubles([run]) == [("gan", "covers little"), ("gan", "recall is <low>")]
+    read = Page.read(page.html([run]))
+    assert read.faults() == []
+    assert "What the figures say" in read.text
+    assert "covers little" in words.summary([run], Path("r"))
+
+
+def test_a_figure_says_its_features_and_what_real_samples_score() -> None:
+    assert [words.named(k) for k in ("fd_lite0", "kid_own", "fd_inception", "class_kl")] == [
+        "FD-Lite0",
+        "KID-own",
+        "FID",
+        "class kl",
+    ]
+    text = Page.read(page.html([facts("gan")])).text
+    assert "FD-own" in text
+    assert "real 0.200" in text
 
 
 def test_only_what_can_be_compared_is_ranked() -> None:
     """By FID within one data set and space; the intervals say how sure it is."""
     two_ways = facts("cycle", data="digits")
-    two_ways.metrics["back"] = two_ways.metrics["generator"] | {"fid": 0.01}
+    two_ways.metrics["back"] = two_ways.metrics["generator"] | {"fd_own": 0.01}
     two_ways.manifest["roles"]["back"] = role("x_b")
     runs = [facts("worse", 2.0), facts("else", 0.1, "ring"), facts("best", 0.5), two_ways]
     found = {group.title: [entry.title for entry in group.entries] for group in words.groups(runs)}
@@ -192,11 +219,21 @@ def test_only_what_can_be_compared_is_ranked() -> None:
         "digits, second domain": ["cycle back"],
     }
     first, second = words.groups([facts("a", 1.0), facts("b", 2.0)])[0].entries
-    assert words.Group("d", "x", (first, second)).verdict == "a, FID 1.00; next b, 2.00"
+    assert words.Group("d", "x", (first, second)).verdict == "a, FD-own 1.00 (real 0.200); next b, 2.00"
     for spans, sure in ((([0.8, 1.2], [1.9, 2.1]), "do not touch"), (([0.8, 1.2], [1.1, 2.1]), "overlap")):
         for entry, span in zip((first, second), spans, strict=True):
-            entry.found["intervals"] = {"fid": span}  # type: ignore[index]
+            entry.found["intervals"] = {"fd_own": span}  # type: ignore[index]
         assert sure in words.Group("d", "x", (first, second)).verdict
+
+
+def test_what_is_wrong_is_never_best() -> None:
+    """A copier has the smallest Frechet distance of all, and is ranked behind what is well."""
+    runs = [facts("copier", 0.1), facts("good", 0.5), facts("better", 0.4)]
+    runs[0].metrics["generator"]["verdicts"] = {"copies": "98% of the samples are copies"}
+    (group,) = words.groups(runs)
+    assert [entry.title for entry in group.entries] == ["better", "good", "copier"]
+    two = words.groups([runs[0], runs[1]])[0]
+    assert two.verdict == "good, FD-own 0.500 (real 0.200); the figures of all others say what is wrong with them"
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=50))

@@ -25,6 +25,7 @@ Tree = dict[str, Any]
 RENAMED = {
     "watch_every": ("evaluate_every", ""),
     "graph": ("cuda_graph", ""),
+    "fid_share": ("fd_share", ""),
     "ema_decay": ("ema_half_life", ", in images: 0.69 x batch_size / (1 - decay)"),
 }
 """Keys of earlier versions -> what they are called now, and what else has changed."""

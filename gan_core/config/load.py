@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gan_core.config.checker import Checker, Tree
-from gan_core.config.rules import check_datasets, check_images, check_runs, check_torch
+from gan_core.config.rules import check_datasets, check_features, check_images, check_runs, check_torch
 from gan_core.config.schema import SECTIONS, Evaluate, Export, Extractor, Params, Train
 from gan_core.runtime.errors import InputError
 
@@ -49,6 +49,8 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
             checker.mistake((section, str(name)), "is the name of a data set above as well; give it another")
         declared |= named_here
     runs = dict(check_runs(checker, tree.get("runs", {}), defaults, declared))
+    if evaluate:
+        check_features(checker, evaluate.features, runs, declared)
     for name in export.engines.here if export else ():
         if name not in tree.get("runs", {}):
             checker.unknown(("export", "engines", "here"), list(map(str, tree.get("runs", {}))), name)

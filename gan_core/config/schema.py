@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from gan_core.config.bounds import Scheduled, Seed, Share
+from gan_core.core.feature_names import Asked
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -242,7 +243,17 @@ class Evaluate:
     seed: Seed
     samples: Annotated[int, Field(ge=500)]
     resamples: Annotated[int, Field(ge=20)]
+    features: Asked
+    min_accuracy: Annotated[float, Field(ge=0, le=1)]
+    """Held-out accuracy from which on a data set's classifier is asked for classes."""
     inception: str | None
+
+    @field_validator("inception")
+    @classmethod
+    def _there(cls, path: str | None, info: ValidationInfo) -> str | None:
+        if path is None and info.data.get("features") == "inception":
+            raise PydanticCustomError("inception", "must name the file of weights, as features is 'inception'")
+        return path
 
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
@@ -256,7 +267,7 @@ class Tolerance:
     psnr: PositiveFloat
     pixels_off: NonNegativeFloat
     pixels_far: NonNegativeFloat
-    fid_share: PositiveFloat
+    fd_share: PositiveFloat
 
 
 @dataclass(frozen=True, config=STRICT)

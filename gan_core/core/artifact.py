@@ -65,9 +65,7 @@ def load(path: Path) -> Artifact:
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a complete artefact ({error}); remove it and run `dvc checkout`") from error
     if written != FORMAT:
-        raise DataError(
-            f"{path} has format {written}; this program reads format {FORMAT}, so run `dvc repro` to make it"
-        )
+        raise files.other_format(path, written, FORMAT)
     if not intact:
         raise DataError(f"{path} is corrupt: it is not what was saved; remove it and run `dvc checkout`")
     config = NetworkConfig.from_json(about["network"])

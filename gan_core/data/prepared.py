@@ -33,9 +33,7 @@ class Prepared:
         try:
             self.index: dict[str, Any] = json.loads((folder / INDEX).read_text())
             if (written := self.index.get("format")) != FORMAT:
-                raise DataError(
-                    f"{folder} has format {written}; this program reads format {FORMAT}, so run `dvc repro`"
-                )
+                raise files.other_format(folder, written, FORMAT)
             self._files: dict[str, dict[str, Any]] = self.index["files"]
             self.shape: tuple[int, ...] = tuple(self.index["shape"])
             self.classes = int(self.index["classes"])

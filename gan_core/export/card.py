@@ -82,11 +82,11 @@ print(out.shape, out.dtype)"""
 
 CURL = "curl -s localhost:8000/v2/models/{model}/infer"
 
-FIGURES = """| measure | value |
-| --- | --- |
+FIGURES = """| measure | value | real samples |
+| --- | --- | --- |
 {rows}
 
-Protocol: {protocol}.
+{verdicts}Protocol: {protocol}.
 
 """
 
@@ -227,8 +227,14 @@ def figures(metrics: Mapping[str, Any] | None) -> str:
     """The figures of a role and how they were taken, where it was measured."""
     if metrics is None:
         return ""
+    real = metrics.get("real", {})
     return FIGURES.format(
-        rows="\n".join(f"| {k} | {v:.4g} |" for k, v in metrics.items() if not isinstance(v, dict)),
+        rows="\n".join(
+            f"| {k} | {v:.4g} | {format(real[k], '.4g') if k in real else '–'} |"
+            for k, v in metrics.items()
+            if isinstance(v, int | float)
+        ),
+        verdicts="".join(f"**{says[0].upper()}{says[1:]}.**\n\n" for says in metrics.get("verdicts", {}).values()),
         protocol=", ".join(
             f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics["protocol"].items()
         ),

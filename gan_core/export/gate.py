@@ -150,8 +150,8 @@ def batch_invariance(artefact: Runner, feed: Feed, limit: Tolerance, largest: in
 
 
 def metric_parity(before: float, after: float, limit: Tolerance) -> Iterator[Finding]:
-    """FID of the artefact's samples against that of the network's, on the same latents."""
-    yield at_most("relative FID change", abs(after - before) / max(abs(before), 1e-6), limit.fid_share)
+    """FD of the artefact's samples against that of the network's, on the same latents."""
+    yield at_most("relative FD change", abs(after - before) / max(abs(before), 1e-6), limit.fd_share)
 
 
 def computes(content: bytes, precision: str) -> Iterator[Finding]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gan_core.config.schema import Export, Precision
     from gan_core.core.samples import Samples
 
+GATED = 1_000
+"""Samples that every graph draws to be compared with the network's: of the same inputs, so few tell."""
 CALIBRATION, CALIBRATION_SEED = 1024, 20170704
 """Rows that int8 is calibrated on, and the seed of their latents."""
 CALIBRATION_LEAST, CALIBRATION_BYTES = 32, 64 << 20
@@ -52,8 +54,8 @@ class WriteRepository(Protocol):
 class AcceptanceReference:
     """What an artefact is fed, and what its samples are compared with before and after."""
 
-    fid: Mapping[str, Callable[[Samples], float]]
-    """FID of model-space samples, by the space they are to be in; a latent has none."""
+    fd: Mapping[str, Callable[[Samples], float]]
+    """FD of model-space samples, by the space they are to be in; a latent has none."""
     real: Mapping[str, Samples]
     """Held-out samples in model space, for inputs that are data."""
     samples: int
@@ -94,14 +96,14 @@ class Case:
         return (gate.rows(rows, slice(k, k + each)) for k in range(0, most, each))
 
     @cached_property
-    def fid(self) -> float | None:
+    def fd(self) -> float | None:
         """Of the network's own samples, where it draws any."""
-        return self.fid_of(self.network(False))
+        return self.fd_of(self.network(False))
 
-    def fid_of(self, runner: gate.Runner, pixels: bool = False) -> float | None:
+    def fd_of(self, runner: gate.Runner, pixels: bool = False) -> float | None:
         """Of a runner's samples, where it draws any."""
-        fid = self.reference.fid.get(self.config.output_space)
-        return None if fid is None else fid(samples_of(runner, self.config, self.reference, pixels))
+        fd = self.reference.fd.get(self.config.output_space)
+        return None if fd is None else fd(samples_of(runner, self.config, self.reference, pixels))
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Graph:
     precision: Precision
     pixels: bool
     findings: list[Finding]
-    fid: float | None
+    fd: float | None
 
     @property
     def reasons(self) -> list[str]:
@@ -171,7 +173,7 @@ def ship(
         "opset": export.opset,
         "graphs": {
             g.file: {
-                **({} if g.fid is None else {"fid": g.fid}),
+                **({} if g.fd is None else {"fd": g.fd}),
                 "precision": g.precision,
                 "pixels": g.pixels,
                 "tolerance": asdict(export.precisions[g.precision]),
@@ -200,7 +202,7 @@ def graphs(role: str, case: Case) -> Iterator[Graph]:
 def checked(
     model: bytes, case: Case, precision: Precision = "fp32", pixels: bool = False
 ) -> tuple[list[Finding], float | None]:
-    """Every finding about one graph against the network it came from, and the FID of its samples if it draws any."""
+    """Every finding about one graph against the network it came from, and the FD of its samples if it draws any."""
     config, opset = case.config, case.export.opset
     names = [*(i.name for i in config.inputs), config.output_name]
     lint = list(gate.guarded("lint", lambda: gate.lint(model, names, opset)))
@@ -208,19 +210,19 @@ def checked(
     found = [*lint, *ends, *gate.guarded("precision", lambda: gate.computes(model, precision))]
     if not all(finding.passed for finding in (lint[0], *ends)):
         return found, None  # no valid graph, or not to be fed like this one: it cannot be run
-    fid: list[float] = []
+    fd: list[float] = []
 
     def quality() -> Iterator[Finding]:
-        if case.fid is not None:
-            after = case.fid_of(gate.rounded_reference(model, precision, case.threads), pixels)
+        if case.fd is not None:
+            after = case.fd_of(gate.rounded_reference(model, precision, case.threads), pixels)
             assert after is not None
-            fid.append(after)
-            yield from gate.metric_parity(case.fid, after, case.export.precisions[precision])
+            fd.append(after)
+            yield from gate.metric_parity(case.fd, after, case.export.precisions[precision])
 
     found += gate.guarded("outputs", lambda: computed(model, case, precision, pixels))
-    if all(finding.passed for finding in found):  # else refused already, and FID of broken samples may not even exist
-        found += gate.guarded("FID", quality)
-    return found, fid[0] if fid else None
+    if all(finding.passed for finding in found):  # else refused already, and FD of broken samples may not even exist
+        found += gate.guarded("FD", quality)
+    return found, fd[0] if fd else None
 
 
 def computed(model: bytes, case: Case, precision: Precision, pixels: bool) -> Iterator[Finding]:

@@ -7,10 +7,9 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gan_core.core.samples import Samples
-from gan_core.metrics.distances import Features
 from gan_core.runtime.seeds import fold
 
 BATCH, BYTES = 256, 8 << 20
@@ -39,16 +38,6 @@ def in_batches(function: Any, *columns: Samples, rows: int = 0) -> Tensor:
         for k in range(each, n, each):
             found[k : k + each] = function(*(c[k : k + each] for c in columns))
     return found
-
-
-def features(extractor: nn.Module, x: Samples, device: str | None = None) -> Features:
-    """(N, D) float64; ``device``: where the extractor is, if the samples are not there."""
-
-    def of(some: Tensor) -> Any:
-        return extractor.features(some if device is None else some.to(device))  # type: ignore[operator]
-
-    out: Features = in_batches(of, x).double().cpu().numpy()
-    return out
 
 
 def fixed_rows(count: int, most: int, *path: int | str) -> Tensor:

@@ -74,12 +74,16 @@ def pieces(x: NDArray[Any], most: int = DOWN) -> list[NDArray[Any]]:
     return np.array_split(x, len(x) // most + 1)
 
 
-def nearest(a: Features, b: Features) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Of every row of ``a`` the nearest row of ``b``, and its distance."""
+def nearest(
+    a: Features, b: Features, skip: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Of every row of ``a`` the nearest row of ``b``, and its distance; ``skip``: one of ``b`` that does not count."""
     at, squares = np.zeros(len(a), np.int64), np.full(len(a), np.inf)
     for rows in pieces(np.arange(len(a))):
         for some in pieces(np.arange(len(b)), ACROSS):
             found = squared_distances(a[rows], b[some])
+            if skip is not None:
+                found[skip[rows][:, None] == some[None]] = np.inf
             best, least = some[found.argmin(1)], found.min(1)
             at[rows] = np.where(least < squares[rows], best, at[rows])
             squares[rows] = np.minimum(least, squares[rows])

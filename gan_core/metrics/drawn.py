@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gan_core.core.pixels import to_uint8
 from gan_core.core.samples import Chosen, Sample, Samples, shrunk
-from gan_core.data.packed import to_model
+from gan_core.data.packed import View, to_model
 from gan_core.metrics.batching import in_batches, rows_at_once
 
 KEPT = 128 << 20
@@ -72,6 +72,10 @@ class Drawn:
         return self._latest[1]
 
 
-def thumbnails(x: Samples, side: int, most: int | None = None) -> Sample:
-    """Small copies of the first so many samples."""
-    return in_batches(partial(shrunk, side=side), Chosen(x, torch.arange(len(x))[:most]))
+def thumbnails(x: Samples, side: int, most: int | None = None) -> View:
+    """Small copies, in 8 bits, of the first so many images."""
+
+    def small(some: Sample) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(to_uint8(shrunk(some, side).numpy())))
+
+    return View(in_batches(small, Chosen(x, torch.arange(len(x))[:most])))

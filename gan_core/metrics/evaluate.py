@@ -1,9 +1,9 @@
-"""Everything that is measured of a trained run: figures of each role with their protocol, and samples to show."""
+"""Everything that is measured of a trained run: figures with what real samples score, their protocol, and samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -12,15 +12,15 @@ import torch
 
 from gan_core.core.artifact import Artifact
 from gan_core.core.pixels import Pixels, to_uint8
-from gan_core.core.samples import Sample, Samples, shrunk
+from gan_core.core.samples import Chosen, Sample, Samples, shrunk
 from gan_core.data.packed import PARTS
 from gan_core.data.prepared import Prepared
 from gan_core.metrics import roles
-from gan_core.metrics.batching import features
-from gan_core.metrics.distances import frechet, kernel
+from gan_core.metrics.distances import kernel
 from gan_core.metrics.drawn import Drawn
 from gan_core.metrics.inception import Inception
-from gan_core.metrics.measure import Reference, with_intervals
+from gan_core.metrics.measure import Reference, named, with_intervals
+from gan_core.metrics.verdicts import verdicts
 
 if TYPE_CHECKING:
     from gan_core.config.schema import Evaluate
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SHOWN, FEWEST, SHEET, LARGEST = 64, 4, 1_024, 512
 """Images on the sheet of samples, of all roles together; fewer where they would fill more than so many pixels across,
 down to four of so many pixels."""
+FEW = 1_000
+"""Samples of the last step's weights, which do not ship."""
 FEW_POINTS = 2_500
 """Points on it, where the samples are points."""
 
@@ -52,7 +54,6 @@ def evaluate(
     trained: Mapping[str, Artifact],
     last: Mapping[str, Artifact],
     data: Prepared,
-    extractor: Artifact,
     references: Mapping[str, Reference],
     asked: Evaluate,
 ) -> Evaluation:
@@ -60,31 +61,34 @@ def evaluate(
 
     ``last``: the weights of the last step, of roles where those of an earlier one are shipped.
     """
-    inception = Inception.read(Path(asked.inception)) if asked.inception else None
+    inception = Inception.read(Path(asked.inception)) if asked.inception and asked.features != "inception" else None
     drawing = {role: network for role, network in trained.items() if network.config.output_space in references}
     found = Evaluation()
     for role, network in drawing.items():
         inputs, fake = draw(network, data, asked)
         space = network.config.output_space
         reference, domain = references[space], data.spaces[space]
+        labelled = any(i.prior == "label" for i in network.config.inputs)
         measured = roles.figures(role, trained, references, inputs, fake)
         measured.figures |= dict(roles.reconstruction(role, trained, references["x"], data.samples("heldout")))
+        floor = reference.floor(len(fake), labelled)
         if inception and data.is_image:
-            measured.figures["inception_fid"] = inception.fid(domain.samples("heldout"), fake)
-            measured.facts |= inception.facts
+            real, train = reference.heldout.samples, Chosen(reference.train.samples, torch.arange(len(fake)))
+            measured.figures["inception_fid"] = inception.fid(real, fake)
+            floor.figures["inception_fid"] = inception.fid(real, train)
+            measured.facts |= {f"inception_{name}": fact for name, fact in inception.facts.items()}
+        variance = float(reference.heldout.features.var(0).sum())
         found.figures[role] = {
             **with_intervals(reference, measured, asked.resamples, asked.seed),
-            **(last_step(last[role], data, reference, asked) if role in last else {}),
+            "real": named(reference, plain(floor.figures)),
+            "verdicts": {v["kind"]: v["says"] for v in verdicts(measured.figures, floor.figures, variance)},
+            **(last_step(network, last[role], data, reference, asked) if role in last else {}),
             **of_data(domain.index),
             "protocol": reference.protocol(len(fake))
             | measured.facts
             | {
-                "extractor": extractor.config.network,
-                "extractor_classes": extractor.notes["classes"],
-                "extractor_sha256": extractor.sha256,
-                "resize": "none",
+                "feature_variance": variance,
                 "fake_bits": 8 if data.is_image else 32,
-                "fid_of_training_data": frechet(reference.real, reference.train),
                 "seed": asked.seed,
                 "resamples": asked.resamples,
                 "interval": "95 %, of other samples of the same data and weights",
@@ -109,25 +113,31 @@ def evaluate(
 def draw(network: Artifact, data: Prepared, asked: Evaluate) -> tuple[dict[str, Samples], Samples]:
     """The fixed inputs of a network and what it makes of them, images in 8 bits as a user sees them.
 
-    Of a translator no more than there are real samples.
+    No more than there are training samples, as these are what they are held against; of a translator, than there are
+    held-out ones to translate.
     """
     real = {space: domain.samples("heldout") for space, domain in data.spaces.items()}
-    n = min([asked.samples, *(len(real[i.prior]) for i in network.config.inputs if i.is_data)])
+    against = len(data.spaces[network.config.output_space].samples("train"))
+    n = min([asked.samples, against, *(len(real[i.prior]) for i in network.config.inputs if i.is_data)])
     inputs = network.config.fixed_columns(n, asked.seed, real)
     return inputs, Drawn(network.network, list(inputs.values()), network.config.shape, data.is_image)
 
 
-def last_step(network: Artifact, data: Prepared, reference: Reference, asked: Evaluate) -> dict[str, dict[str, float]]:
-    """The same figures of the weights at the last step, where those of an earlier one are shipped."""
-    _, fake = draw(network, data, asked)
-    seen = features(reference.extractor, fake)
-    return {
-        "last": {
-            "step": network.notes["step"],
-            "fid": frechet(reference.real, seen),
-            "kid": kernel(reference.real, seen),
-        }
+def last_step(
+    shipped: Artifact, last: Artifact, data: Prepared, reference: Reference, asked: Evaluate
+) -> dict[str, dict[str, float]]:
+    """KID of the weights at the last step and of the shipped ones, of as many samples: few, as it is unbiased."""
+    few = replace(asked, samples=min(asked.samples, FEW))
+    kid = {
+        name: kernel(reference.heldout.features[:FEW], reference.network(draw(network, data, few)[1]))
+        for name, network in (("kid", last), ("kid_shipped", shipped))
     }
+    return {"last": {"step": last.notes["step"], **kid}}
+
+
+def plain(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures that are one number."""
+    return {name: value for name, value in figures.items() if isinstance(value, int | float)}
 
 
 def of_data(index: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

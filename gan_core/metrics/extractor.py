@@ -26,21 +26,27 @@ if TYPE_CHECKING:
     from gan_core.config.schema import Extractor
     from gan_core.data.prepared import Prepared
 
+OF_THE_SET = "of the data set"
+"""Which classes it knows, as its notes say it."""
 NOISE = 0.05
 """Standard deviation of what is added to training samples."""
 CLUSTERS, CLUSTERED, SMALL = 10, 10_000, 8
 """Classes that k-means finds, the images it sees to find them, and how many pixels high and wide it sees them."""
 
 
-def save_extractor(data: Prepared, settings: Extractor, path: Path) -> None:
+def save_extractor(data: Prepared, settings: Extractor, path: Path, features: str = "own") -> None:
     """Train it on the labelled samples of all domains, so that its features and labels hold in each, and save it.
 
-    Images without labels, or of one class, get the classes that k-means finds in them.
+    Images without labels, or of one class, get the classes that k-means finds in them; if figures are taken in other
+    ``features``, there is nothing to train.
     """
     united = data.united
-    notes: dict[str, object] = {"data": data.index["sha256"], "classes": "of the data set"}
+    notes: dict[str, object] = {"data": data.index["sha256"], "classes": OF_THE_SET}
     config = NetworkConfig("classifier.identity", data.shape, 1)
-    if data.is_image:
+    if data.is_image and data.classes < 2 and features != "own":
+        config = NetworkConfig("classifier.absent", data.shape, 1)
+        notes["classes"] = "none, and figures are taken in other features"
+    elif data.is_image:
         if data.classes < 2:
             united = united.labelled(*clusters(united.raw, settings.seed))
             notes["classes"] = f"found by k-means: {united.classes}"
@@ -48,7 +54,7 @@ def save_extractor(data: Prepared, settings: Extractor, path: Path) -> None:
     torch.manual_seed(fold(settings.seed, "extractor"))
     network = build_network(config)
     heldout = united.labels("heldout")
-    if data.is_image and heldout is not None:
+    if config.network == "classifier.conv" and heldout is not None:
         steps = min(max(settings.steps_per_class * united.classes, settings.min_steps), settings.max_steps)
         size = min(settings.batch_size, len(united.raw("train")))
         train_classifier(network, shuffled(united, size, settings.seed), steps, settings.seed, settings.learning_rate)

@@ -21,7 +21,7 @@ from gan_core.metrics.distances import Features, frechet
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError
 
-SIDE = 299
+SIDE, ROWS = 299, 32
 Kernel = tuple[int, int]
 Layer = tuple[int, Kernel, int]
 """Channels out, kernel, stride; padded to keep the size where the stride is 1."""
@@ -165,17 +165,21 @@ class Inception:
     def facts(self) -> dict[str, Any]:
         """What belongs beside a figure."""
         how = "bilinear to 299, corners not aligned, no antialiasing; grey repeated to three channels"
-        return {"inception_sha256": self.sha256, "inception_resize": how}
+        return {"sha256": self.sha256, "resize": how}
+
+    def to(self, device: str) -> Inception:
+        """On another device."""
+        return Inception(self.network.to(device), self.sha256)
+
+    def few(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) in [-1, 1] to (N, 2048)."""
+        colour = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+        out: Tensor = self.network(interpolate(colour, (SIDE, SIDE), mode="bilinear", align_corners=False))
+        return out
 
     def features(self, x: Samples) -> Features:
-        """(N, C, H, W) in [-1, 1] to (N, 2048)."""
-
-        def few(images: Tensor) -> Tensor:
-            colour = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
-            out: Tensor = self.network(interpolate(colour, (SIDE, SIDE), mode="bilinear", align_corners=False))
-            return out
-
-        found: Features = in_batches(few, x).double().numpy()
+        """The same of many, (N, 2048) float64."""
+        found: Features = in_batches(self.few, x, rows=ROWS).double().numpy()
         return found
 
     def fid(self, real: Samples, fake: Samples) -> float:

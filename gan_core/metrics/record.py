@@ -8,7 +8,7 @@ from typing import Any
 
 from gan_core.runtime import files
 
-FORMAT = 1
+FORMAT = 2
 """Of metrics.json."""
 
 

@@ -50,11 +50,11 @@ def reconstruction(role: str, trained: Mapping[str, Artifact], real: Reference, 
             some = x[k : k + each]
             y = in_batches(trained[role].network, in_batches(encoder.network, some), rows=each)
             error += float((y - some).square().mean()) * len(some)
-            if real.classifies:
+            if real.classifier is not None:
                 before.append(real.logits(some))
                 after.append(real.logits(y))
         yield "reconstruction_mse", error / len(x)
-        if real.classifies:
+        if before:
             yield "reconstruction_class_kept", class_kept(np.concatenate(before), np.concatenate(after))
 
 
@@ -68,9 +68,9 @@ def counterpart(trained: Mapping[str, Artifact], takes: str, makes: str) -> Arti
 
 def translation(source: str, x: Samples, target: str, y: Samples, spaces: Mapping[str, Reference]) -> Iterator[Figure]:
     """Of samples of one domain and what became of them in the other: the class kept, and the true map if known."""
-    if spaces[source].classifies:
+    if spaces[source].classifier is not None:
         yield "class_kept", class_kept(spaces[source].logits(x), spaces[target].logits(y))
-    if truth := spaces[source].index.get("translation"):
+    if truth := spaces[source].domain.index.get("translation"):
         yield "translation_r2", r_squared(y, x, lambda some: mapped(some, truth, inverse=source == "x_b"))
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.samples import Sample, shrunk
 
-CAPABILITIES = {"conv": ("features",), "identity": ("features",)}
+CAPABILITIES = {"conv": ("features",), "identity": ("features",), "absent": ()}
 FEATURES = 64
 SIDE = 32
 """Larger pictures are averaged to this height or width: what tells classes apart is still there."""
@@ -41,6 +41,14 @@ class Conv(nn.Module):
         """(N, C, H, W) to logits (N, classes)."""
         logits: Tensor = self.head(self.features(x))
         return logits
+
+
+class Absent(nn.Module):
+    """For images without classes that are compared in other features: it has no weights and does nothing."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
 
 
 class Identity(nn.Module):

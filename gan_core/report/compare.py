@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from gan_core.config.schema import Run
+from gan_core.core.feature_names import in_features
 from gan_core.metrics.record import read_figures
 
-FIGURES = ("fid", "kid", "precision", "recall", "coverage")
+FIGURES = ("fd", "kid", "precision", "recall", "coverage")
 NAME_ENDS = "-_0123456789"
 
 
@@ -52,7 +53,8 @@ def groups(runs: Mapping[str, Run], reports: Path) -> Iterator[Group]:
 
 def table(found: Sequence[Group], figures: Sequence[str] = ()) -> str:
     """A Markdown table; without ``figures``, the usual ones and whatever else says much of one of the groups."""
-    columns = figures or [*FIGURES, *(n for n in MORE if any(n in g.found[0] for g in found))]
+    usual = dict.fromkeys(in_features(n, g.found[0]["protocol"]["features"]) for n in FIGURES for g in found)
+    columns = figures or [*usual, *(n for n in MORE if any(n in g.found[0] for g in found))]
     head = ["run", "role", "seeds", *columns]
     rows = [[g.name, g.role, str(len(g.found)), *map(g.cell, columns)] for g in found]
     lines = [head, ["---"] * len(head), *rows]

@@ -33,7 +33,7 @@ class Graph:
     role: str
     file: str
     precision: str
-    fid: float | None
+    fd: float | None
     checks: Sequence[Check]
 
     @property
@@ -109,7 +109,7 @@ class Facts:
                 role,
                 file,
                 str(gate.get("precision", "fp32")),
-                gate.get("fid"),
+                gate.get("fd"),
                 [Check(file, check, found["measured"], found["allowed"]) for check, found in gate["checks"].items()],
             )
             for role, shipped in self.roles.items()

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_core.core.artifact import Artifact
+from gan_core.core.feature_names import SHOWN
 from gan_core.core.inputs import Input
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import Pixels, to_uint8
 from gan_core.core.samples import Sample, Samples, shrunk
-from gan_core.metrics.batching import features, in_batches, rows_at_once
+from gan_core.metrics.batching import in_batches, rows_at_once
 from gan_core.metrics.distances import nearest
 from gan_core.metrics.drawn import Drawn
 from gan_core.metrics.evaluate import Evaluation
@@ -39,7 +40,7 @@ POINTS = 2_500
 MOST_VALUES = 20
 TIMED = 1_000
 """So many of them beside each moment of training."""
-SEARCHED, PAIRS = 1_000, 24
+SEARCHED, SEARCHED_FEW, PAIRS = 1_000, 256, 24
 REACH: Mapping[str, float] = {"uniform": 1.0, "normal": 2.0}
 """How far a continuous code is swept to both sides."""
 
@@ -60,7 +61,7 @@ def pictures_of(
         if domain.is_image or code.is_integer:
             yield f"traversal-{code.name}", traversal(artefact, code, truth, seed)
     if domain.is_image:
-        yield "neighbours", neighbours(artefact, spaces[artefact.config.output_space], domain, seed)
+        yield "neighbours", neighbours(artefact, spaces[artefact.config.output_space], seed)
         if encoder := counterpart(trained, takes="x", makes="latent"):
             yield "reconstruction", reconstruction(role, trained, encoder, domain.samples("heldout")[:COLUMNS])
 
@@ -203,23 +204,24 @@ def timeline(moments: Mapping[int, Sequence[Tensor]], data: Any) -> bytes:
     return pictures.sheet(clouds[..., None], 4, under=under, title=title, says=says)
 
 
-def neighbours(artefact: Artifact, reference: Reference, domain: Any, seed: int) -> bytes:
-    """Samples beside the training samples nearest to them in the extractor's features, from nearest to farthest."""
-    columns = artefact.config.fixed_columns(SEARCHED, seed)
+def neighbours(artefact: Artifact, reference: Reference, seed: int) -> bytes:
+    """Samples beside the training samples nearest to them in the figures' features, from nearest to farthest."""
+    count = SEARCHED_FEW if reference.network.costly else SEARCHED
+    columns = artefact.config.fixed_columns(count, seed)
     x = Drawn(artefact.network, list(columns.values()), artefact.config.shape, as_seen=True)
-    fake_at, fake_far = nearest(features(reference.extractor, x), reference.train)
-    _, real_far = nearest(reference.real[:SEARCHED], reference.train)
+    fake_at, fake_far = nearest(reference.network(x), reference.train.features)
+    _, real_far = nearest(reference.heldout.features[:SEARCHED], reference.train.features)
     order = np.argsort(fake_far, kind="stable")[np.linspace(0, len(x) - 1, PAIRS).astype(int)]
-    left, right = (pixels(shrunk(x[rows], SIDE)) for x, rows in ((x, order), (domain.samples("train"), fake_at[order])))
+    left, right = (pixels(shrunk(x[rows], SIDE)) for x, rows in ((x, order), (reference.train.samples, fake_at[order])))
     seam = np.full((*left.shape[:2], 1, left.shape[3]), pictures.PAPER, np.uint8)
     return pictures.sheet(
         np.concatenate([left, seam, right], 2),
         6,
         under=[f"{d:.2f}" for d in fake_far[order]],
         title="Nearest in the training set",
-        says="Pairs of a sample and the training sample nearest to it in the extractor's features, with their "
-        f"distance, from the nearest of {len(x)} to the farthest. Median {np.median(fake_far):.2f}; held-out real "
-        f"samples have {np.median(real_far):.2f}. Far smaller distances than theirs mean that it copies.",
+        says=f"Pairs of a sample and the training sample nearest to it in {SHOWN[reference.network.name]} features, "
+        f"with their distance, from the nearest of {len(x)} to the farthest. Median {np.median(fake_far):.2f}; "
+        f"held-out real samples have {np.median(real_far):.2f}. Far smaller distances than theirs mean that it copies.",
     )
 
 
@@ -230,7 +232,7 @@ def translation(
     x = data[source.prior].samples("heldout")[:COLUMNS]
     y = in_batches(trained[role].network, x)
     rows = {"given": x, role: y}
-    if truth := spaces[source.prior].index.get("translation"):
+    if truth := spaces[source.prior].domain.index.get("translation"):
         rows["true map"] = mapped(x, truth, inverse=source.prior == "x_b")
     if back := counterpart(trained, takes=trained[role].config.output_space, makes=source.prior):
         rows["and back"] = in_batches(back.network, y)

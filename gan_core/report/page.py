@@ -13,16 +13,15 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from gan_core.core.feature_names import SHOWN, in_features, split_name
 from gan_core.report import charts, pictures, words
 from gan_core.report.facts import Facts, figures, interval
 
-HEADLINE = ("fid", "kid", "precision", "recall", "coverage")
-BARRED = ("fid", "coverage")
+HEADLINE = ("fd", "kid", "precision", "recall", "coverage")
+BARRED = ("fd", "coverage")
 """Headline figures that are drawn as bars as well."""
 FEW = 1_000
-"""Held-out samples below which FID is markedly biased."""
-FORGETS = 0.5
-"""A coverage below this is worth a word."""
+"""Held-out samples below which a Frechet distance is markedly biased."""
 LARGE = 100_000
 """Bytes of a picture above which the page holds a copy that takes less."""
 FOLDER = Path(__file__).parent
@@ -59,11 +58,12 @@ def html(
         runs=[Shown(run, (declared or {}).get(run.name)) for run in runs],
         answers=answers(runs, groups, claims),
         groups=[Comparison(group) for group in groups],
-        columns=[c for c in HEADLINE if any(c in e.found for g in groups for e in g.entries)],
-        whiskers=any(e.span("fid") for g in groups for e in g.entries),
+        columns=[c for c in HEADLINE if any(e.value(c) is not None for g in groups for e in g.entries)],
+        whiskers=any(e.span("fd") for g in groups for e in g.entries),
         claims=[claimed(claim) for claim in claims],
         timings=timings,
-        measures=words.MEASURES,
+        meaning=words.meaning,
+        features=SHOWN,
         health=words.health,
     )
 
@@ -100,7 +100,7 @@ class Answer:
 def answers(runs: Sequence[Facts], groups: Sequence[words.Group], claims: Sequence[Mapping[str, Any]]) -> list[Answer]:
     """Which run is best, is anything wrong, can it be trusted."""
     best = [(g.title, g.verdict) for g in groups if len(g.entries) > 1]
-    best += [(e.title, f"alone on {g.title}, FID {number(e.found['fid'])}") for g in groups for e in single(g)]
+    best += [(e.title, f"alone on {g.title}, {e.distance}") for g in groups for e in single(g)]
     wrong = troubles(runs)
     checks = sum(len(run.checks) for run in runs)
     fine = [("", f"All {checks:,} checks of the gate passed: each artefact computes what was trained.")]
@@ -125,10 +125,13 @@ def troubles(runs: Sequence[Facts]) -> list[Line]:
         level, verdict = words.health(run)
         if level in ("warn", "bad"):
             found.append((run.name, verdict))
-        for role, of in run.measured.items():
-            if of.get("coverage", 1) < FORGETS:
-                found.append((run.title(role), f"comes near only {of['coverage']:.0%} of the real samples (coverage)"))
+        found += [(run.title(role), says) for role, says in said_of(run)]
     return found
+
+
+def said_of(run: Facts) -> list[Line]:
+    """What the figures of each role say, where something is wrong with its samples."""
+    return [(role, says) for role, found in run.measured.items() for says in found.get("verdicts", {}).values()]
 
 
 def grounds(groups: Sequence[words.Group]) -> list[str]:
@@ -138,12 +141,14 @@ def grounds(groups: Sequence[words.Group]) -> list[str]:
         return []
     counts = [p["real_count"] for p in protocols]
     said = [f"Measured on real samples that training never saw: {min(counts):,} to {max(counts):,} a run."]
-    if any(str(p.get("extractor", "")).startswith("classifier") for p in protocols):
-        said.append("FID uses the features of a small classifier of the same data: compare runs here, not with papers.")
+    if any(p["features"] == "own" for p in protocols):
+        said.append("FD-own uses the features of a small classifier of the same data: no figure of papers.")
+    if any(p["features"] == "lite0" for p in protocols):
+        said.append("FD-Lite0 uses the features of EfficientNet-Lite0 (ImageNet): no FID, whose network is Inception.")
     spans = list(dict.fromkeys(p["interval"] for p in protocols if "interval" in p))
     said += [f"Intervals: {span}." for span in spans]
     if min(counts) < FEW:
-        said.append("Few held-out samples push FID up, alike for all runs of a data set: see what real samples score.")
+        said.append("Few samples push a Fréchet distance up, for real samples as well: see what those score.")
     return said
 
 
@@ -159,15 +164,15 @@ class Comparison:
     group: words.Group
 
     def bar(self, entry: words.Entry, name: str) -> Markup:
-        """A headline figure, drawn; FID only where there is something to compare it with."""
-        if name not in BARRED or name not in entry.found:
+        """A headline figure, drawn; a distance only where there is something to compare it with."""
+        value, span, real = entry.value(name), entry.span(name), entry.real(name)
+        if name not in BARRED or value is None:
             return Markup("")
-        value, span = float(entry.found[name]), entry.span(name)
         if name == "coverage":
-            return charts.bar(value, span, 1.0)
-        values = sorted(float(e.found[name]) for e in self.group.entries)
+            return charts.bar(value, span, 1.0, real)
+        values = sorted(v for e in self.group.entries if (v := e.value(name)) is not None)
         top = min(values[-1], 5 * values[len(values) // 2])
-        return charts.bar(value, span, top * 1.05, self.group.real) if len(values) > 1 else Markup("")
+        return charts.bar(value, span, top * 1.05, real) if len(values) > 1 else Markup("")
 
 
 class Shown:
@@ -178,8 +183,19 @@ class Shown:
         self.declared = yaml.safe_dump(declared, sort_keys=False).strip() if declared else ""
         self.pictures = [(name, png, *named(name, png)) for name, png in run.pictures.items()]
         there = {k for found in run.measured.values() for k in figures(found)}
-        self.measures = [k for k in words.MEASURES if k in there] + sorted(there - words.MEASURES.keys())
+        order = {name: k for k, name in enumerate(words.MEASURES)}
+        self.measures = sorted(there, key=lambda k: (order.get(split_name(k)[0], len(order)), k))
+        self.by_class = {
+            role: (name, found[name])
+            for role, found in run.measured.items()
+            if (name := in_features("kid_of_class", found["protocol"]["features"])) in found
+        }
         self.protocol = list(dict.fromkeys(k for found in run.measured.values() for k in found["protocol"]))
+
+    @property
+    def verdicts(self) -> list[Line]:
+        """What the figures of each role say."""
+        return said_of(self.run)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -204,7 +220,9 @@ class Shown:
     def last(self) -> str:
         """What the weights of the last step would have scored, where others ship."""
         said = [
-            f"{self.run.title(role)}: the last step, {last['step']:,.0f}, has FID {number(last['fid'])}"
+            f"{self.run.title(role)}: the last step, {last['step']:,.0f}, has "
+            f"{words.named(in_features('kid', found['protocol']['features']))} {number(last['kid'])}, what ships "
+            f"{number(last['kid_shipped'])}"
             for role, found in self.run.measured.items()
             if (last := found.get("last"))
         ]

@@ -92,6 +92,7 @@ def shown(runs: dict[str, Path]) -> Iterator[str]:
 
 
 def figure(of: Mapping[str, Any], name: str) -> str:
-    """A figure, and where it may well lie."""
-    span = interval(of, name)
-    return number(of.get(name)) + (f" ({number(span[0])} to {number(span[1])})" if span else "")
+    """A figure, where it may well lie, and what real samples score."""
+    span, real = interval(of, name), of.get("real", {}).get(name)
+    said = number(of.get(name)) + (f" ({number(span[0])} to {number(span[1])})" if span else "")
+    return said if real is None else f"{said}; real {number(real)}"

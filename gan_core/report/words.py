@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gan_core.core.feature_names import SHOWN, in_features, split_name
 from gan_core.report.facts import Facts, interval
 
 LOWER, HIGHER, NEITHER = "lower", "higher", ""
 
 MEASURES: dict[str, tuple[str, str]] = {
-    "fid": (LOWER, "Fréchet distance between real and drawn samples, as Gaussians of the extractor's features"),
+    "fd": (LOWER, "Fréchet distance between held-out and drawn samples, as Gaussians of features"),
     "kid": (
         LOWER,
         "squared kernel distance of the same features; unbiased, so around 0 (even below) means no difference",
@@ -21,14 +22,15 @@ MEASURES: dict[str, tuple[str, str]] = {
     "recall": (HIGHER, "share of real samples that lie among drawn ones: variety"),
     "density": (HIGHER, "how thickly drawn samples lie where real ones do; can exceed 1"),
     "coverage": (HIGHER, "share of real samples with a drawn one in their neighbourhood: modes not forgotten"),
-    "fid_within_class": (LOWER, "mean of the FID of each class on its own: within-class quality and variety"),
+    "kid_within_class": (LOWER, "mean of the KID of each class on its own: within-class quality and variety"),
     "inception_fid": (LOWER, "FID through Inception v3, as papers give it"),
+    "copied": (NEITHER, "share with a training sample less than half as far as every held-out one: copies"),
     "extractor_score": (HIGHER, "how surely samples are of a class, and how evenly of all classes (Inception score)"),
     "train_distance_ratio": (NEITHER, "distance to the nearest training sample; 1 as held-out samples, near 0 copies"),
     "nearer_to_train": (NEITHER, "share nearer to a training sample than to a held-out one; 0.5 is fair, more copies"),
     "ms_ssim": (NEITHER, "likeness of pairs of samples; about that of real pairs is right, more means less variety"),
     "parzen_nats": (HIGHER, "log-likelihood of real samples under windows over drawn ones; given as papers give it"),
-    "recognised": (HIGHER, "share of samples that the extractor takes for some class with at least 90 % certainty"),
+    "recognised": (HIGHER, "share of samples that the classifier takes for some class with at least 90 % certainty"),
     "classes_seen": (HIGHER, "classes that samples are taken for"),
     "class_evenness": (HIGHER, "entropy of these classes; 1 when all are as frequent"),
     "class_kl": (LOWER, "divergence of the classes drawn from those of the real samples"),
@@ -67,9 +69,12 @@ def number(value: Any) -> str:
 
 
 def named(key: str) -> str:
-    """The name of a measure, a term or a picture, for a person."""
+    """The name of a measure, a term or a picture, for a person; of a figure in features with what sees them."""
+    figure, network = split_name(key)
+    if network:
+        return "FID" if key == "fd_inception" else f"{named(figure)}-{SHOWN[network]}"
     return {
-        "fid": "FID",
+        "fd": "FD",
         "kid": "KID",
         "ms_ssim": "MS-SSIM",
         "js": "JS",
@@ -78,8 +83,13 @@ def named(key: str) -> str:
     }.get(key, key.replace("_", " "))
 
 
+def meaning(key: str) -> tuple[str, str]:
+    """In which direction a measure is better, and what it says; nothing of one that nobody knows."""
+    return MEASURES.get(split_name(key)[0], (NEITHER, ""))
+
+
 def telling(found: Mapping[str, Any], most: int) -> str:
-    """The figures that say most beside FID."""
+    """The figures that say most beside the Frechet distance."""
     return ", ".join(f"{k} {found[k]:.3g}" for k in [k for k in TELLING if k in found][:most])
 
 
@@ -109,75 +119,119 @@ class Entry:
         """Whether its samples are images."""
         return len(self.run.roles[self.role]["provenance"]["network"]["shape"]) == 3
 
-    def span(self, name: str) -> tuple[float, float] | None:
+    @property
+    def features(self) -> str:
+        """The network that its figures are taken in."""
+        return str(self.found["protocol"]["features"])
+
+    def name(self, figure: str) -> str:
+        """What a figure is called in these features."""
+        return in_features(figure, self.features)
+
+    def value(self, figure: str) -> float | None:
+        """A figure, if it was measured."""
+        value: float | None = self.found.get(self.name(figure))
+        return value
+
+    def real(self, figure: str) -> float | None:
+        """What training samples score."""
+        value: float | None = self.found.get("real", {}).get(self.name(figure))
+        return value
+
+    @property
+    def distance(self) -> str:
+        """The Frechet distance and its name."""
+        real = f" (real {number(self.real('fd'))})" if self.real("fd") is not None else ""
+        return f"{named(self.name('fd'))} {number(self.value('fd'))}{real}"
+
+    def span(self, figure: str) -> tuple[float, float] | None:
         """Where a figure may well lie."""
-        return interval(self.found, name)
+        return interval(self.found, self.name(figure))
 
 
 @dataclass(frozen=True)
 class Group:
-    """What may be compared: roles that draw from the same space of the same data set. The best by FID comes first."""
+    """What may be compared: roles that draw from the same space of the same data set, in the same features.
+
+    The best comes first: by Frechet distance, but those of which the figures say what is wrong behind all others, as a
+    generator that copies has the smallest distance of all.
+    """
 
     dataset: str
     space: str
     entries: Sequence[Entry]
+
+    features: str = ""
 
     @property
     def title(self) -> str:
         return self.dataset if self.space == "x" else f"{self.dataset}, second domain"
 
     @property
-    def real(self) -> float | None:
-        """The FID of real samples, the training data's: what a generator can hope for."""
-        value = self.entries[0].found["protocol"].get("fid_of_training_data")
-        return None if value is None else float(value)
-
-    @property
     def verdict(self) -> str:
         """Which is best, and whether the figures are sure of it."""
         first, *others = self.entries
-        said = f"{first.title}, FID {number(first.found['fid'])}"
+        said = f"{first.title}, {first.distance}"
         if not others:
             return f"{said}; nothing to compare it with"
         second = others[0]
-        spans = first.span("fid"), second.span("fid")
+        if second.found.get("verdicts") and not first.found.get("verdicts"):
+            return f"{said}; the figures of all others say what is wrong with them"
+        spans = first.span("fd"), second.span("fd")
+        follows = f"{said}; next {second.title}, {number(second.value('fd'))}"
         if spans[0] and spans[1]:
             sure = "the intervals do not touch" if spans[0][1] < spans[1][0] else "but the intervals overlap"
-            return f"{said}; next {second.title}, {number(second.found['fid'])}: {sure}"
-        return f"{said}; next {second.title}, {number(second.found['fid'])}"
+            return f"{follows}: {sure}"
+        return follows
+
+
+def rank(distance: float, found: Mapping[str, Any]) -> tuple[bool, float]:
+    """By what the entries of a group are sorted."""
+    return bool(found.get("verdicts")), distance
 
 
 def groups(runs: Iterable[Facts]) -> list[Group]:
     """Everything that was measured, by what it may be compared with; the largest group first."""
-    found: dict[tuple[str, str], list[Entry]] = {}
+    found: dict[tuple[str, str, str], list[Entry]] = {}
     for run in runs:
         for role, of in run.measured.items():
             space = run.roles[role]["provenance"]["network"]["output_space"] if role in run.roles else "x"
-            found.setdefault((str(run.manifest["dataset"]), space), []).append(Entry(run, role, of))
-    ranked = [Group(*key, sorted(entries, key=lambda e: e.found["fid"])) for key, entries in found.items()]
+            entry = Entry(run, role, of)
+            found.setdefault((str(run.manifest["dataset"]), space, entry.features), []).append(entry)
+    ranked = [
+        Group(dataset, space, sorted(entries, key=lambda e: rank(e.found[e.name("fd")], e.found)), features)
+        for (dataset, space, features), entries in found.items()
+    ]
     return sorted(ranked, key=lambda group: -len(group.entries))
 
 
 def health(run: Facts) -> tuple[str, str]:
-    """(level, verdict) of training: ``good``, ``warn``, ``bad``, or ``none`` where it was not monitored."""
+    """(level, verdict) of a run: ``good``, ``warn``, ``bad``, or ``none`` where it was not monitored.
+
+    What went wrong in training, unless it is over, and what the figures say of its samples.
+    """
+    alarms = [e["kind"] for e in run.alarms if e["kind"] != "recovered"]
+    over = len(run.alarms) - len(alarms) >= len(alarms)
+    verdicts = [kind for found in run.measured.values() for kind in found.get("verdicts", {})]
+    kinds = listed([named(kind) for kind in dict.fromkeys([*verdicts, *([] if over else alarms)])])
+    if kinds:
+        return "bad", kinds
     if run.health is None:
         return "none", "not monitored"
-    alarms = [e["kind"] for e in run.alarms if e["kind"] != "recovered"]
-    over = len(run.alarms) - len(alarms)
-    kinds = listed([named(kind) for kind in dict.fromkeys(alarms)])
-    if not alarms:
-        return "good", "healthy"
-    return ("warn", f"{kinds}, over") if over >= len(alarms) else ("bad", kinds)
+    return (
+        ("warn", f"{listed([named(kind) for kind in dict.fromkeys(alarms)])}, over") if alarms else ("good", "healthy")
+    )
 
 
 def summary(runs: Sequence[Facts], report: Path) -> str:
     """A short table for a terminal."""
-    header = ("run", "metric", "parity (max abs)", "artefacts")
+    header = ("run", "metric", "parity (max abs)", "verdict", "artefacts")
     lines = [header]
     for run in runs:
         for role, found in run.measured.items():
-            metric = ", ".join(filter(None, (f"fid {found['fid']:.3g}", telling(found, 1))))
-            lines.append((run.title(role), metric, f"{run.worst_error:.1e}", run.artefacts))
+            entry = Entry(run, role, found)
+            metric = ", ".join(filter(None, (entry.distance, telling(found, 1))))
+            lines.append((entry.title, metric, f"{run.worst_error:.1e}", health(run)[1], run.artefacts))
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
     rows = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([rows[0], "-" * len(rows[0]), *rows[1:], "", f"report: {report}"])

@@ -63,8 +63,13 @@ def read_json(path: Path, expected: int | None = None) -> Any:
     except ValueError as error:
         raise DataError(f"{path} is damaged ({error}); remove it and run `dvc repro`") from None
     if expected is not None and (found := value.get("format") if isinstance(value, dict) else None) != expected:
-        raise DataError(f"{path} has format {found}; this program reads format {expected}, so run `dvc repro`")
+        raise other_format(path, found, expected)
     return value
+
+
+def other_format(path: Path, found: object, expected: object) -> DataError:
+    """The sentence for what an earlier or later version wrote."""
+    return DataError(f"{path} has format {found}; this program reads format {expected}, so run `dvc repro`")
 
 
 def digest(content: bytes) -> str:

@@ -28,7 +28,7 @@ VANISHED = 1e-2
 GAIN = 0.02
 """A figure that has changed by a smaller share of itself is no better."""
 SMALL_SPREAD, SMALL_COVERAGE = 0.3, 0.2
-"""Spread and coverage of a collapse, as shares of the data's."""
+"""Spread and coverage of a collapse, as shares of the data's: ``covered`` is coverage as such a share."""
 
 
 @torch.no_grad()
@@ -80,9 +80,9 @@ def collapsed(evaluations: Sequence[Row]) -> bool:
 
     def narrow(x: Row) -> bool:
         alike = x["spread"] <= SMALL_SPREAD or x["precision"] >= 5 * max(x["coverage"], 0.05)
-        return x["coverage"] <= SMALL_COVERAGE and alike
+        return x["covered"] <= SMALL_COVERAGE and alike
 
-    return throughout(evaluations, narrow) and stuck(evaluations, "coverage", 1)
+    return throughout(evaluations, narrow) and stuck(evaluations, "covered", 1)
 
 
 FAILURE_MODES = (
@@ -111,11 +111,11 @@ FAILURE_MODES = (
     ),
     FailureMode(
         "mode_collapse",
-        ("spread", "precision", "coverage"),
+        ("spread", "precision", "coverage", "covered"),
         collapsed,
-        "mode collapse: the samples spread {spread:.0%} as far as the data and cover {coverage:.0%} of it; lower the "
+        "mode collapse: the samples spread {spread:.0%} as far as the data and cover {covered:.0%} of it; lower the "
         "learning rate, add r1, pack samples, or use wgan_gp",
-        lambda evaluation: evaluation["coverage"] > SMALL_COVERAGE,
+        lambda evaluation: evaluation["covered"] > SMALL_COVERAGE,
     ),
 )
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from gan_core.core.feature_names import in_features
 from gan_core.core.game import scorers
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import to_uint8
@@ -33,7 +34,13 @@ Weights: TypeAlias = dict[str, dict[str, Tensor]]
 
 
 class Measure(Protocol):
-    """Compares generated samples with the training data. ``distance`` names the figure that tells good from better."""
+    """Compares generated samples with the training data, in some features.
+
+    ``distance`` names the figure that tells good from better.
+    """
+
+    @property
+    def features(self) -> str: ...
 
     @property
     def distance(self) -> str: ...
@@ -200,8 +207,10 @@ class Monitor:
         several = len(last) > 1
         row: Row = {"step": run.step}
         for role, found in last.items():
-            name = self.references[run.exports[role].config.output_space].measure.distance
-            row |= {f"{role} {n}" if several else n: found[n] for n in (name, "fid", "coverage")}
+            measure = self.references[run.exports[role].config.output_space].measure
+            for n in (measure.distance, "fd", "coverage"):
+                shown = in_features(n, measure.features)
+                row[f"{role} {shown}" if several else shown] = found[n]
         self.figures.append(row)
         mean = sum(found["distance"] for found in last.values()) / len(last)
         weights = {
@@ -222,9 +231,11 @@ class Monitor:
     def health(self, run: Run) -> dict[str, Any]:
         """Everything that was detected, in order, and what it was detected by, as series over the steps."""
         several = len(self.evaluations) > 1
-        series = {
-            f"{role} {name}" if several else name: [[int(x["step"]), x[name]] for x in found if name in x]
-            for role, found in self.evaluations.items()
-            for name in dict.fromkeys(n for x in found for n in x if n not in ("step", "distance"))
-        }
+        series = {}
+        for role, found in self.evaluations.items():
+            features = self.references[run.exports[role].config.output_space].measure.features
+            for name in dict.fromkeys(n for x in found for n in x if n not in ("step", "distance")):
+                shown = in_features(name, features)
+                of_role = f"{role} {shown}" if several else shown
+                series[of_role] = [[int(x["step"]), x[name]] for x in found if name in x]
         return {"events": sorted([*run.rollbacks, *self._events()], key=lambda e: e["step"]), "series": series}

@@ -31,7 +31,7 @@ def read_snapshots(path: Path) -> dict[int, list[Tensor]]:
     try:
         with safetensors.safe_open(path, "pt") as file:
             if (written := (file.metadata() or {}).get("format")) != FORMAT:
-                raise DataError(f"{path} has format {written}; this program reads format {FORMAT}, so run `dvc repro`")
+                raise files.other_format(path, written, FORMAT)
             for key in sorted(file.keys()):
                 found.setdefault(int(key.partition(".")[0]), []).append(file.get_tensor(key))
     except (OSError, safetensors.SafetensorError) as error:

@@ -1,0 +1,50 @@
+"""What the figures of a shipped generator say in words, each against what real samples score by the same protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+SHARE = 1 / 16
+"""Of the features' variance: farther than this above the floor, samples do not resemble the data. A shift of a quarter
+of the data's deviation, or a loss of about a quarter of the deviation in every direction, is as far."""
+LITTLE = 0.25
+"""Recall below this share of that of real samples, and of what precision leaves of it: three quarters of what could be
+covered is not. Beside data that fill little of the space, samples lie off them and lose both alike: that is no lack."""
+COPIES = 0.1
+"""Copies beyond those that real samples seem to be: one sample in ten is no accident of the nearest neighbour."""
+Verdict = Mapping[str, Any]
+
+
+def verdicts(found: Mapping[str, Any], floor: Mapping[str, Any], variance: float) -> Iterator[Verdict]:
+    """What is wrong with samples; nothing of healthy ones.
+
+    ``found``: figures by their plain names; ``floor``: those of training samples; ``variance``: of the features.
+    """
+    allowed = floor["fd"] + SHARE * variance
+    if found["fd"] > allowed:
+        yield {
+            "kind": "does_not_resemble_the_data",
+            "says": f"the samples do not resemble the data: FD {found['fd']:.3g}, where real samples have "
+            f"{floor['fd']:.3g}, and up to {allowed:.3g} passes; train longer, or use a larger network",
+        }
+    missing = floor.get("classes_seen", 0) - found.get("classes_seen", floor.get("classes_seen", 0))
+    if missing > 0:
+        yield {
+            "kind": "covers_little",
+            "says": f"{missing} of {floor['classes_seen']} classes never appear, or hardly; lower the learning rate, "
+            "add r1, or condition on the class",
+        }
+    elif found["recall"] < LITTLE * floor["recall"] * min(1, found["precision"] / max(floor["precision"], 1e-9)):
+        yield {
+            "kind": "covers_little",
+            "says": f"the samples cover little of the data: recall {found['recall']:.2g}, where real samples have "
+            f"{floor['recall']:.2g}; lower the learning rate, add r1, or train on",
+        }
+    if found["copied"] > floor["copied"] + COPIES:
+        yield {
+            "kind": "copies",
+            "says": f"{found['copied']:.0%} of the samples are copies: a training sample is less than half as far as "
+            f"every held-out one, as it is for {floor['copied']:.1%} of real samples; bring more data, augment it, "
+            "or ship an earlier step",
+        }
