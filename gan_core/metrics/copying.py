@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from gan_core.core.samples import Chosen, Samples
-from gan_core.metrics.distances import Features, nearest
+from gan_core.metrics.distances import Features, nearest, squared_distances
 from gan_core.metrics.drawn import thumbnails
 from gan_core.metrics.features import FeatureNetwork
 
@@ -17,6 +17,8 @@ SEARCHED, FEW = 2_000, 500
 """So many samples' neighbours are looked for, and of a costly network's."""
 SIDE, CANDIDATES = 16, 2
 """Of a costly network only those training samples are looked at that are nearest at so many pixels, so many each."""
+PIECE = 4_096
+"""So many of them at a time."""
 HALF = 0.5
 """A copy is less than half as far from a training sample as from every held-out one."""
 
@@ -51,14 +53,17 @@ def to_train(network: FeatureNetwork, x: Samples, seen: Features, train: Compare
 
 def alike(x: Samples, known: Samples) -> NDArray[np.int64]:
     """Of each image the known ones that are nearest at a few pixels, (N, CANDIDATES)."""
-    small = [thumbnails(images, SIDE).raw.flatten(1).double().numpy() for images in (x, known)]
-    first, _ = nearest(*small)
-    others = np.array(small[1])
-    found = [first]
-    for _ in range(1, CANDIDATES):  # the next one, were the first not there
-        others[np.unique(found[-1])] = 1e6
-        found.append(nearest(small[0], others)[0])
-    return np.stack(found, 1)
+    small, others = (thumbnails(images, SIDE).raw.flatten(1).numpy() for images in (x, known))
+    a = small.astype(np.float64)
+    at, far = np.zeros((len(a), CANDIDATES), np.int64), np.full((len(a), CANDIDATES), np.inf)
+    for start in range(0, len(others), PIECE):
+        squares = squared_distances(a, others[start : start + PIECE].astype(np.float64))
+        here = np.argsort(squares, 1, kind="stable")[:, :CANDIDATES]
+        found = np.concatenate([far, np.take_along_axis(squares, here, 1)], 1)
+        best = np.argsort(found, 1, kind="stable")[:, :CANDIDATES]
+        at = np.take_along_axis(np.concatenate([at, here + start], 1), best, 1)
+        far = np.take_along_axis(found, best, 1)
+    return at
 
 
 def copying(

@@ -15,9 +15,10 @@ from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 from gan_core.core import artifact
 from gan_core.core.build_network import build_network
 from gan_core.core.network_config import NetworkConfig
-from gan_core.core.samples import Sample, shrunk
+from gan_core.core.samples import Chosen, Sample
 from gan_core.data.packed import View, to_model
-from gan_core.metrics.batching import rows_at_once
+from gan_core.metrics.batching import fixed_rows, rows_at_once
+from gan_core.metrics.drawn import thumbnails
 from gan_core.networks.classifier import SIDE
 from gan_core.runtime.progress import Progress
 from gan_core.runtime.seeds import fold
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 OF_THE_SET = "of the data set"
 """Which classes it knows, as its notes say it."""
+LEARNED = 20_000
+"""At most so many images larger than it sees them; all smaller ones."""
 NOISE = 0.05
 """Standard deviation of what is added to training samples."""
 CLUSTERS, CLUSTERED, SMALL = 10, 10_000, 8
@@ -65,9 +68,7 @@ def save_extractor(data: Prepared, settings: Extractor, path: Path, features: st
 
 def shuffled(data: Prepared, size: int, seed: int) -> Callable[[int], tuple[Sample, Tensor]]:
     """The i-th batch of noisy training samples and their labels: every epoch a new shuffle, the ragged end dropped."""
-    x, y = data.raw("train"), data.labels("train")
-    assert y is not None
-    view = View(x)
+    x, y = small_copies(data)
 
     @lru_cache(maxsize=1)
     def order(epoch: int) -> Tensor:
@@ -76,10 +77,23 @@ def shuffled(data: Prepared, size: int, seed: int) -> Callable[[int], tuple[Samp
     def at(i: int) -> tuple[Sample, Tensor]:
         epoch, k = divmod(i, len(x) // size)
         rows = order(epoch)[k * size : (k + 1) * size]
-        samples = torch.cat([shrunk(view[some], SIDE) for some in torch.split(rows, rows_at_once(view.shape[1:]))])
+        samples = to_model(x[rows])
         return samples + NOISE * torch.randn_like(samples), y[rows]
 
     return at
+
+
+def small_copies(data: Prepared) -> tuple[Tensor, Tensor]:
+    """Packed training samples as the classifier sees them, and their labels; of large images some, shrunk once.
+
+    So what training it costs does not depend on the size of the pictures.
+    """
+    x, y = data.raw("train"), data.labels("train")
+    assert y is not None
+    if max(data.shape[1:]) <= SIDE:
+        return x, y
+    rows = fixed_rows(len(x), LEARNED, "classified")
+    return thumbnails(Chosen(View(x), rows), SIDE).raw, y[rows]
 
 
 def train_classifier(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from gan_core.core.artifact import Artifact
 from gan_core.core.feature_names import feature_name, in_features
-from gan_core.core.samples import Chosen, Sample, Samples
+from gan_core.core.samples import Chosen, Sample, Samples, shrunk
 from gan_core.metrics import copying
 from gan_core.metrics.batching import fixed_rows, in_batches
 from gan_core.metrics.distances import Features, frechet, kernel, pieces, prdc
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 PRDC_LIMIT, NEIGHBOURS = 5_000, 5
 """Precision and recall, and KID, whose costs grow with the square, look at no more of either kind."""
-PAIRS, WINDOWS = 2_000, 10_000
-"""At most so many pairs are compared, and Parzen windows laid."""
+PAIRS, WINDOWS, WINDOW_BYTES = 2_000, 10_000, 96 << 20
+"""At most so many pairs are compared, and Parzen windows, or bytes of them, laid."""
 COMPARED, LAID = 64, 32
 """Larger images are averaged to this height or width to be compared in pairs, and to be points among the windows."""
 VALIDATION = 1_000
@@ -252,7 +253,9 @@ def of_images(found: Found, reference: Reference, small: Samples, labels: Tensor
         found.mean("ms_ssim", likeness(small, labels, PAIRS).numpy())
     real, train = reference.heldout.samples, reference.train.whole
     chosen = Chosen(train, fixed_rows(len(train), VALIDATION, "parzen"))
-    windows, validation = (unit(thumbnails(x, LAID, WINDOWS)[:]) for x in (small, chosen))
+    numbers = prod(shrunk(small[:1], LAID).shape)
+    most = min(WINDOWS, WINDOW_BYTES // (8 * numbers))
+    windows, validation = (unit(thumbnails(x, LAID, most)[:]) for x in (small, chosen))
     rows = pieces(np.arange(min(len(real), WINDOWS)))
     points = (unit(thumbnails(Chosen(real, torch.from_numpy(some)), LAID)[:]) for some in rows)
     values, width = parzen(windows, validation, points)
