@@ -1,11 +1,13 @@
 """export: a trained run -> exported/<run>, swapped in only when every artefact has passed the gate."""
 
+from math import prod
+
 from gan_core.config.load import load_params
 from gan_core.core import artifact
 from gan_core.data.prepared import Prepared
 from gan_core.export.card import card
 from gan_core.export.manifest import FORMAT, endpoint_json
-from gan_core.export.ship import GATED, AcceptanceReference, checksums, ship
+from gan_core.export.ship import AcceptanceReference, checksums, gated, ship
 from gan_core.metrics.measure import references
 from gan_core.metrics.record import read_figures
 from gan_core.runtime import errors, files
@@ -25,7 +27,7 @@ def main(run: str, dataset: str) -> None:
         reference = AcceptanceReference(
             {space: of.fd for space, of in compared.items()},
             {space: domain.samples("heldout") for space, domain in data.spaces.items()},
-            min(params.evaluate.samples, GATED),
+            gated(params.evaluate.samples, prod(data.shape)),
             params.evaluate.seed,
         )
         metrics = read_figures(paths.report(run) / "metrics.json")

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from gan_core.config.schema import Export, Precision
     from gan_core.core.samples import Samples
 
-GATED = 1_000
-"""Samples that every graph draws to be compared with the network's: of the same inputs, so few tell."""
+GATED, GATED_LEAST, GATED_BYTES = 1_000, 100, 1 << 30
+"""Samples that every graph draws to be compared with the network's, or bytes of them, but at least a hundred: few tell,
+as they are of the same inputs."""
 CALIBRATION, CALIBRATION_SEED = 1024, 20170704
 """Rows that int8 is calibrated on, and the seed of their latents."""
 CALIBRATION_LEAST, CALIBRATION_BYTES = 32, 64 << 20
@@ -60,6 +61,11 @@ class AcceptanceReference:
     """Held-out samples in model space, for inputs that are data."""
     samples: int
     seed: int
+
+
+def gated(samples: int, size: int) -> int:
+    """How many samples of so many numbers every graph draws, where ``samples`` are measured."""
+    return min(samples, max(GATED_LEAST, min(GATED, GATED_BYTES // (4 * size))))
 
 
 @dataclass(frozen=True)
