@@ -9,6 +9,7 @@ import torch
 
 from gan_core.core.feature_names import feature_name, in_features, split_name
 from gan_core.metrics import features
+from gan_core.metrics.copying import nearest_of
 from gan_core.metrics.drawn import Drawn, thumbnails
 from gan_core.metrics.features import FeatureNetwork, feature_network
 from gan_core.metrics.measure import Reference, measure
@@ -137,3 +138,18 @@ def test_figures_see_what_is_wrong_with_pictures(reference: Reference) -> None:
     half = torch.cat([train[:90], good[90:]])
     share = said(reference, half)[0]["copied"]
     assert share == pytest.approx(0.3 + 0.7 * found["copied"], abs=0.05)
+
+
+@pytest.mark.parametrize("costly", [False, True])
+def test_a_copy_of_any_training_sample_is_found(costly: bool) -> None:
+    """Also of those that are none of the floor's: of 600, 60 are compared with as many drawn ones."""
+    made = Made(pictures(600), pictures(60, seed=1))
+    reference = Reference.of(FeatureNetwork("own", lambda x: x.flatten(1), costly=costly), made, 60)
+    chosen = set(reference.train.rows.tolist())
+    others = [row for row in range(600) if row not in chosen][:50]
+    found = measure(reference, made.train[others]).figures
+    assert found["copied"] == 1
+    x = made.train[others]
+    rows, far = nearest_of(reference.network, x, reference.network(x), reference.train)
+    assert rows.tolist() == others
+    assert far.max() < 1e-3

@@ -132,7 +132,7 @@ def test_copying_names_a_copier_and_no_honest_generator(rng) -> None:
 
     def copied(x: NDArray[np.float64]) -> dict[str, float]:
         samples = torch.from_numpy(x).float()
-        return copying.copying(reference.network, samples, x, reference.train, reference.heldout)
+        return copying.copying(reference.network, samples, x, reference.train, reference.heldout, reference.fair)
 
     honest = copied(fresh)
     assert honest["train_distance_ratio"] == pytest.approx(1, abs=0.1)
@@ -142,7 +142,7 @@ def test_copying_names_a_copier_and_no_honest_generator(rng) -> None:
     assert copier["nearer_to_train"] > 0.6
     bad = copied(fresh + 3)
     # By chance a ball of half the radius holds the nearest: 800 / (800 + 200 * 2^4) in four dimensions.
-    chance = copying.floor(reference.network, reference.train, reference.heldout)["copied"]
+    chance = copying.floor(reference.fair)["copied"]
     assert (chance, honest["copied"]) == (pytest.approx(0.2, abs=0.06), pytest.approx(0.2, abs=0.06))
     assert (copier["copied"], bad["copied"]) == (1, pytest.approx(0, abs=0.01))
     mixed = np.concatenate([train[:100], fresh[:400]])

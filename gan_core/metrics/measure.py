@@ -116,6 +116,13 @@ class Part:
         data = str(self.domain.index.get("sha256"))
         return self.network.remembered(self.samples, data, self.space, self.part, len(self.rows))
 
+    @cached_property
+    def searched(self) -> tuple[NDArray[np.int64], Features]:
+        """The rows among which neighbours are looked for, with their features: all, if the network is not costly."""
+        if self.network.costly or len(self.rows) == len(self.whole):
+            return self.rows.numpy(), self.features
+        return np.arange(len(self.whole)), self.network(self.whole)
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -147,6 +154,11 @@ class Reference:
         """Of the samples."""
         return self.heldout.domain
 
+    @cached_property
+    def fair(self) -> copying.Fair:
+        """How far held-out samples are from training samples, and from each other."""
+        return copying.of_heldout(self.network, self.train, self.heldout)
+
     def fd(self, fake: Samples) -> float:
         """The Frechet distance of samples from the held-out ones."""
         return frechet(self.heldout.features, self.network(fake))
@@ -162,7 +174,7 @@ class Reference:
             real, labels = Chosen(self.train.samples, torch.arange(count)), self.train.labels
             asked = {"label": labels[:count]} if labelled and labels is not None else {}
             found = measure(self, real, asked, self.train.features[:count])
-            found.figures |= copying.floor(self.network, self.train, self.heldout)
+            found.figures |= copying.floor(self.fair)
             self._floors[count, labelled] = found
         return self._floors[count, labelled]
 
@@ -204,7 +216,9 @@ def measure(
     if reference.classifier is not None:
         of_classes(found, reference, small, asked)
     if seen is None:
-        found.figures |= copying.copying(reference.network, fake, found.seen, reference.train, reference.heldout)
+        found.figures |= copying.copying(
+            reference.network, fake, found.seen, reference.train, reference.heldout, reference.fair
+        )
     if reference.domain.is_image:
         of_images(found, reference, small, asked.get("label"))
     if truth := reference.domain.index.get("mixture"):

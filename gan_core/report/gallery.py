@@ -20,7 +20,7 @@ from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import Pixels, to_uint8
 from gan_core.core.samples import Sample, Samples, shrunk
 from gan_core.metrics.batching import in_batches, rows_at_once
-from gan_core.metrics.distances import nearest
+from gan_core.metrics.copying import nearest_of
 from gan_core.metrics.drawn import Drawn
 from gan_core.metrics.evaluate import Evaluation
 from gan_core.metrics.measure import Reference
@@ -209,10 +209,10 @@ def neighbours(artefact: Artifact, reference: Reference, seed: int) -> bytes:
     count = SEARCHED_FEW if reference.network.costly else SEARCHED
     columns = artefact.config.fixed_columns(count, seed)
     x = Drawn(artefact.network, list(columns.values()), artefact.config.shape, as_seen=True)
-    fake_at, fake_far = nearest(reference.network(x), reference.train.features)
-    _, real_far = nearest(reference.heldout.features[:SEARCHED], reference.train.features)
+    fake_at, fake_far = nearest_of(reference.network, x, reference.network(x), reference.train)
+    real_far, _ = reference.fair
     order = np.argsort(fake_far, kind="stable")[np.linspace(0, len(x) - 1, PAIRS).astype(int)]
-    left, right = (pixels(shrunk(x[rows], SIDE)) for x, rows in ((x, order), (reference.train.samples, fake_at[order])))
+    left, right = (pixels(shrunk(x[rows], SIDE)) for x, rows in ((x, order), (reference.train.whole, fake_at[order])))
     seam = np.full((*left.shape[:2], 1, left.shape[3]), pictures.PAPER, np.uint8)
     return pictures.sheet(
         np.concatenate([left, seam, right], 2),
