@@ -27,7 +27,8 @@ from sklearn.datasets import load_digits
 
 from gan_core.config.schema import ImageDomains, Images
 from gan_core.data import prepare_images as preparing
-from gan_core.data.prepare_images import in_words, prepare_images
+from gan_core.data.found import in_words
+from gan_core.data.prepare_images import prepare_images
 from gan_core.data.prepared import Prepared
 from gan_core.data.readers.images import BadImage, chunk, opened, packed
 from gan_core.data.readers.items import Item
@@ -321,7 +322,7 @@ def test_copies_stay_on_one_side_and_are_counted(tmp_path: Path) -> None:
     data = prepare(SPEC, as_folder(tmp_path / "d", files), tmp_path / "out")
     found = data.index["found"]
     assert (found["packed"], found["duplicates"], found["on_both_sides"]) == (603, 402, 0)
-    assert (found["near_blank"], found["other_files"], found["duplicates_of_another_class"]) == (1, 1, 2)
+    assert (found["near_blank"], found["other_files"], found["duplicates_of_another_class"]) == (1, {".txt": 1}, 2)
     train, heldout = ({bytes(x.numpy()) for x in data.raw(part)} for part in ("train", "heldout"))
     assert not train & heldout
     assert len(train | heldout) == 201
@@ -344,8 +345,8 @@ def test_what_an_official_split_shares_is_said(tmp_path: Path) -> None:
 def test_a_class_without_images_is_said(tmp_path: Path) -> None:
     keep = Y != 3
     found = prepare(SPEC, as_idx(tmp_path / "d", X[keep], Y[keep]), tmp_path / "out").index["found"]
-    assert found["classes_without_images"] == [3]
-    assert "classes without images: 3" in in_words(found)
+    assert found["classes_without_images"] == ["3"]
+    assert "classes without images: '3'" in in_words(found)
 
 
 def test_two_folders_are_two_domains(tmp_path: Path) -> None:
@@ -420,7 +421,7 @@ def test_a_bad_image_is_named_and_stops_or_is_skipped_as_declared(bad: str, tmp_
     found = prepare(replace(SPEC, on_bad_image="skip"), path, tmp_path / "out").index["found"]
     assert (found["skipped"], found["packed"]) == (1, 400)
     assert "wrong.png" in found["skipped_first"][0]
-    assert "1 skipped, as they cannot be read" in in_words(found)
+    assert "1 skipped, as they cannot be used" in in_words(found)
 
 
 def linked(p: Path) -> Path:
@@ -510,14 +511,14 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
     "parts taken for classes": (
         lambda p: as_folder(p / "d", members(True)),
         SPEC,
-        r"are called test, train; declare heldout: official",
+        r"are called test, train, which are parts, not classes; declare heldout: official",
     ),
     "no official parts": (
         lambda p: as_folder(p / "d", members()),
         OFFICIAL,
         "lies neither in a folder train nor in a folder test",
     ),
-    "link out of a folder": (linked, SPEC, r"leak\.png is a link to /etc/passwd; put the files themselves there"),
+    "link out of a folder": (linked, SPEC, r"leak\.png is a link to /etc/passwd; declare links: /etc"),
     "pipe": (
         lambda p: (os.mkfifo(as_folder(p / "d", members()) / "0" / "pipe.png"), p / "d")[1],
         SPEC,
@@ -585,17 +586,12 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
     "label -1": (
         lambda p: saved_npz(p, images=X, labels=Y - 1),
         SPEC,
-        r"\[\d+\] is label -1; classes are whole numbers",
-    ),
-    "label too high": (
-        lambda p: saved_npz(p, images=X, labels=Y * 10**6),
-        SPEC,
-        r"\[1\] is label 1000000; .* of 400 images",
+        r"\[\d+\] has no class; mend or remove it",
     ),
     "float labels": (
         lambda p: saved_npz(p, images=X, labels=Y * 1.5),
         SPEC,
-        "labels of type float64; classes are whole numbers",
+        r"\[1\] is label 1\.5; a class is one whole number or word",
     ),
     "no labels": (lambda p: saved_npz(p, images=X), SPEC, r"'images' in .*d\.npz has no labels \(labels"),
     "idx without labels": (
@@ -635,11 +631,15 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
         SPEC,  # type: ignore[list-item]
         r"\.parquet\[7\] is empty \(0 bytes\)",
     ),
-    "parquet label -1": (lambda p: as_parquet(p / "d", labels=Y - 1), SPEC, r"\.parquet\[\d+\] is label -1"),
+    "parquet label -1": (
+        lambda p: as_parquet(p / "d", labels=Y - 1),
+        SPEC,
+        r"\.parquet\[\d+\] has no class \(label: -1\)",
+    ),
     "parquet label missing": (
         lambda p: as_parquet(p / "d", labels=[None, *Y[1:].tolist()]),
         SPEC,
-        r"\.parquet\[0\] is label None",
+        r"\.parquet\[0\] has no class \(label: None\)",
     ),
     "a class of few": (
         lambda p: as_folder(p / "d", [*members(), ("rare/1.png", PNGS[0]), ("rare/2.png", PNGS[1])]),
@@ -671,7 +671,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
     "all bad": (
         lambda p: as_folder(p / "d", [(n, b"x") for n, _ in members()]),
         replace(SPEC, on_bad_image="skip"),
-        r"400 of 400 images in .*/d cannot be read, the first is .*000\.png is no image",
+        r"400 of 400 images in .*/d cannot be used, the first is .*000\.png is no image",
     ),
 }
 

@@ -69,13 +69,16 @@ def check_datasets(checker: Checker, tree: Any) -> Iterator[tuple[str, Dataset]]
 
 
 def check_images(checker: Checker, tree: Any) -> Iterator[tuple[str, Images]]:
-    """Each data set of a user's own images; ``domains`` makes it one of two, ``min_per_class`` may be left out."""
+    """Each data set of a user's own images; ``domains`` makes it one of two."""
     for name, entry in named(checker, tree, "images"):
         schema = ImageDomains if "domains" in entry else Images
         images = checker.build(schema, {"min_per_class": None} | entry, ("images", name))
-        if images and images.min_per_class and not images.labels:
-            checker.mistake(("images", name, "min_per_class"), "needs classes, and labels is false; leave it out")
-        elif images:
+        needless = [
+            key for key in ("min_per_class", "spelling") if images and getattr(images, key) and not images.labels
+        ]
+        for key in needless:
+            checker.mistake(("images", name, key), "needs classes, and labels is false; leave it out")
+        if images and not needless:
             yield name, images
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import KW_ONLY, fields
 from math import fsum, inf, isclose
 from typing import Annotated, Any, Literal
 
@@ -146,6 +146,10 @@ class DigitDomains:
     heldout: Share
 
 
+TABLES = (".csv", ".tsv", ".json", ".jsonl")
+"""What tables of labels are called."""
+
+
 def share_or_official(value: Any) -> Any:
     """What `heldout` of one's own images may be."""
     if value != "official" and not (isinstance(value, float) and 0 < value < 1):
@@ -154,11 +158,42 @@ def share_or_official(value: Any) -> Any:
 
 
 @dataclass(frozen=True, config=STRICT)
+class LabelColumns:
+    """Where labels stand: in a table inside ``path``, or in columns of Parquet or of a JSON file beside each image."""
+
+    table: str | None
+    """CSV, TSV, JSON or JSON lines; null: the source has columns itself."""
+    file: str | None
+    """The column of file names; null: the one whose values are names of images."""
+    label: str | None
+    """The column of classes; null: the one that is called as such columns usually are."""
+
+    @field_validator("table")
+    @classmethod
+    def _known(cls, table: str | None) -> str | None:
+        if table is not None and not table.lower().endswith(TABLES):
+            raise PydanticCustomError("table", f"must be a table: {', '.join('*' + s for s in TABLES)}")
+        return table
+
+
+def labels_or_table(value: Any) -> Any:
+    """What `labels` of one's own images may be."""
+    if isinstance(value, str):
+        return {"table": value, "file": None, "label": None}
+    if isinstance(value, dict):
+        return {"table": None, "file": None, "label": None} | value
+    if not isinstance(value, bool):
+        raise PydanticCustomError("labels", "must be true, false, a table (labels.csv), or {table: ..., label: ...}")
+    return value
+
+
+@dataclass(frozen=True, config=STRICT)
 class Images:
     """Images of your own: a folder, an archive, IDX, NumPy or Parquet files, brought to one size."""
 
     path: Annotated[str, Field(min_length=1)]
-    labels: bool
+    labels: Annotated[bool | LabelColumns, pydantic.BeforeValidator(labels_or_table)]
+    """True: folders, or what the source holds itself (a column, an array, dataset.json, .cls files) name classes."""
     heldout: Annotated[float | Literal["official"], pydantic.BeforeValidator(share_or_official)]
     size: Annotated[int, Field(ge=4, le=1024)]
     channels: Literal[1, 3]
@@ -167,6 +202,13 @@ class Images:
     on_bad_image: Literal["error", "skip"]
     min_per_class: PositiveInt | None
     """Of a class with fewer images nothing is prepared; null, or left out: there may be any number."""
+    _: KW_ONLY  # the keys below may be left out
+    spelling: Literal["as_is", "folded"] | None = None
+    """Of classes: as they are written, or trimmed and without case; null, or left out: they must not differ by that."""
+    links: str | None = None
+    """A folder that links below ``path`` may lead into; null, or left out: none may lead out of ``path``."""
+    image_column: str | None = None
+    """Of Parquet with several columns of images; null, or left out: there is one, or one called image."""
 
 
 @dataclass(frozen=True, config=STRICT)

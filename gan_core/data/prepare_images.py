@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, closing
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.config.schema import ImageDomains, Images
+from gan_core.config.schema import Images
+from gan_core.data.found import Found, count_of, enough_of_each, look, note, numbered, usable, where
 from gan_core.data.packed import PARTS, ArrayWriter, write_index
 from gan_core.data.prepare import of_domains
 from gan_core.data.readers.containers import listing
@@ -29,33 +30,14 @@ from gan_core.data.readers.images import DIGEST, Chunk, Content, chunk
 from gan_core.data.readers.items import Item
 from gan_core.data.split import enough, split
 from gan_core.runtime import files
-from gan_core.runtime.errors import DataError, EnvironmentFailure
+from gan_core.runtime.errors import EnvironmentFailure
 
 AT_ONCE, AT_ONCE_BYTES = 256, 8 << 20
 """Images and bytes of a chunk, before or after it is decoded, whichever is reached first."""
 ALONE = 0.3
 """Seconds after which other processes help; before that none would have started."""
-NAMED = 20
-"""Names of skipped images in the index; all are counted."""
 COPIED = 2 << 20
 """Bytes copied at once."""
-
-
-@dataclass
-class Found:
-    """What went through, in order: a digest, label, part and domain for each packed image, and what was noticed."""
-
-    digests: bytearray = field(default_factory=bytearray)
-    labels: list[str | int] = field(default_factory=list)
-    heldout: bytearray = field(default_factory=bytearray)
-    domains: bytearray = field(default_factory=bytearray)
-    images: int = 0
-    flat: int = 0
-    skipped: int = 0
-    skipped_names: list[str] = field(default_factory=list)
-    skipped_labels: set[str | int | None] = field(default_factory=set)
-    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    modes: Counter[str] = field(default_factory=Counter)
 
 
 class Steps(Protocol):
@@ -73,7 +55,7 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
         DataError: the source cannot be used, in one sentence with what to do.
     """
     listed = listing(spec)
-    with files.replacing(folder) as new:
+    with files.replacing(folder) as new, closing(listed.items):
         scratch, found = new / "rows.tmp", Found()
         progress = begin(listed.total) if begin else None
         with scratch.open("wb") as file:
@@ -84,35 +66,27 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
                     progress.step(found.images)
         if progress:
             progress.close()
-        if 2 * found.skipped > found.images:
-            raise DataError(
-                f"{found.skipped} of {found.images} images in {spec.path} cannot be read, the first is "
-                f"{found.skipped_names[0]}; more than half is no accident, so look at what `path` holds"
-            )
-        labels, names = numbered(found.labels, listed.class_names) if spec.labels else (None, [])
+        usable(found, spec)
+        labels, names = numbered(found.labels, listed, spec) if spec.labels else (None, [])
         domains = np.frombuffer(found.domains, np.uint8)
         if labels is not None and spec.min_per_class:
             enough_of_each(found, labels, names, spec, spec.min_per_class)
         heldout = split_mask(found, labels, spec)
+        parts = [counted(heldout, labels, domains == d, len(names)) for d in range(count_of(spec))]
+        looked = look(found, listed, labels, names, heldout, spec)
         facts = {
             "source": asdict(spec),
             "kind": "image",
             "shape": [spec.channels, spec.size, spec.size],
             "classes": len(names),
-            **of_domains([counted(heldout, labels, domains == d, len(names)) for d in range(count_of(spec))]),
+            **of_domains(parts),
             "class_names": names,
             "licence": "own images, licence not stated",
+            "found": looked,
         }
-        looked = summary(found, labels, heldout, len(names)) | {"other_files": listed.ignored}
-        facts["found"] = looked | {"says": in_words(looked)}
         copy_rows(scratch, new, spec, labels, heldout, domains)
         scratch.unlink()
         write_index(new, facts)
-
-
-def count_of(spec: Images) -> int:
-    """How many domains are declared."""
-    return len(spec.domains) if isinstance(spec, ImageDomains) else 1
 
 
 def chunks(items: Iterable[Item], spec: Images) -> Iterator[list[Item]]:
@@ -163,8 +137,8 @@ def decoded(items: Iterable[Item], spec: Images, workers: int) -> Iterator[tuple
 
 
 def contents(items: list[Item]) -> list[Content]:
-    """What is decoded of them."""
-    return [item.content for item in items]
+    """What is decoded of them: nothing of those that cannot be used whatever they hold."""
+    return [b"" if item.fault else item.content for item in items]
 
 
 def done(made: Chunk) -> Future[Chunk]:
@@ -172,42 +146,6 @@ def done(made: Chunk) -> Future[Chunk]:
     future: Future[Chunk] = Future()
     future.set_result(made)
     return future
-
-
-def note(found: Found, items: list[Item], made: Chunk, spec: Images) -> None:
-    """Remember a chunk.
-
-    Raises:
-        DataError: an image is bad and none is to be skipped.
-    """
-    for k, fault in made.bad.items():
-        if spec.on_bad_image == "error":
-            raise DataError(f"{items[k].name} {fault}; mend or remove it, or declare on_bad_image: skip")
-        found.skipped += 1
-        found.skipped_labels.add(items[k].label)
-        if len(found.skipped_names) < NAMED:
-            found.skipped_names.append(f"{items[k].name} {fault}")
-    for item in (item for k, item in enumerate(items) if k not in made.bad):
-        found.heldout.append(item.part == "heldout")
-        found.domains.append(item.domain)
-        if item.label is not None:
-            found.labels.append(item.label)
-    found.digests += made.digests.tobytes()
-    found.images += len(items)
-    found.flat += made.flat
-    found.sizes += made.sizes
-    found.modes += made.modes
-
-
-def numbered(labels: list[str | int], given: tuple[str, ...]) -> tuple[NDArray[np.int64], list[str]]:
-    """Labels as numbers, and the name of each: names are numbered in their order, numbers stay."""
-    if labels and isinstance(labels[0], str):
-        names = sorted(set(map(str, labels)))
-        number = {name: k for k, name in enumerate(names)}
-        return np.array([number[str(name)] for name in labels], np.int64), names
-    numbers = np.array(labels, np.int64)
-    count = max(int(numbers.max()) + 1, len(given))
-    return numbers, [given[k] if k < len(given) else str(k) for k in range(count)]
 
 
 def split_mask(found: Found, labels: NDArray[np.int64] | None, spec: Images) -> NDArray[np.bool_]:
@@ -229,29 +167,6 @@ def split_mask(found: Found, labels: NDArray[np.int64] | None, spec: Images) -> 
     return heldout
 
 
-def where(spec: Images, domain: int) -> str:
-    """Which domain, where there are two."""
-    return f" in domain '{spec.domains[domain]}'" if isinstance(spec, ImageDomains) else ""
-
-
-def enough_of_each(found: Found, labels: NDArray[np.int64], names: list[str], spec: Images, least: int) -> None:
-    """Refuse a class with fewer images than are declared to be needed, in any domain.
-
-    Raises:
-        DataError: with the name of the smallest and its number.
-    """
-    for name in sorted(found.skipped_labels - {None, *found.labels}, key=str):
-        raise DataError(f"no image of class '{name}' can be read, and min_per_class is {least}; mend them, or lower it")
-    domains = np.frombuffer(found.domains, np.uint8)
-    for domain in range(count_of(spec)):
-        counts = np.bincount(labels[domains == domain], minlength=len(names))
-        if (fewest := int(counts.min())) < least:
-            raise DataError(
-                f"class '{names[int(counts.argmin())]}'{where(spec, domain)} has {fewest} images, and min_per_class is "
-                f"{least}; bring more of it, take the class out, or lower it"
-            )
-
-
 def counted(
     heldout: NDArray[np.bool_], labels: NDArray[np.int64] | None, domain: NDArray[np.bool_], classes: int
 ) -> dict[str, dict[str, Any]]:
@@ -265,50 +180,6 @@ def counted(
             if labels is not None
         },
     }
-
-
-def summary(found: Found, labels: NDArray[np.int64] | None, heldout: NDArray[np.bool_], classes: int) -> dict[str, Any]:
-    """What a look at all images found."""
-    digests = np.frombuffer(found.digests, f"V{DIGEST}")
-    contents, first, which = np.unique(digests, return_index=True, return_inverse=True)
-    disagree = 0 if labels is None else int((labels != labels[first][which]).sum())
-    (widths, heights) = (sorted(x) for x in zip(*found.sizes, strict=True))
-    return {
-        "images": found.images,
-        "packed": len(digests),
-        "skipped": found.skipped,
-        "skipped_first": found.skipped_names,
-        "sizes": {"narrowest": widths[0], "widest": widths[-1], "lowest": heights[0], "highest": heights[-1]},
-        "modes": dict(sorted(found.modes.items())),
-        "near_blank": found.flat,
-        "duplicates": len(digests) - len(contents),
-        "duplicates_of_another_class": disagree,
-        "on_both_sides": len(np.intersect1d(digests[heldout], digests[~heldout])),
-        "classes_without_images": []
-        if labels is None
-        else np.flatnonzero(np.bincount(labels, minlength=classes) == 0).tolist(),
-    }
-
-
-def in_words(found: dict[str, Any]) -> str:
-    """What was found, as a person says it."""
-    s = found["sizes"]
-    least, most = f"{s['narrowest']}x{s['lowest']}", f"{s['widest']}x{s['highest']}"
-    said = [f"{found['packed']:,} images packed, of {least}{'' if least == most else f' to {most}'} pixels"]
-    said.append(", ".join(f"{count:,} {mode}" for mode, count in found["modes"].items()))
-    for key, words in (
-        ("skipped", "skipped, as they cannot be read"),
-        ("duplicates", "are copies of another"),
-        ("duplicates_of_another_class", "of them under another class"),
-        ("on_both_sides", "are both trained on and held out: figures will flatter"),
-        ("near_blank", "are near-blank"),
-        ("other_files", "other files were left alone"),
-    ):
-        if found[key]:
-            said.append(f"{found[key]:,} {words}")
-    if found["classes_without_images"]:
-        said.append(f"classes without images: {', '.join(map(str, found['classes_without_images'][:10]))}")
-    return "; ".join(said)
 
 
 def copy_rows(

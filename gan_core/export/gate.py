@@ -105,6 +105,15 @@ def torch_runner(network: nn.Module) -> Runner:
     return run
 
 
+COMPARED_LEAST, COMPARED_BYTES = 8, 64 << 20
+"""The largest batch that is compared has so many bytes of samples at most, but at least so many rows."""
+
+
+def largest_compared(declared: int, size: int) -> int:
+    """Rows of the largest batch that is compared, of samples of ``size`` numbers; all that may be served, if small."""
+    return min(declared, max(COMPARED_LEAST, COMPARED_BYTES // (4 * size)))
+
+
 def batch_sizes(largest: int) -> list[int]:
     """One, two, an odd one, the largest."""
     return sorted({1, 2, 7, largest})

@@ -233,7 +233,8 @@ def checked(
 
 def computed(model: bytes, case: Case, precision: Precision, pixels: bool) -> Iterator[Finding]:
     """What a graph computes, against the network."""
-    limit, largest = case.export.precisions[precision], case.export.max_batch_size
+    limit = case.export.precisions[precision]
+    largest = gate.largest_compared(case.export.max_batch_size, case.config.size)
     network, artefact = case.network(pixels), gate.rounded_reference(model, precision, case.threads)
 
     def feed(n: int) -> Mapping[str, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gan_core.config.schema import Images
 from gan_core.data.readers.images import MOST_PIXELS
-from gan_core.data.readers.items import PART_NAMES, Item, Listing, unfolded
+from gan_core.data.readers.items import NO_CLASS, PART_NAMES, Item, Listing, label_of, listed, unfolded
 from gan_core.runtime.errors import DataError
 
 BLOCK = 1 << 20
@@ -91,34 +91,53 @@ def pictures(shape: tuple[int, ...], name: object) -> None:
 
 
 def drawn(
-    blocks: Iterator[NDArray[Any]], labels: NDArray[Any] | None, name: object, part: str | None
+    blocks: Iterator[NDArray[Any]], labels: list[str | None] | None, name: object, part: str | None
 ) -> Iterator[Item]:
     """The items of an array of images, one label a row."""
     k = 0
     for block in blocks:
         for image in pixels(block, k, name):
             image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
-            yield Item(f"{name}[{k}]", image, None if labels is None else int(labels[k]), part)
+            label = None if labels is None else labels[k]
+            yield Item(f"{name}[{k}]", image, label, part, fault=NO_CLASS if labels and label is None else None)
             k += 1
 
 
-def checked(labels: NDArray[Any], count: int, name: object) -> NDArray[np.int64]:
-    """Labels (N,): whole numbers from 0, one an image.
+def checked(labels: NDArray[Any], count: int, name: object) -> list[str | None]:
+    """Labels (N,), or one-hot rows (N, classes), one an image, as the names of classes.
 
     Raises:
-        DataError: another number of them, or what is no class.
+        DataError: another number of them, or what names no class.
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.shape != (count,):
+    if labels.shape[:1] != (count,):
         raise DataError(
             f"{name} holds {len(labels) if labels.ndim else 0} labels for {count} images; they must be as many"
         )
-    if labels.dtype.kind not in "iu":
-        raise DataError(f"{name} holds labels of type {labels.dtype}; classes are whole numbers from 0")
-    for k in np.flatnonzero((labels < 0) | (labels >= count))[:1]:
-        raise DataError(f"{name}[{k}] is label {labels[k]}; classes are whole numbers from 0, of {count} images")
-    return labels.astype(np.int64)
+    if (
+        labels.ndim == 2
+        and labels.dtype.kind in "biuf"
+        and (labels.sum(1) == 1).all()
+        and ((labels == 0) | (labels == 1)).all()
+    ):
+        labels = labels.argmax(1)
+    if labels.ndim != 1 or labels.dtype.kind not in "biufUS":
+        raise DataError(
+            f"{name} holds labels of type {labels.dtype} and shape {labels.shape}; a class is one whole number or word"
+        )
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "replace")
+    broken = np.flatnonzero(labels != np.rint(labels)) if labels.dtype.kind == "f" else ()
+    for k in broken:
+        if labels[k] == labels[k]:
+            raise DataError(f"{name}[{k}] is label {labels[k]}; a class is one whole number or word, not a quantity")
+    return [label_of(value) for value in labels.tolist()]
+
+
+def are_numbers(arrays: Iterable[list[str | None] | None]) -> bool:
+    """Whether all labels of all arrays are whole numbers from 0."""
+    return all(label is None or label.isdecimal() for labels in arrays for label in labels or ())
 
 
 def is_idx(name: str) -> bool:
@@ -154,13 +173,13 @@ def idx(path: Path, spec: Images) -> Listing:
     if spec.heldout == "official" and {part for *_, part in streams} != {"train", "heldout"}:
         raise DataError(f"heldout is 'official', and {path} lacks the files of train or of t10k; declare a share")
 
-    def items() -> Iterator[Item]:
+    def items() -> Generator[Item]:
         for file, shape, labels, part in streams:
             with opened(file) as stream:
                 idx_header(stream, file)
                 yield from drawn(rows(stream, shape[0], shape[1:], np.uint8, file), labels, file, part)
 
-    return Listing(total, items(), encoded=False)
+    return Listing(total, items(), numbers=are_numbers(labels for _, *_, labels, _ in streams), encoded=False)
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -208,7 +227,7 @@ def single_npy(path: Path, spec: Images) -> Listing:
         shape, dtype = npy_header(stream, path)
     pictures(shape, path)
 
-    def items() -> Iterator[Item]:
+    def items() -> Generator[Item]:
         with path.open("rb") as stream:
             npy_header(stream, path)
             yield from drawn(rows(stream, shape[0], shape[1:], dtype, path), None, path, None)
@@ -238,7 +257,7 @@ def npz(path: Path, spec: Images) -> Listing:
     if not streams:
         raise DataError(f"{path} holds no images: {', '.join(f'{n} {s}' for n, (s, _) in shapes.items()) or 'nothing'}")
 
-    def items() -> Iterator[Item]:
+    def items() -> Generator[Item]:
         with archive:
             for name, labels, part in streams:
                 called = f"{path}:{name}"
@@ -246,30 +265,35 @@ def npz(path: Path, spec: Images) -> Listing:
                     shape, dtype = npy_header(stream, called)
                     yield from drawn(rows(stream, shape[0], shape[1:], dtype, called), labels, called, part)
 
-    return Listing(total, items(), encoded=False)
+    return Listing(total, items(), numbers=are_numbers(labels for _, *_, labels, _ in streams), encoded=False)
 
 
 def npz_labels(
     archive: zipfile.ZipFile, path: Path, images: str, shapes: dict[str, tuple[tuple[int, ...], Any]]
-) -> NDArray[np.int64]:
-    """The labels of an array of images: of the same name, with y for x, labels for images.
+) -> list[str | None]:
+    """The labels of an array of images: of the same name, with y for x, labels for images; or what else is as long.
 
     Raises:
         DataError: there are none, or not one a row.
     """
-    swaps = (("images", "labels"), ("image", "label"), ("x", "y"), ("X", "Y"), ("X", "y"), ("data", "labels"))
-    meant = [images.replace(a, b) for a, b in (*swaps, ("arr_0", "arr_1")) if a in images]
+    swaps = (("images", "labels"), ("image", "label"), ("imgs", "labels"), ("x", "y"), ("X", "Y"), ("X", "y"))
+    more = (("data", "labels"), ("data", "label"), ("imgs", "targets"), ("arr_0", "arr_1"))
+    meant = [images.replace(a, b) for a, b in (*swaps, *more) if a in images]
     name = next((n for n in meant if n in shapes and n != images), None)
+    count = shapes[images][0][0]
+    fits = [n for n, (shape, _) in shapes.items() if n != images and shape[:1] == (count,) and len(shape) <= 2]
+    if name is None and len(fits) == 1:
+        name = fits[0]
     if name is None:
+        others = [n for n in shapes if n != images]
         raise DataError(
-            f"'{images}' in {path} has no labels ({' or '.join(dict.fromkeys(meant)) or 'labels'}); set labels to false"
+            f"'{images}' in {path} has no labels ({' or '.join(dict.fromkeys(meant)) or 'labels'}); there "
+            f"{f'are {listed(others)}' if others else 'is no other array'}: rename one, or set labels to false"
         )
     with archive.open(f"{name}.npy") as stream:
         shape, dtype = npy_header(stream, name)
         called = f"'{name}' in {path}"
-        if not shape or shape[0] != shapes[images][0][0] or prod(shape) != shape[0]:
-            raise DataError(
-                f"{called} has shape {shape} for {shapes[images][0][0]} images; one label an image is needed"
-            )
+        if not shape or shape[0] != count or len(shape) > 2:
+            raise DataError(f"{called} has shape {shape} for {count} images; one label an image is needed")
         found = [*rows(stream, shape[0], shape[1:], dtype, called)]
     return checked(np.concatenate(found), shape[0], called)

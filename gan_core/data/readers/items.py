@@ -12,10 +12,13 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from gan_core.data.readers.images import Content
 from gan_core.runtime.errors import DataError
@@ -33,27 +36,66 @@ IN_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile)
 
 
+NO_CLASS = "has no class"
+"""The fault of an image whose label is missing."""
+
+
 @dataclass(frozen=True)
 class Item:
     """One image under the name that messages call it, with its label and part where they are known."""
 
     name: str
     content: Content
-    label: str | int | None = None
+    label: str | None = None
     part: str | None = None
     domain: int = 0
+    fault: str | None = None
+    """Why it cannot be used, whatever its content."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """How many images there are, in order, the names of numbered classes if known, and how many other files."""
+    """How many images there are, in order, and what else their source holds."""
 
     total: int
-    items: Iterable[Item]
+    items: Generator[Item]
     class_names: tuple[str, ...] = ()
-    ignored: int = 0
+    """Of numbered classes, where the source tells them, in their order."""
+    numbers: bool = False
+    """Labels are whole numbers from 0, which the source calls its classes by."""
     encoded: bool = True
     """Whether they are files to decode, not pixels."""
+    others: Mapping[str, int] = field(default_factory=dict)
+    """Files that are no images, by what they are."""
+    labels_from: str = ""
+    """What names the classes, in words."""
+    odd: tuple[str, ...] = ()
+    """What a person would want to know about it."""
+    called: Callable[[int], str] | None = None
+    """The name of the k-th image, where names are known beforehand."""
+
+
+def label_of(value: Any) -> str | None:
+    """A label as the name of its class: whole numbers as such, however they are stored; None, if it names none.
+
+    Missing are null, NaN, nothing, and -1, which data sets give to what nobody has labelled. A one-hot row is its
+    place.
+    """
+    if isinstance(value, list | tuple) and sum(v == 1 for v in value) == 1 and all(v in (0, 1) for v in value):
+        value = list(value).index(1)
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    if isinstance(value, float | np.floating) and value == value and value == int(value):
+        value = int(value)
+    text = "" if value is None or value != value else str(value)
+    return text if text.strip() and text != "-1" else None
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Some names as part of a sentence."""
+    names = list(names)
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(f"'{name}'" for name in names[:most]) + more
 
 
 @contextmanager
@@ -76,21 +118,28 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "").rstrip(":.") or type(error).__name__
 
 
-def guarded(path: Path, items: Iterable[Item]) -> Iterator[Item]:
+def guarded(path: Path, items: Iterable[Item]) -> Generator[Item]:
     """The items, with damage said in a sentence."""
     with said(path):
         yield from items
 
 
-def inside(link: Path, root: Path) -> None:
-    """Refuse a link that leads out of the folder: the pipeline would not notice when what it leads to changes.
+def inside(link: Path, root: Path, links: str | None) -> None:
+    """Refuse a link that leads out of the folder, and out of the root that is declared for links.
+
+    A link to a folder is refused anywhere: DVC does not look behind it, so a change there would not be noticed.
 
     Raises:
-        DataError: it does.
+        DataError: it is one of these.
     """
     target = link.resolve()
-    if target.is_dir() or (not target.is_relative_to(root) and not IN_CACHE.search(target.as_posix())):
-        raise DataError(f"{link} is a link to {target}; put the files themselves there")
+    if target.is_dir():
+        raise DataError(f"{link} is a link to the folder {target}, behind which no change is noticed; link its files")
+    roots = [root, *([Path(links).resolve()] if links else [])]
+    if not any(target.is_relative_to(r) for r in roots) and not IN_CACHE.search(target.as_posix()):
+        raise DataError(
+            f"{link} is a link to {target}; declare links: {target.parent} (or a folder above), or put the file there"
+        )
 
 
 def unfolded(name: object, packed: int, size: int) -> None:

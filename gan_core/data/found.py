@@ -1,0 +1,291 @@
+"""What went through while images were prepared, what a person would want to know of it, and what is a mistake."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.config.schema import ImageDomains, Images
+from gan_core.data.readers.images import DIGEST, Chunk
+from gan_core.data.readers.items import Item, Listing, listed
+from gan_core.runtime.errors import DataError
+
+NAMED = 20
+"""Names of skipped images and of copies under two classes in the index; all are counted."""
+UNEVEN = 10
+"""The largest class has so many times the images of the smallest: uneven."""
+DENSE = 2
+"""Numbers below so many times the count of classes are kept as they are."""
+MOSTLY = 0.9
+"""A share that is nearly all."""
+
+
+@dataclass
+class Found:
+    """What went through, in order: a digest, label, part and domain for each packed image, and what was noticed."""
+
+    digests: bytearray = field(default_factory=bytearray)
+    labels: list[str] = field(default_factory=list)
+    heldout: bytearray = field(default_factory=bytearray)
+    domains: bytearray = field(default_factory=bytearray)
+    images: int = 0
+    flat: int = 0
+    skipped: list[int] = field(default_factory=list)
+    """Which of the images, in order."""
+    skipped_names: list[str] = field(default_factory=list)
+    skipped_labels: set[str | None] = field(default_factory=set)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    modes: Counter[str] = field(default_factory=Counter)
+
+
+def count_of(spec: Images) -> int:
+    """How many domains are declared."""
+    return len(spec.domains) if isinstance(spec, ImageDomains) else 1
+
+
+def where(spec: Images, domain: int) -> str:
+    """Which domain, where there are two."""
+    return f" in domain '{spec.domains[domain]}'" if isinstance(spec, ImageDomains) else ""
+
+
+def note(found: Found, items: list[Item], made: Chunk, spec: Images) -> None:
+    """Remember a chunk.
+
+    Raises:
+        DataError: an image is bad and none is to be skipped.
+    """
+    for k, fault in made.bad.items():
+        fault = items[k].fault or fault
+        if spec.on_bad_image == "error":
+            raise DataError(f"{items[k].name} {fault}; mend or remove it, or declare on_bad_image: skip")
+        found.skipped.append(found.images + k)
+        found.skipped_labels.add(items[k].label)
+        if len(found.skipped_names) < NAMED:
+            found.skipped_names.append(f"{items[k].name} {fault}")
+    for item in (item for k, item in enumerate(items) if k not in made.bad):
+        found.heldout.append(item.part == "heldout")
+        found.domains.append(item.domain)
+        if item.label is not None:
+            found.labels.append(item.label)
+    found.digests += made.digests.tobytes()
+    found.images += len(items)
+    found.flat += made.flat
+    found.sizes += made.sizes
+    found.modes += made.modes
+
+
+def usable(found: Found, spec: Images) -> None:
+    """Refuse a set that cannot be what was meant: most images are bad, or all the same, or blank.
+
+    Raises:
+        DataError: with what is wrong.
+    """
+    good = found.images - len(found.skipped)
+    if 2 * len(found.skipped) > found.images:
+        raise DataError(
+            f"{len(found.skipped)} of {found.images} images in {spec.path} cannot be used, the first is "
+            f"{found.skipped_names[0]}; more than half is no accident, so look at what `path` holds"
+        )
+    if found.flat == good:
+        raise DataError(
+            f"all {good:,} images in {spec.path} are of one shade; if their values fill a small part of their type, or "
+            "all is transparent, save them as they are to be seen"
+        )
+    if good > 1 and found.digests[:DIGEST] * good == found.digests:
+        raise DataError(f"all {good:,} images in {spec.path} are copies of one; look at what `path` holds")
+
+
+def folded(name: str) -> str:
+    """A class's name without what only its spelling has: case, Unicode form, blanks around it and repeated."""
+    plain = " ".join(unicodedata.normalize("NFC", name).split()).casefold()
+    return str(int(plain)) if plain.isdecimal() else plain
+
+
+def numbered(labels: list[str], source: Listing, spec: Images) -> tuple[NDArray[np.int64], list[str]]:
+    """Labels as numbers, and the name of each class: whole numbers in their order, words in theirs.
+
+    Numbers of an array or a column stay what they are, unless most of those up to the largest are missing.
+
+    Raises:
+        DataError: classes differ in their spelling alone, and no rule is declared.
+    """
+    if spec.spelling == "folded":
+        labels = [folded(label) for label in labels]
+    there = set(labels)
+    if source.class_names and spec.spelling != "folded":
+        names = list(source.class_names)
+    elif source.numbers and max(map(int, there)) < DENSE * len(there):
+        names = [str(k) for k in range(max(map(int, there)) + 1)]
+    elif all(name.removeprefix("-").isdecimal() for name in there):
+        names = sorted(there, key=lambda name: (int(name), name))
+    else:
+        names = sorted(there)
+    twins = [alike for alike in twins_of(there) if len(alike) > 1]
+    if twins and spec.spelling is None:
+        raise DataError(
+            f"the classes {listed(twins[0])} in {spec.path} differ in their spelling alone (case, blanks or Unicode "
+            f"form){f', and so do {len(twins) - 1} more' if twins[1:] else ''}; declare spelling: folded to join them, "
+            "or as_is to keep them apart"
+        )
+    number = {name: k for k, name in enumerate(names)}
+    return np.array([number[label] for label in labels], np.int64), names
+
+
+def twins_of(names: set[str]) -> list[list[str]]:
+    """Names that are the same but for their spelling, together."""
+    alike = defaultdict(list)
+    for name in sorted(names):
+        alike[folded(name)].append(name)
+    return list(alike.values())
+
+
+def enough_of_each(found: Found, labels: NDArray[np.int64], names: list[str], spec: Images, least: int) -> None:
+    """Refuse a class with fewer images than are declared to be needed, in any domain.
+
+    Raises:
+        DataError: with the name of the smallest and its number.
+    """
+    for name in sorted(found.skipped_labels - {None, *found.labels}, key=str):
+        raise DataError(f"no image of class '{name}' can be read, and min_per_class is {least}; mend them, or lower it")
+    domains = np.frombuffer(found.domains, np.uint8)
+    for domain in range(count_of(spec)):
+        counts = np.bincount(labels[domains == domain], minlength=len(names))
+        if (fewest := int(counts.min())) < least:
+            raise DataError(
+                f"class '{names[int(counts.argmin())]}'{where(spec, domain)} has {fewest} images, and min_per_class is "
+                f"{least}; bring more of it, take the class out, or lower it"
+            )
+
+
+def look(
+    found: Found,
+    source: Listing,
+    labels: NDArray[np.int64] | None,
+    names: list[str],
+    heldout: NDArray[np.bool_],
+    spec: Images,
+) -> dict[str, Any]:
+    """What a look at all images found.
+
+    Raises:
+        DataError: a class is held out of which none is trained on.
+    """
+    digests = np.frombuffer(found.digests, f"V{DIGEST}")
+    contents, first, which = np.unique(digests, return_index=True, return_inverse=True)
+    disagree = [] if labels is None else np.flatnonzero(labels != labels[first][which]).tolist()
+    (widths, heights) = (sorted(x) for x in zip(*found.sizes, strict=True))
+    counts = {} if labels is None else {p: np.bincount(labels[rows], minlength=len(names)).tolist()
+                                        for p, rows in (("train", ~heldout), ("heldout", heldout))}  # fmt: skip
+    rows = np.delete(np.arange(found.images), found.skipped)
+    pairs = [[called(source, spec, int(rows[k])) for k in (first[which[row]], row)] for row in disagree[:NAMED]]
+    looked: dict[str, Any] = {
+        "images": found.images,
+        "packed": len(digests),
+        "skipped": len(found.skipped),
+        "skipped_first": found.skipped_names,
+        "sizes": {"narrowest": widths[0], "widest": widths[-1], "lowest": heights[0], "highest": heights[-1]},
+        "modes": dict(sorted(found.modes.items())),
+        "near_blank": found.flat,
+        "duplicates": len(digests) - len(contents),
+        "duplicates_of_another_class": len(disagree),
+        "duplicates_of_another_class_first": pairs,
+        "on_both_sides": len(np.intersect1d(digests[heldout], digests[~heldout])),
+        "classes_without_images": [n for n, *of in zip(names, *counts.values(), strict=True) if not sum(of)],
+        "other_files": dict(sorted(source.others.items())),
+        "labels_from": source.labels_from,
+    }
+    odd = [*source.odd, *odd_classes(names, counts, spec), *odd_pictures(found, spec)]
+    odd += [f"{one} and {other} are copies under two classes" for one, other in pairs]
+    return looked | {"odd": odd, "says": in_words(looked), "says_classes": classes_in_words(names, counts)}
+
+
+def called(source: Listing, spec: Images, k: int) -> str:
+    """The name of the k-th image."""
+    return source.called(k) if source.called else f"{spec.path}[{k}]"
+
+
+def odd_classes(names: list[str], counts: dict[str, list[int]], spec: Images) -> Iterator[str]:
+    """What a person would want to know of the classes.
+
+    Raises:
+        DataError: one is held out of which none is trained on.
+    """
+    if not counts:
+        return
+    only = [n for n, train, heldout in zip(names, *counts.values(), strict=True) if heldout and not train]
+    if only:
+        raise DataError(
+            f"held out are images of {listed(only)}, of which none is trained on: in {spec.path} folders of test are "
+            "called otherwise than those of train; declare a share of the training images alone, or a table of labels"
+        )
+    total = {name: sum(of) for name, *of in zip(names, *counts.values(), strict=True)}
+    for alike in twins_of(set(names)):
+        if len(alike) > 1:
+            yield f"the classes {listed(alike)} differ in their spelling alone"
+    if unseen := [n for n, heldout in zip(names, counts["heldout"], strict=True) if total[n] and not heldout]:
+        yield f"of {len(unseen)} classes none is held out, as they have few images: {listed(unseen)}"
+    if empty := [name for name, count in total.items() if not count]:
+        yield f"no image has the class {listed(empty)}"
+    least, most = min(total, key=lambda n: total[n] or 1 << 62), max(total, key=lambda n: total[n])
+    if total[most] > UNEVEN * max(total[least], 1):
+        yield (
+            f"classes are uneven: '{most}' has {total[most]:,} images, '{least}' {total[least]:,}; train.balanced "
+            "draws each as often"
+        )
+    if len(names) == 1:
+        yield f"there is one class, '{names[0]}': labels say nothing"
+
+
+def odd_pictures(found: Found, spec: Images) -> Iterator[str]:
+    """What a person would want to know of the pictures."""
+    good = found.images - len(found.skipped)
+    grey = sum(count for mode, count in found.modes.items() if mode in ("L", "1", "LA"))
+    if spec.channels == 3 and grey > MOSTLY * good:
+        yield f"{grey:,} of {good:,} images are grey and become three equal channels; channels: 1 would do"
+    if small := sum(count for size, count in found.sizes.items() if min(size) < spec.size):
+        wide, high = min(found.sizes, key=min)
+        yield f"{small:,} images are smaller than {spec.size} and are enlarged, the smallest of {wide}x{high}"
+
+
+def in_words(found: dict[str, Any]) -> str:
+    """What was found, as a person says it."""
+    s = found["sizes"]
+    least, most = f"{s['narrowest']}x{s['lowest']}", f"{s['widest']}x{s['highest']}"
+    said = [f"{found['packed']:,} images packed, of {least}{'' if least == most else f' to {most}'} pixels"]
+    said.append(", ".join(f"{count:,} {mode}" for mode, count in found["modes"].items()))
+    for key, words in (
+        ("skipped", "skipped, as they cannot be used"),
+        ("duplicates", "are copies of another"),
+        ("duplicates_of_another_class", "of them under another class"),
+        ("on_both_sides", "are both trained on and held out: figures will flatter"),
+        ("near_blank", "are near-blank"),
+    ):
+        if found[key]:
+            said.append(f"{found[key]:,} {words}")
+    if found["other_files"]:
+        which = ", ".join(f"{count:,} {what}" for what, count in found["other_files"].items())
+        said.append(f"{sum(found['other_files'].values()):,} other files were left alone ({which})")
+    if found["classes_without_images"]:
+        said.append(f"classes without images: {listed(found['classes_without_images'])}")
+    return "; ".join(said)
+
+
+def in_lines(found: dict[str, Any]) -> list[str]:
+    """All that was found, as a terminal shows it."""
+    classes = [f"classes ({found['labels_from']}): {found['says_classes']}"] if found["says_classes"] else []
+    return [found["says"], *classes, *(f"note: {odd}" for odd in found["odd"])]
+
+
+def classes_in_words(names: Sequence[str], counts: dict[str, list[int]]) -> str:
+    """The classes with their numbers of images, the largest first, and how many each has."""
+    if not counts:
+        return ""
+    total = sorted(((sum(of), name) for name, *of in zip(names, *counts.values(), strict=True)), reverse=True)
+    shown = ", ".join(f"{name} {count:,}" for count, name in total[:NAMED])
+    return shown + (f", ... to {total[-1][1]} {total[-1][0]:,}" if len(total) > NAMED else "")
