@@ -182,7 +182,7 @@ def labels_or_table(value: Any) -> Any:
         return {"table": value, "file": None, "label": None}
     if isinstance(value, dict):
         return {"table": None, "file": None, "label": None} | value
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | LabelColumns):
         raise PydanticCustomError("labels", "must be true, false, a table (labels.csv), or {table: ..., label: ...}")
     return value
 
