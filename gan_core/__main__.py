@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from gan_core.runtime import errors
 
@@ -128,7 +127,7 @@ def sample(arguments: argparse.Namespace) -> None:
         else client.Generator.open(folder, arguments.role, arguments.file)
     )
     seeds = range(arguments.seed, arguments.seed + arguments.n)
-    given = {"central_mass": arguments.central_mass, **dict(map(assignment, arguments.given))}
+    given = {"central_mass": arguments.central_mass, **generator.read(dict(map(assignment, arguments.given)))}
     drawn = generator.draw(seeds, **generator.labels(len(seeds), given))
     if out.suffix == ".npy":
         np.save(buffer := io.BytesIO(), drawn)
@@ -138,19 +137,16 @@ def sample(arguments: argparse.Namespace) -> None:
     print(f"wrote {out}: {len(drawn)} samples of {folder}, seeds {seeds[0]} to {seeds[-1]}")
 
 
-def assignment(text: str) -> tuple[str, Any]:
-    """A ``name=1`` or ``name=0.5,-1`` of the command line.
+def assignment(text: str) -> tuple[str, str]:
+    """A ``name=value`` of the command line.
 
     Raises:
         InputError: it is none.
     """
-    name, _, values = text.partition("=")
-    for number in (int, float):
-        try:
-            return name, [number(value) for value in values.split(",")]
-        except ValueError:
-            continue
-    raise errors.InputError(f"--given {text} is not of the form NAME=NUMBER or NAME=NUMBER,NUMBER,...")
+    name, equals, value = text.partition("=")
+    if not equals or not value:
+        raise errors.InputError(f"--given {text} is not of the form NAME=VALUE or NAME=VALUE,VALUE,...")
+    return name, value
 
 
 def verify(arguments: argparse.Namespace) -> None:
@@ -218,7 +214,8 @@ def sampling(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUES",
-        help="a label or code that is not drawn: y=3, y=0,1,2 (in turn), code=0.5,-1 (labels not given: all in turn)",
+        help="a label or code that is not drawn: y=3, y=cat, y=0,1,2 (in turn), code=0.5,-1 (labels not given: all in "
+        "turn)",
     )
     command.add_argument("--role", help="which, if several draw")
     command.add_argument("--file", help="another graph than the one with pixels out")

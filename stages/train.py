@@ -1,5 +1,6 @@
 """train: a declared run -> one file a shipped role, its tables and its health. Killed, it goes on where it was."""
 
+import json
 import shutil
 import sys
 from contextlib import nullcontext
@@ -80,7 +81,8 @@ def main(name: str) -> None:
         if not first:
             return
         notes = {"run": name, "variant": declared.variant, "steps": train.steps, "ema": str(train.ema_half_life)}
-        keep(name, run, monitor.best.best, train, notes | {"data": data.index["sha256"]})
+        named = {"class_names": json.dumps(names)} if (names := data.index.get("class_names")) else {}
+        keep(name, run, monitor.best.best, train, notes | {"data": data.index["sha256"], **named})
         write_snapshots(paths.snapshots(name), monitor.snapshots)
         write_table(paths.report(name) / "loss.csv", run.history)
         write_table(paths.report(name) / "progress.csv", monitor.figures)

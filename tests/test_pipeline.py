@@ -21,8 +21,10 @@ import pytest
 import safetensors
 import safetensors.numpy
 import yaml
+from google.protobuf import text_format
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from tritonclient.grpc import model_config_pb2 as pb
 
 from gan_core.core import artifact
 from gan_core.data.prepared import Prepared
@@ -32,6 +34,7 @@ from gan_core.report.facts import Facts
 from gan_core.report.pictures import caption
 from gan_core.runtime import closure, files
 from gan_core.runtime.errors import DataError
+from gan_core.serving.client import Generator
 from gan_core.training.checkpoint import NAME
 from gan_core.training.snapshots import read_snapshots
 from tests.chaos import children
@@ -499,12 +502,40 @@ def test_the_walk_through_of_your_own_images_runs_as_it_stands(tmp_path: Path) -
     assert "pictures: 1,797 images packed, of 20x16 pixels; 1,797 L" in said[2]
     (told,) = (m["data"] for m in read_figures(made.folder / "reports/my_gan/metrics.json").values())
     assert told["found"] == "1,797 images packed, of 20x16 pixels; 1,797 L"
-    assert [sum(each.values()) for each in told["classes"].values()] == np.bincount(load_digits().target).tolist()
+    counts = dict(zip(WORDS, np.bincount(load_digits().target).tolist(), strict=True))
+    assert {name: sum(each.values()) for name, each in told["classes"].items()} == counts
+    named_by_class(made)
     assert said[-1].endswith("Data and pipelines are up to date.\n")
     exported = "exported/my_gan/generator.uint8.onnx"
     assert (tmp_path / "elsewhere" / exported).read_bytes() == (made.folder / exported).read_bytes()
-    next((made.folder / "pictures/3").iterdir()).unlink()
+    next((made.folder / "pictures/three").iterdir()).unlink()
     assert "modified:           pictures" in made.run("dvc", "status", "prepare_images@pictures").stdout
+
+
+WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+
+
+def named_by_class(made: Workspace) -> None:
+    """The names of classes are in all that is shipped, and draw what their numbers draw."""
+    names, folder = sorted(WORDS), made.folder / "exported/my_gan"
+    (y,) = (i for i in manifest_of(folder)["roles"]["generator"]["inputs"] if i["name"] == "y")
+    assert y["classes"] == names
+    assert "Classes of `y`: 0 eight, 1 five, 2 four" in (folder / "README.md").read_text()
+    for model in ("my_gan_generator", "my_gan_generator_uint8", "my_gan_generator_seeded"):
+        about = folder / "model_repository" / model
+        assert (about / "classes_y.txt").read_text().split() == names
+        config = text_format.Parse((about / "config.pbtxt").read_text(), pb.ModelConfig())
+        assert json.loads(config.parameters["classes_y"].string_value) == names
+    generator = Generator.open(folder)
+    assert (generator.draw(range(4), y="seven") == generator.draw(range(4), y=names.index("seven"))).all()
+    assert (generator.draw(range(2), y=["one", "two"]) == generator.draw(range(2), y=[4, 8])).all()
+    for asked, words in (
+        ("sevn", r"there is no class 'sevn', only 0 eight, .*; did you mean seven?"),
+        ("10", "there is no class '10'"),
+    ):
+        done = made.run("gan", "sample", str(folder), "--given", f"y={asked}")
+        assert done.returncode == 2
+        assert re.search(words, done.stderr)
 
 
 @pytest.mark.slow

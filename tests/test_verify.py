@@ -241,7 +241,7 @@ def test_the_client(built: Workspace) -> None:
 
 BAD = [
     (["cgan", "--given", "y=11"], 2, "'y' takes whole numbers from 0 to 9"),
-    (["cgan", "--given", "label"], 2, "--given label is not of the form NAME=NUMBER"),
+    (["cgan", "--given", "label"], 2, "--given label is not of the form NAME=VALUE"),
     (["cgan", "--given", "seeds=3"], 2, "there is no input 'seeds', only z, y"),
     (["cgan", "--out", "x.jpg"], 2, "--out x.jpg ends in neither .png (a picture) nor .npy (the numbers)"),
     (["gan", "--central-mass", "2"], 2, "central_mass is above 0 and at most 1"),

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from gan_core.core import latents
+from gan_core.core.classes import table
 from gan_core.export.manifest import TensorSpec, endpoints_of, main_graph
 
 CARD = """# {run}
@@ -31,7 +32,7 @@ ROLE = """## {role}
 
 Input{plural}: {inputs}. Output: {output}. Batches of 1 to {largest}. {graphs}
 
-{figures}{seeds}With nothing but `onnxruntime` and `numpy`:
+{classes}{figures}{seeds}With nothing but `onnxruntime` and `numpy`:
 
 ```python
 {python}
@@ -90,6 +91,8 @@ FIGURES = """| measure | value | real samples |
 
 """
 
+ALL = 1_000
+"""Classes that a card names."""
 LONG = 64
 """So many numbers are still written out."""
 
@@ -151,8 +154,11 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
         graphs="Graphs: "
         + ", ".join(form(file, graph, file in in_repository) for file, graph in role["graphs"].items())
         + f".{open_sides(role)}{refused(role)}",
+        classes="".join(f"Classes of `{i['name']}`: {table(i['classes'], ALL)}.\n\n" for i in inputs if "classes" in i),
         figures=figures(manifest["metrics"].get(name)),
-        seeds=SEEDS.format(run=manifest["run"], role=name, labels="".join(f", {i['name']}=3" for i in labels))
+        seeds=SEEDS.format(
+            run=manifest["run"], role=name, labels="".join(f", {i['name']}={example(i)}" for i in labels)
+        )
         if draws
         else "",
         python=PYTHON.format(file=file, feed=feed(fed, n), rng=RNG if draws else ""),
@@ -160,6 +166,11 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
         client=CLIENT.format(feed=feed(asked, n, column="[:, None]"), model=called.name, output=called.output.name),
         warning=warning(labels, draws),
     )
+
+
+def example(i: Mapping[str, Any]) -> str:
+    """A label as Python has it: a class by name, or by number."""
+    return repr(i["classes"][-1]) if "classes" in i else str(min(3, i["size"] - 1))
 
 
 def described(i: TensorSpec) -> dict[str, Any]:

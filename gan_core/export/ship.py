@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -167,12 +168,14 @@ def ship(
         files.write(folder / file, content)
     serving = {g.file: g.pixels for g in passed if g.precision == export.served}
     offered = list(endpoints.served(run, role, case.config, serving, export.served, export.max_batch_size))
-    write_repository(folder / "model_repository", offered, contents, provenance)
+    inputs = named_inputs(case.config.described_inputs(), trained.notes)
+    named = {f"classes_{i['name']}": json.dumps(i["classes"]) for i in inputs if "classes" in i}
+    write_repository(folder / "model_repository", offered, contents, provenance | named)
     files.write(folder / naming.golden_outputs(role), golden_outputs(case, passed))
     entry = {
         "provenance": provenance | {"network": case.config.to_json(), "notes": dict(trained.notes)},
         "versions": versions(),
-        "inputs": case.config.described_inputs(),
+        "inputs": inputs,
         "output": {"name": case.config.output_name, "shape": ["batch", *case.config.shape]},
         "size_multiple": onnx.size_multiple(case.config),
         "max_batch_size": export.max_batch_size,
@@ -192,6 +195,12 @@ def ship(
         "engines": list(engines(role, passed, case, folder)),
     }
     return entry, offered
+
+
+def named_inputs(inputs: list[dict[str, Any]], notes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Inputs as the manifest has them: with the names of the classes that a label may be, where they have any."""
+    names = json.loads(notes["class_names"]) if "class_names" in notes else []
+    return [i | ({"classes": names} if names and i["prior"] == "label" else {}) for i in inputs]
 
 
 def graphs(role: str, case: Case) -> Iterator[Graph]:

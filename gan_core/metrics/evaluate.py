@@ -147,7 +147,8 @@ def of_data(index: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     each = zip(index["class_names"], *(index["class_counts"].get(part, ()) for part in PARTS), strict=True)
     counts = {name: {"train": train, "heldout": heldout} for name, train, heldout in each}
     together = "; this of both domains together" if "domains" in index["source"] else ""
-    return {"data": {"found": index["found"]["says"] + together, "counts": index["counts"], "classes": counts}}
+    found = {"found": index["found"]["says"] + together, "odd": index["found"]["odd"]}
+    return {"data": found | {"counts": index["counts"], "classes": counts}}
 
 
 def figures_of_curve(curve: Artifact) -> dict[str, float]:

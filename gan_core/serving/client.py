@@ -3,6 +3,7 @@
 from gan_core.serving.client import Generator
 
 images = Generator.open("exported/cgan").draw(range(64), y=3)  # y is the label; the k-th image is that of seed k
+images = Generator.open("exported/faces").draw(range(64), y="happiness")  # by the name of its class
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.core import latents
+from gan_core.core.classes import number_of
 from gan_core.core.pixels import as_pixels
 from gan_core.export.manifest import endpoints_of, main_graph, manifest_of
 from gan_core.runtime import files
@@ -80,20 +82,62 @@ class Generator:
     def draw(self, seeds: Any, /, central_mass: Any = None, **given: Any) -> Array:
         """A sample for every seed: images uint8 (N, H, W, C), points float32 (N, D).
 
-        ``given``: labels, which no seed chooses; and any other input that is to be what you say: one row for all, or a
-        row a seed. ``central_mass``: the central share of the normal distribution to draw latents from.
+        ``given``: labels, which no seed chooses, as numbers or names of classes; and any other input that is to be what
+        you say: one row for all, or a row a seed. ``central_mass``: the central share of the normal distribution from
+        which latents are drawn.
 
         Raises:
             InputError: what is wrong with the request.
         """
         try:
-            key, rows, share = latents.checked(self.about["inputs"], seeds, given, central_mass)
+            key, rows, share = latents.checked(self.about["inputs"], seeds, self.numbered(given), central_mass)
             if self.seeded is None:
                 return self.batches(self.compute, latents.draw(self.about["inputs"], key, rows, central_mass))
         except ValueError as error:
             raise InputError(str(error)) from None
         mass = {} if central_mass is None else {"central_mass": share}
         return self.batches(self.seeded, {"seed": key, **rows, **mass})
+
+    def classes(self, name: str) -> list[str]:
+        """The names of the classes that a label may be, by number; none, if nobody named them."""
+        return next((list(i.get("classes", ())) for i in self.about["inputs"] if i["name"] == name), [])
+
+    def numbered(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What is given, with classes that are named as their numbers.
+
+        Raises:
+            ValueError: there is no such class.
+        """
+        found = {}
+        for name, value in given.items():
+            words = [value] if isinstance(value, str) else value
+            named = isinstance(words, list | tuple) and any(isinstance(word, str) for word in words)
+            numbers = [number_of(str(word), self.classes(name)) for word in words] if named else value
+            found[name] = numbers[0] if isinstance(value, str) else numbers
+        return found
+
+    def read(self, text: Mapping[str, str]) -> dict[str, Any]:
+        """Values of inputs as a command line has them: numbers, or names of classes, one or several with commas.
+
+        Raises:
+            InputError: they are neither.
+        """
+        return {name: self.value(name, said) for name, said in text.items()}
+
+    def value(self, name: str, said: str) -> Any:
+        """The values of one input."""
+        classes = self.classes(name)
+        try:
+            if classes:
+                return [number_of(word, classes) for word in ([said] if said in classes else said.split(","))]
+        except ValueError as error:
+            raise InputError(f"--given {name}={said}: {error}") from None
+        for number in (int, float):
+            try:
+                return [number(word) for word in said.split(",")]
+            except ValueError:
+                continue
+        raise InputError(f"--given {name}={said} is not of the form NAME=NUMBER or NAME=NUMBER,NUMBER,...")
 
     def labels(self, n: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """What is given, for ``n`` samples: whole numbers in turn, and of labels that are not given all in turn."""
@@ -111,7 +155,7 @@ class Generator:
         """
         n = max((len(np.atleast_1d(value)) for value in given.values()), default=0)
         try:
-            _, rows, _ = latents.checked(self.about["inputs"], np.arange(n), given)
+            _, rows, _ = latents.checked(self.about["inputs"], np.arange(n), self.numbered(given))
         except ValueError as error:
             raise InputError(str(error)) from None
         if missing := [i["name"] for i in self.about["inputs"] if i["name"] not in rows]:

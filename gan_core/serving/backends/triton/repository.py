@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def write(
         files.write(folder / "1" / "model.onnx", graphs[endpoint.graph])
         for path, gpu in (("config.pbtxt", True), ("configs/cpu.pbtxt", False)):
             files.write(folder / path, configs.text(configs.graph(endpoint, provenance, gpu)))
+        write_classes(folder, provenance)
 
 
 def write_seeded(root: Path, endpoint: ModelEndpoint, draws: str, provenance: Mapping[str, str]) -> None:
@@ -40,7 +42,16 @@ def write_seeded(root: Path, endpoint: ModelEndpoint, draws: str, provenance: Ma
     files.write(root / first / "config.pbtxt", configs.text(configs.latents(endpoint, first)))
     ensemble = configs.text(configs.seeded(endpoint, first, draws, provenance))
     files.write(root / endpoint.name / "config.pbtxt", ensemble)
+    write_classes(root / endpoint.name, provenance)
     files.write(root / endpoint.name / "1" / "ensemble", b"")  # a version is a folder, and nobody keeps empty ones
+
+
+def write_classes(folder: Path, provenance: Mapping[str, str]) -> None:
+    """The names of the classes that a label may be, one a line from number 0, as Triton's own label files are."""
+    for key, names in provenance.items():
+        if key.startswith("classes_"):
+            lines = [" ".join(name.split()) for name in json.loads(names)]
+            files.write(folder / f"{key}.txt", "".join(f"{line}\n" for line in lines).encode())
 
 
 def write_engines(
