@@ -15,7 +15,7 @@ from gan_core.config.schema import Train
 from gan_core.core import artifact
 from gan_core.core.build_game import build_game
 from gan_core.core.feature_names import feature_name
-from gan_core.core.game import modules
+from gan_core.core.game import depends_on_length, modules
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.samples import Chosen, Samples
@@ -62,6 +62,7 @@ def main(name: str) -> None:
             device,
             closure.run_files("train", declared.variant, network.family),
             modules(game).frozen,
+            depends_on_length(game, train.ema_half_life),
         )
         state = State(paths.STATE / name, fingerprint.key(facts))
         if first:
@@ -85,7 +86,7 @@ def main(name: str) -> None:
         write_table(paths.report(name) / "loss.csv", run.history)
         write_table(paths.report(name) / "progress.csv", monitor.figures)
         files.write_json(paths.report(name) / "health.json", {"format": HEALTH_FORMAT, **monitor.health(run)})
-        state.clear()
+        state.finish(train.steps)
 
 
 def reference(domain: Prepared, network: FeatureNetwork, space: str) -> DomainReference:
