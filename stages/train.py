@@ -52,7 +52,8 @@ def main(name: str) -> None:
     with exclusive_lock(paths.STATE / name) if first else nullcontext():
         data, extractor = Prepared(paths.prepared(declared.dataset)), artifact.load(paths.extractor(declared.dataset))
         looked_at = feature_name(params.evaluate.features, data.shape)
-        batches = Batches(data, train.batch_size, train.seed, train.instance_noise, device, train.channels_last)
+        how = train.instance_noise, device, train.channels_last, train.balanced
+        batches = Batches(data, train.batch_size, train.seed, *how)
         torch.manual_seed(fold(train.seed, "weights"))
         spec = NetworkSpec(network.family, network.width, network.latent, data.shape, data.classes, network.options)
         game = build_game(declared.variant, spec, declared.settings)

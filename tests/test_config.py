@@ -215,6 +215,7 @@ BAD = [
             ("on_bad_image: skip", "on_bad_image: ignore", ["images.d.on_bad_image is 'ignore'", "'error' or 'skip'"]),
             ("channels: 1", "chanels: 1", ["images.d.chanels is unknown", "did you mean channels?"]),
             ("skip}", "skip, domains: [a]}", ["images.d.domains is ['a']: must have at least 2"]),
+            ("skip}", "skip, domains: [a, a]}", ["images.d.domains is ['a', 'a']: must name two different folders"]),
             ("  d:", "  digits:", ["images.digits is the name of a data set above as well"]),
             ("  d:", "  D D:", ["images.D D is no name"]),
         ]
@@ -223,6 +224,11 @@ BAD = [
         "images: {}\n\nruns:\n  gan:\n    variant: gan\n    dataset: digits",
         OWN + "\n\nruns:\n  gan:\n    variant: cgan\n    dataset: d",
         ["runs.gan.dataset is 'd', which has no labels, and variant 'cgan' needs them"],
+    ),
+    (
+        "images: {}\n\nruns:\n  gan:\n    variant: gan\n    dataset: digits",
+        OWN + "\n\nruns:\n  gan:\n    variant: gan\n    train: {balanced: true}\n    dataset: d",
+        ["runs.gan.train.balanced is true, and the data set is 'd', which has no labels to balance"],
     ),
     (
         "images: {}\n\nruns:\n  gan:\n    variant: gan\n    dataset: digits",

@@ -193,10 +193,15 @@ def check_fit(
             f"is {train.instance_noise}; variant '{variant}' translates real samples, and its fakes would lack the "
             "noise, by which any discriminator tells them; set it to 0 for this run",
         )
-    if isinstance(dataset, dict) and "y" in batch and (source in UNLABELLED or dataset.get("labels") is False):
-        checker.mistake(
-            (*here, "dataset"), f"is '{entry['dataset']}', which has no labels, and variant '{variant}' needs them"
-        )
+    if isinstance(dataset, dict) and (source in UNLABELLED or dataset.get("labels") is False):
+        unlabelled = f"'{entry['dataset']}', which has no labels"
+        if "y" in batch:
+            checker.mistake((*here, "dataset"), f"is {unlabelled}, and variant '{variant}' needs them")
+        if train and train.balanced:
+            checker.mistake(
+                (*here, "train", "balanced"),
+                f"is true, and the data set is {unlabelled} to balance; set it to false for this run",
+            )
 
 
 def lacking(family: str, roles: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
