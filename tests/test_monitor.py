@@ -131,9 +131,7 @@ def test_a_monitored_run_cut_anywhere_is_the_same_run(digits: Prepared, tmp_path
         assert all(torch.equal(v, monitor.snapshots[k]) for k, v in whole.snapshots.items())
 
 
-@pytest.mark.parametrize(
-    ("first", "cut", "begun"), [(22, 13, 13), (22, 0, 21), (22, -1, 21), (30, 0, 0)]
-)
+@pytest.mark.parametrize(("first", "cut", "begun"), [(22, 13, 13), (22, 0, 21), (22, -1, 21), (30, 0, 0)])
 def test_a_run_of_another_length_goes_on_to_the_same_bits(
     first: int, cut: int, begun: int, digits: Prepared, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

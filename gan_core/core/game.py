@@ -189,8 +189,9 @@ def optimizers(game: Game) -> dict[str, Optimizer]:
 
 
 def depends_on_length(game: Game, *others: object) -> bool:
-    """Whether a step depends on how many there will be: a symbol of the game, or one of ``others``, goes with the share
-    of the run that is done.
+    """Whether a step depends on how many there will be: a symbol goes with the share of the run that is done.
+
+    ``others``: symbols beside those of the game.
     """
     specs = [value for spec in optimizers(game).values() for value in vars(spec).values()]
     return any(isinstance(s, Schedule) and s.images is None for s in (*vars(game).values(), *specs, *others))

@@ -49,7 +49,7 @@ class Balanced:
 
     def __init__(self, labels: Tensor, size: int, device: str, *path: int | str) -> None:
         found = labels.cpu()
-        self.members = [torch.nonzero(found == c).flatten() for c in found.unique()]
+        self.members = [torch.nonzero(found == c).flatten() for c in sorted(set(found.tolist()))]
         self.size, self.device, self.path = size, device, path
         self._orders: dict[int, tuple[int, list[int]]] = {}
 

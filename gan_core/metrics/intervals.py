@@ -105,4 +105,6 @@ def intervals(
     found = {"fd": of_frechet(real, fake, figures["fd"])} if "fd" in figures else {}
     if "kid" in figures:
         found["kid"] = of_kernel(a, b, figures["kid"], times, source(seed, "kid"))
-    return found | {name: of_mean(values, times, source(seed, name)) for name, values in means.items() if len(values) > 1}
+    return found | {
+        name: of_mean(values, times, source(seed, name)) for name, values in means.items() if len(values) > 1
+    }

@@ -16,7 +16,6 @@ from gan_core.core.artifact import content_digest
 from gan_core.runtime import closure, files
 from gan_core.training.checkpoint import FORMAT
 
-
 STEPS = "params.train.steps"
 SAID = 5
 """So many differences are said."""

@@ -138,8 +138,7 @@ def train(
     stop: Callable[[], object] = lambda: False,
     callback: Callback | None = None,
 ) -> Run:
-    """Train until ``run.plan.steps``, from the newest saved state if there is one, which may be of a run of another
-    length.
+    """Train until ``run.plan.steps``, from the newest saved state if there is one, of a run of any length.
 
     ``batch_at(i)`` is the i-th batch of the run, a function of i alone. ``stop()`` is asked after each step.
     Where a number is NaN or infinite, the run is rolled back to the newest saved state, a few times.
