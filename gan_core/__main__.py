@@ -113,10 +113,9 @@ def exported(params: Path) -> list[Path]:
         InputError: the declaration is no YAML.
     """
     from gan_core.config import places
-    from gan_core.config.load import declared_runs
 
     folders = sorted(p.parent for p in Path("exported").glob("[!.]*/manifest.json"))
-    declared = declared_runs(params) if params.is_file() else [folder.name for folder in folders]
+    declared = places.declared_runs(params) if params.is_file() else [folder.name for folder in folders]
     if left := [folder for folder in folders if folder.name not in declared]:
         print(f"left out: {places.said_of(left)}; or name the folders to use", file=sys.stderr)
     if len(left) == len(folders):

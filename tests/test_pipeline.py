@@ -399,8 +399,8 @@ BAD = [
     (["python", "-m", "stages.export", "gan", "digits"], 3, "run `dvc repro`"),
     (["python", "-m", "stages.train"], 2, "0 arguments given; usage: python -m stages.train <run>"),
     (["python", "-m", "stages.evaluate", "gan"], 2, "usage: python -m stages.evaluate <run> <dataset>"),
-    (["python", "-m", "stages.report"], 3, "exported/gan/manifest.json does not exist; `dvc repro` makes it"),
-    (["gan", "summary"], 3, "exported/gan/manifest.json does not exist; `dvc repro` makes it"),
+    (["python", "-m", "stages.report"], 3, "no declared run is finished (gan, wgan_gp, cgan,"),
+    (["gan", "summary"], 3, "no declared run is finished (gan, wgan_gp, cgan,"),
     (["gan", "serve"], 3, "run `make repro` first"),
 ]
 

@@ -60,16 +60,6 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     return Params(torch, threads, datasets, images, runs, train, extractor, evaluate, export)
 
 
-def declared_runs(path: Path) -> list[str]:
-    """The names of the runs that a file declares, whatever else may be wrong with it.
-
-    Raises:
-        InputError: it is no YAML.
-    """
-    runs = Checker(path).parse().get("runs")
-    return [str(name) for name in runs] if isinstance(runs, dict) else []
-
-
 def find(entries: Mapping[str, T], name: str, what: str) -> T:
     """A declared entry by name.
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gan_core.config.schema import Images
+import yaml
+
+from gan_core.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from gan_core.config.schema import Images
 
 OF_RUNS = ("exported", "models", "reports", "engines", "data/hardware", ".state")
 OF_DATASETS = ("data/prepared", "data/extractors")
@@ -54,6 +60,20 @@ def tracked_by(path: str, root: Path) -> Path | None:
     whole = Path(path)
     pointers = (p.with_name(f"{p.name}.dvc") for p in (whole, *whole.parents) if p.name not in ("", ".."))
     return next((pointer for pointer in pointers if (root / pointer).is_file()), None)
+
+
+def declared_runs(path: Path) -> list[str]:
+    """The names of the runs in a declaration, whatever else may be wrong with it; what serves has no schemas.
+
+    Raises:
+        InputError: it is no YAML.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise InputError(f"{path} cannot be read: `gan check` says where; or name the folders to use") from None
+    runs = tree.get("runs") if isinstance(tree, dict) else None
+    return [str(name) for name in runs] if isinstance(runs, dict) else []
 
 
 def left_over(root: Path, runs: Collection[str], datasets: Collection[str]) -> list[Path]:
