@@ -19,11 +19,13 @@ DVC_LOCK = Path(".dvc/tmp/rwlock")
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Say everything that is wrong with params.yaml.
+    """Say everything that is wrong with params.yaml, which images are missing, and what is left of earlier runs.
 
     Raises:
+        DataError: images are not where they are declared to be.
         EnvironmentFailure: DVC's lock is cut short; it would not say what to do.
     """
+    from gan_core.config import places
     from gan_core.config.load import load_params
 
     try:
@@ -32,9 +34,13 @@ def check(arguments: argparse.Namespace) -> None:
         raise errors.EnvironmentFailure(
             f"{DVC_LOCK} is cut short: DVC was killed while it wrote it; if no other dvc runs here, remove it"
         ) from None
-    params = load_params(arguments.params)
-    datasets = len(params.datasets) + len(params.images)
-    print(f"{arguments.params}: {len(params.runs)} runs, {datasets} data sets, no mistakes")
+    params, root = load_params(arguments.params), arguments.params.parent
+    if gone := list(places.missing(params.images, root)):
+        raise errors.DataError("\n".join(gone))
+    datasets = [*params.datasets, *params.images]
+    print(f"{arguments.params}: {len(params.runs)} runs, {len(datasets)} data sets, no mistakes")
+    if left := places.left_over(root, params.runs, datasets):
+        print(places.said_of(left))
 
 
 def summary(arguments: argparse.Namespace) -> None:
@@ -43,8 +49,8 @@ def summary(arguments: argparse.Namespace) -> None:
     from gan_core.report import facts, words
 
     declared = load_params(arguments.params).runs
-    runs = [facts.Facts.read(n, Path("reports") / n, Path("exported") / n) for n in declared]
-    print(words.summary(runs, Path("report.html").resolve()))
+    made, others = facts.read_made({n: (Path("reports") / n, Path("exported") / n) for n in declared})
+    print(words.summary(made, others, Path("report.html").resolve()))
 
 
 def pages(arguments: argparse.Namespace) -> None:
@@ -73,7 +79,7 @@ def serve(arguments: argparse.Namespace) -> None:
     from gan_core.serving.backends.triton.backend import Triton
 
     ports = Ports(arguments.http_port, arguments.grpc_port, arguments.metrics_port)
-    folders = arguments.folder or exported()
+    folders = arguments.folder or exported(arguments.params)
     repositories = [folder / "model_repository" for folder in folders]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with Triton().launch(arguments.triton, repositories, ports) as process:
@@ -93,21 +99,27 @@ def deploy(arguments: argparse.Namespace) -> None:
     from gan_core.serving import deploy
     from gan_core.serving.backends.triton.backend import Triton
 
-    folders = arguments.folder or exported()
+    folders = arguments.folder or exported(arguments.params)
     written = deploy.write(folders, arguments.out, Triton(), arguments.triton_version, arguments.store)
     print(f"wrote {', '.join(map(str, written))}")
 
 
-def exported() -> list[Path]:
-    """The finished exports of this project.
+def exported(params: Path) -> list[Path]:
+    """The finished exports of the declared runs; of all there are, where no declaration is. Says what it leaves out.
 
     Raises:
         DataError: there is none.
+        InputError: the declaration is no YAML.
     """
+    from gan_core.config import places
+
     folders = sorted(p.parent for p in Path("exported").glob("[!.]*/manifest.json"))
-    if not folders:
-        raise errors.DataError("exported/ holds no finished export; run `make repro` first")
-    return folders
+    declared = places.declared_runs(params) if params.is_file() else [folder.name for folder in folders]
+    if left := [folder for folder in folders if folder.name not in declared]:
+        print(f"left out: {places.said_of(left)}; or name the folders to use", file=sys.stderr)
+    if len(left) == len(folders):
+        raise errors.DataError("exported/ holds no finished export of a declared run; run `make repro` first")
+    return [folder for folder in folders if folder not in left]
 
 
 def sample(arguments: argparse.Namespace) -> None:
@@ -154,7 +166,7 @@ def verify(arguments: argparse.Namespace) -> None:
     from gan_core.serving import verify
     from gan_core.serving.backends.triton.backend import Triton
 
-    rows = verify.verify(arguments.folder or exported(), Triton(), arguments.triton)
+    rows = verify.verify(arguments.folder or exported(arguments.params), Triton(), arguments.triton)
     print(verify.table(rows))
     if failed := [row for row in rows if row.passed is False]:
         raise errors.DataError(f"{len(failed)} of {len(rows)} checks failed; the table above says which")
@@ -182,7 +194,9 @@ def main() -> None:
         if function is compare:
             command.add_argument("figures", nargs="*", help="names from metrics.json (default: the usual ones)")
         if function in (serve, verify, deploy):
-            command.add_argument("folder", type=Path, nargs="*", help="exported folders (default: all of exported/)")
+            command.add_argument(
+                "folder", type=Path, nargs="*", help="exported folders (default: those of the declared runs)"
+            )
         if function is deploy:
             command.add_argument("--out", type=Path, default=Path("deploy"), help="default: deploy/")
             command.add_argument(

@@ -1,21 +1,21 @@
-"""report: figures, pictures and manifests of all declared runs, claims and timings -> one offline page."""
+"""report: figures, pictures and manifests of the declared runs, claims and timings -> one offline page."""
 
 from dataclasses import asdict
 
 from gan_core.config.load import load_params
 from gan_core.report import page
-from gan_core.report.facts import Facts
+from gan_core.report.facts import read_made
 from gan_core.runtime import errors, files
 from stages import paths
 
 
 def main() -> None:
     declared = load_params().runs
-    runs = [Facts.read(name, paths.report(name), paths.exported(name)) for name in declared]
+    runs, others = read_made({name: (paths.report(name), paths.exported(name)) for name in declared})
     claims = files.read_json(paths.CLAIMS) if paths.CLAIMS.is_file() else {}
     timings = [files.read_json(path) for path in sorted(paths.TIMINGS.glob("serve-*.json"))]
     said = {name: asdict(run) for name, run in declared.items()}
-    files.write(paths.REPORT, page.html(runs, list(claims.values()), said, timings).encode())
+    files.write(paths.REPORT, page.html(runs, list(claims.values()), said, timings, others).encode())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from gan_core.config.schema import Train
 from gan_core.core import artifact
 from gan_core.core.build_game import build_game
 from gan_core.core.feature_names import feature_name
-from gan_core.core.game import modules
+from gan_core.core.game import depends_on_length, modules
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.samples import Chosen, Samples
@@ -53,7 +53,8 @@ def main(name: str) -> None:
     with exclusive_lock(paths.STATE / name) if first else nullcontext():
         data, extractor = Prepared(paths.prepared(declared.dataset)), artifact.load(paths.extractor(declared.dataset))
         looked_at = feature_name(params.evaluate.features, data.shape)
-        batches = Batches(data, train.batch_size, train.seed, train.instance_noise, device, train.channels_last)
+        how = train.instance_noise, device, train.channels_last, train.balanced
+        batches = Batches(data, train.batch_size, train.seed, *how)
         torch.manual_seed(fold(train.seed, "weights"))
         spec = NetworkSpec(network.family, network.width, network.latent, data.shape, data.classes, network.options)
         game = build_game(declared.variant, spec, declared.settings)
@@ -63,6 +64,7 @@ def main(name: str) -> None:
             device,
             closure.run_files("train", declared.variant, network.family),
             modules(game).frozen,
+            depends_on_length(game, train.ema_half_life),
         )
         state = State(paths.STATE / name, fingerprint.key(facts))
         if first:
@@ -87,7 +89,7 @@ def main(name: str) -> None:
         write_table(paths.report(name) / "loss.csv", run.history)
         write_table(paths.report(name) / "progress.csv", monitor.figures)
         files.write_json(paths.report(name) / "health.json", {"format": HEALTH_FORMAT, **monitor.health(run)})
-        state.clear()
+        state.finish(train.steps)
 
 
 def reference(domain: Prepared, network: FeatureNetwork, space: str) -> DomainReference:

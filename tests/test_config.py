@@ -1,14 +1,16 @@
 """params.yaml: every mistake named, with its line, before any work and without torch."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 import typing
 from pathlib import Path
 
 import pytest
+import yaml
 
-from gan_core.config import papers, rules, schema
+from gan_core.config import papers, places, rules, schema
 from gan_core.config.checker import RENAMED
 from gan_core.config.load import find, load_params
 from gan_core.core.build_game import paper
@@ -199,6 +201,19 @@ BAD = [
         ("images: {}", OWN.replace(old, new), said)
         for old, new, said in [
             ("path: x", "path: ''", ["images.d.path is ''"]),
+            *(
+                ("path: x", f"path: {path}", [f"images.d.path is '{path}', which {how} {own}, where commands write"])
+                for path, how, own in [
+                    ("data", "holds", "data/prepared"),
+                    ("data/..", "holds", "data/prepared"),
+                    (".", "holds", "data/prepared"),
+                    ("/", "holds", "data/prepared"),
+                    ("data/prepared", "lies in", "data/prepared"),
+                    ("reports/gan/pictures", "lies in", "reports"),
+                ]
+            ),
+            ("path: x", "path: ~/x", [f"is '~/x', and neither ~ nor $ is read here: write {Path.home()}/x"]),
+            ("path: x", "path: $HOME/x", ["is '$HOME/x', and neither", f"write {os.environ.get('HOME')}/x"]),
             ("labels: false", "labels: maybe", ["images.d.labels is 'maybe'", "boolean"]),
             ("labels: false", "labels: false, min_per_class: 5", ["images.d.min_per_class needs classes"]),
             ("labels: false", "labels: true, min_per_class: 0", ["images.d.min_per_class is 0"]),
@@ -208,6 +223,8 @@ BAD = [
                 ["images.d.heldout is 1.5: must be a share between 0 and 1, or 'official'"],
             ),
             ("heldout: 0.2", "heldout: oficial", ["images.d.heldout is 'oficial': must be a share"]),
+            ("heldout: 0.2", "heldout: 0", ["images.d.heldout is 0: must be a share"]),
+            ("size: 16", "size: 2048", ["images.d.size is 2048", "less than or equal to 1024"]),
             ("size: 16", "size: 0", ["images.d.size is 0", "greater than or equal to 4"]),
             ("channels: 1", "channels: 2", ["images.d.channels is 2", "1 or 3"]),
             ("fit: crop", "fit: stretch", ["images.d.fit is 'stretch'", "'crop', 'pad' or 'exact'"]),
@@ -215,6 +232,7 @@ BAD = [
             ("on_bad_image: skip", "on_bad_image: ignore", ["images.d.on_bad_image is 'ignore'", "'error' or 'skip'"]),
             ("channels: 1", "chanels: 1", ["images.d.chanels is unknown", "did you mean channels?"]),
             ("skip}", "skip, domains: [a]}", ["images.d.domains is ['a']: must have at least 2"]),
+            ("skip}", "skip, domains: [a, a]}", ["images.d.domains is ['a', 'a']: must name two different folders"]),
             ("  d:", "  digits:", ["images.digits is the name of a data set above as well"]),
             ("  d:", "  D D:", ["images.D D is no name"]),
         ]
@@ -223,6 +241,13 @@ BAD = [
         "images: {}\n\nruns:\n  gan:\n    variant: gan\n    dataset: digits",
         OWN + "\n\nruns:\n  gan:\n    variant: cgan\n    dataset: d",
         ["runs.gan.dataset is 'd', which has no labels, and variant 'cgan' needs them"],
+    ),
+    (
+        "images: {}\n\nruns:\n  gan:\n    variant: gan\n    dataset: digits\n    network: {family: mlp, width: 256, "
+        "latent: 32}\n    train: {steps: 4000}",
+        OWN + "\n\nruns:\n  gan:\n    variant: gan\n    dataset: d\n    network: {family: mlp, width: 256, "
+        "latent: 32}\n    train: {balanced: true}",
+        ["runs.gan.train.balanced is true, and the data set is 'd', which has no labels to balance"],
     ),
     (
         "images: {}\n\nruns:\n  gan:\n    variant: gan\n    dataset: digits",
@@ -297,6 +322,65 @@ def test_check_needs_no_torch_and_exits_2(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: params.yaml:")
     assert "Traceback" not in done.stderr
+
+
+def outs(stage: typing.Any) -> typing.Iterator[str]:
+    """What a stage of dvc.yaml writes."""
+    for kind in ("outs", "metrics", "plots"):
+        yield from (next(iter(o)) if isinstance(o, dict) else o for o in stage.get("do", stage).get(kind, ()))
+
+
+def test_what_stages_write_is_known_and_git_leaves_the_rest_of_data_alone() -> None:
+    """`dvc add data/mine` fails where git ignores data/mine.dvc."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    written = {str(Path(out).parent) for stage in stages.values() for out in outs(stage)} - {"."}
+    assert {w for w in written if not any(Path(w).is_relative_to(own) for own in places.OWN)} == set()
+    names = ["data/mine.dvc", "data/x/mine.dvc", "data/prepared/x", "data/extractors/x.safetensors", "engines/x"]
+    ignored = subprocess.run(["git", "check-ignore", *names], cwd=ROOT, capture_output=True, text=True).stdout
+    assert ignored.split() == names[2:]
+
+
+def checked(folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-m", "gan_core", "check"], cwd=folder, capture_output=True, text=True)
+
+
+def test_missing_images_are_named_with_the_command_that_brings_them(tmp_path: Path) -> None:
+    """Tracked themselves, by a folder above, or not at all."""
+    one = OWN.partition("\n")[2]
+    text = "\n".join(
+        one.replace("  d:", f"  {n}:").replace("path: x", f"path: {p}")
+        for n, p in (("a", "mine/"), ("b", "data/all/train"), ("c", "nowhere"), ("d", "here"))
+    )
+    (tmp_path / "params.yaml").write_text(GOOD.replace("images: {}", f"images:\n{text}"))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "data").mkdir()
+    for name in ("mine.dvc", "data/all.dvc"):
+        (tmp_path / name).touch()
+    done = checked(tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    first, second, third = done.stderr.splitlines()
+    assert first.startswith("error: images.a.path 'mine/' does not exist; `dvc pull mine.dvc` brings it")
+    assert second.startswith("images.b.path 'data/all/train' does not exist; `dvc pull data/all.dvc` brings it")
+    assert third == "images.c.path 'nowhere' does not exist; look at the path, or put the images there"
+
+
+def test_what_earlier_declarations_left_is_said_with_the_command_that_removes_it(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(GOOD)
+    kept = ["exported/gan", "models/gan", "reports/gan", ".state/gan", ".state/.prepare", "data/prepared/digits"]
+    left = ["exported/numbers", "models/numbers", "reports/numbers", ".state/numbers", "data/prepared/pictures"]
+    for name in (*kept, *left):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "exported/README.md").touch()
+    (tmp_path / "data/extractors").mkdir()
+    for name in ("digits", "pictures"):
+        (tmp_path / f"data/extractors/{name}.safetensors").touch()
+    done = checked(tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()[1]
+    assert said.startswith("declared no more, but still there: numbers, pictures; `rm -r exported/numbers ")
+    subprocess.run(said.split("`")[1], shell=True, cwd=tmp_path, check=True)
+    assert len(checked(tmp_path).stdout.splitlines()) == 1
+    assert all((tmp_path / name).exists() for name in kept)
 
 
 def test_check_sees_that_dvc_was_killed_while_it_wrote_its_lock(tmp_path: Path) -> None:

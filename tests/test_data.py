@@ -17,7 +17,7 @@ from gan_core.config.checker import Checker
 from gan_core.config.load import load_params
 from gan_core.core import artifact
 from gan_core.core.pixels import to_uint8
-from gan_core.data.batches import Batches
+from gan_core.data.batches import Balanced, Batches
 from gan_core.data.packed import to_model
 from gan_core.data.prepare import prepare
 from gan_core.data.prepared import Prepared
@@ -266,6 +266,40 @@ def test_batches_are_a_function_of_seed_and_number(digits: Prepared) -> None:
     seen = torch.cat([b.x for b in epoch]).flatten(1)
     assert len(torch.unique(seen, dim=0)) == len(seen), "no sample twice in an epoch"
     assert not torch.equal(one.at(len(epoch)).x, epoch[0].x), "another order in the next epoch"
+
+
+@pytest.mark.parametrize("size", [7, 64])
+def test_balanced_batches_ask_every_class_as_often(size: int) -> None:
+    """Of 1, 5, 0 and 90 samples; each class goes through all it has before any comes again, in a new order then."""
+    labels = torch.tensor([0] * 1 + [1] * 5 + [3] * 90)[torch.randperm(96)]
+    batches, again = (Balanced(labels, size, "cpu", 5, "epoch") for _ in range(2))
+    drawn = [batches.rows(i) for i in range(40)]
+    assert torch.equal(again.rows(33), drawn[33]), "any batch, without those before it"
+    assert not torch.equal(Balanced(labels, size, "cpu", 6, "epoch").rows(33), drawn[33])
+    for rows in drawn:
+        counts = torch.bincount(labels[rows], minlength=4)
+        assert counts[2] == 0
+        assert counts[[0, 1, 3]].max() - counts[[0, 1, 3]].min() <= 2
+    rows = torch.cat(drawn)
+    counts = torch.bincount(labels[rows], minlength=4)[[0, 1, 3]]
+    assert counts.max() - counts.min() <= 1, "exactly as often, but for a round that is not over"
+    for c in (0, 1, 3):
+        mine, members = rows[labels[rows] == c], torch.nonzero(labels == c).flatten()
+        epochs = [e for e in mine.split(len(members)) if len(e) == len(members)]
+        assert epochs or c == 3
+        assert all(torch.equal(e.sort()[0], members) for e in epochs)
+        assert len(members) == 1 or len(epochs) < 2 or len({tuple(e.tolist()) for e in epochs}) > 1
+
+
+def test_balanced_batches_keep_samples_and_labels_together(digits: Prepared, tmp_path: Path) -> None:
+    x, y = digits.samples("train")[:], digits.labels("train")
+    batch = Batches(digits, 64, 5, balanced=True).at(9)
+    rows = Balanced(y, 64, "cpu", 5, "epoch").rows(9)
+    assert torch.equal(batch.x, x[rows])
+    assert torch.equal(batch.y, y[rows])
+    two = Batches(numbered(300, 260, tmp_path), 16, 5, balanced=True).at(2)
+    assert set(two.x_b.flatten().tolist()) <= set(range(1000, 1260)), "a second domain is balanced on its own"
+    assert torch.bincount((two.x_b.flatten().long() - 1000) % 2).tolist() == [8, 8]
 
 
 def test_batches_of_one_domain_follow_one_rule(digits: Prepared) -> None:

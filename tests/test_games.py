@@ -1,6 +1,8 @@
 """Laws every game obeys. They run over the whole table, so a new paper gets them for nothing."""
 
+import contextlib
 import copy
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -14,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gan_core.config import papers
 from gan_core.core.build_game import assembled, build_game, paper
 from gan_core.core.build_network import network_class
-from gan_core.core.game import Game, Update, modules
+from gan_core.core.game import Game, Update, depends_on_length, modules
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.schedule import Schedule
 from gan_core.core.types import Batch, Losses, Moment
@@ -28,7 +30,7 @@ from gan_core.training.loop import Stopped, advance, train
 from gan_core.training.run import Run
 from gan_core.training.update import apply_update, differentiate, set_requires_grad, train_step
 from gan_core.variants.gan import Gan
-from tests.conftest import begin, fit, fitting, plan, take_steps
+from tests.conftest import QUICK, VARIANTS, begin, fit, fitting, plan, take_steps
 
 NOW = Moment()
 
@@ -194,22 +196,40 @@ def test_a_run_cut_anywhere_ends_in_the_same_bits(
     assert all(torch.equal(a, b) for a, b in moments)
 
 
+LENGTHS = [(v, {}) for v in VARIANTS] + [("gan", {"learning_rate": Schedule(1e-3, 1e-4, begin=0.1)})]
+
+
+@pytest.mark.parametrize(("variant", "settings"), LENGTHS, ids=str)
+def test_a_step_depends_on_the_length_of_a_run_only_where_it_is_said(
+    variant: str, settings: dict, digits: Prepared, domains: Prepared
+) -> None:
+    """Else a longer run could not go on from a shorter one's state."""
+    data = domains if "x_b" in papers.needs(variant)["batch"] else digits
+    game = fit(variant, QUICK.get(variant, {}) | settings, fitting(variant)[-1], data)
+    at = Batches(data, 16, 0).at
+    short, long = (weights(take_steps(begin(copy.deepcopy(game), plan(n)), at, 6).game) for n in (8, 80))
+    assert any(not torch.equal(short[k], long[k]) for k in short) == depends_on_length(game)
+    assert depends_on_length(game, Schedule(0.0, 1.0))
+    assert depends_on_length(game, Schedule(0.0, 1.0, images=9)) == depends_on_length(game)
+
+
 @pytest.mark.parametrize("forgotten", ["network", "average", "optimizer"])
 def test_each_part_of_the_state_is_needed(digits: Prepared, tmp_path: Path, forgotten: str) -> None:
     """Forget one part when resuming, and the end differs: the state holds nothing idle."""
     game = fit("gan", {}, "mlp", digits)
 
-    def end(steps: int, state: State, forget: bool) -> dict[str, torch.Tensor]:
-        run = begin(copy.deepcopy(game), plan(steps))
+    def end(state: State, forget: bool, stop: int = 0) -> dict[str, torch.Tensor]:
+        run, asked = begin(copy.deepcopy(game), plan(6)), itertools.count(1)
         if forget:
             parts = type(run)._parts
             run._parts = lambda: {k: v for k, v in parts(run).items() if not k.startswith(forgotten)}  # type: ignore[method-assign]
-        train(run, Batches(digits, 16, 0).at, state)
+        with contextlib.suppress(Stopped):
+            train(run, Batches(digits, 16, 0).at, state, lambda: next(asked) == stop)
         return weights(run.game) | {f"ema.{k}": v for k, v in run.averages["generator"].network.state_dict().items()}
 
-    whole = end(6, State(tmp_path, "whole"), False)
-    end(3, State(tmp_path, "cut"), False)
-    rest = end(6, State(tmp_path, "cut"), True)
+    whole = end(State(tmp_path, "whole"), False)
+    end(State(tmp_path, "cut"), False, stop=3)
+    rest = end(State(tmp_path, "cut"), True)
     assert any(not torch.equal(whole[k], rest[k]) for k in whole)
 
 

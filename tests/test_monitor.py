@@ -1,5 +1,6 @@
 """What watches a run in training: it disturbs nothing, keeps the best, resumes exactly, and diagnoses the failure."""
 
+import contextlib
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -130,6 +131,44 @@ def test_a_monitored_run_cut_anywhere_is_the_same_run(digits: Prepared, tmp_path
         assert all(torch.equal(v, monitor.snapshots[k]) for k, v in whole.snapshots.items())
 
 
+@pytest.mark.parametrize(("first", "cut", "begun"), [(22, 13, 13), (22, 0, 21), (22, -1, 21), (30, 0, 0)])
+def test_a_run_of_another_length_goes_on_to_the_same_bits(
+    first: int, cut: int, begun: int, digits: Prepared, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopped, finished, or killed at its very end: made longer (or shorter), it ends as if it had always been so.
+
+    Only where a shorter one has passed its end already does it start afresh.
+    """
+    second = 52 - first
+
+    def play(folder: str, steps: int, stop: int = 0) -> tuple[Monitor, Run, State]:
+        monitor, asked = Monitor(4, steps, 0, 16, references(digits)), iter([False] * (stop - 1) + [True])
+        run, state = begin(game_of("gan", digits), Plan("t", steps, 16, 0, 5, 7)), State(tmp_path / folder, "f")
+        with contextlib.suppress(Stopped):
+            train(run, Batches(digits, 16, 0).at, state, lambda: stop > 0 and next(asked), monitor)
+        return monitor, run, state
+
+    state = play("cut", first, max(cut, 0))[2]
+    if cut == 0:
+        state.finish(first)
+        assert [step for step, _ in state.saved()] == [first - first % 7 or 7]
+    capsys.readouterr()
+    (left, whole, _), (right, rest, state) = play("whole", second), play("cut", second)
+    said = capsys.readouterr().err
+    assert f"t: step {begun} of {second}" in said
+    assert (f"goes on from step {begun} of a run of {first} steps" in said) == (begun > 0)
+    assert rest.history == whole.history
+    assert right.figures == left.figures
+    assert right.health(rest) == left.health(whole)
+    assert right.best.best["step"] == left.best.best["step"]
+    ends = [{f"{p}.{k}": v for p, of in run.state()["parts"].items() for k, v in of.items()} for run in (whole, rest)]
+    assert all(torch.equal(v, ends[1][k]) for k, v in ends[0].items() if isinstance(v, torch.Tensor))
+    assert left.snapshots.keys() == right.snapshots.keys()
+    assert all(torch.equal(v, right.snapshots[k]) for k, v in left.snapshots.items())
+    state.finish(second)
+    assert len(state.saved()) == 1, "what a finished run keeps"
+
+
 def test_one_lucky_evaluation_is_not_shipped() -> None:
     """The median of three: one whose neighbours are bad is not the best; of the first and the last the worse counts."""
 
@@ -148,8 +187,9 @@ def test_one_lucky_evaluation_is_not_shipped() -> None:
 
 
 def test_snapshots_are_evenly_spaced_in_the_logarithm() -> None:
-    assert snapshot_steps(4000) == [1, 3, 11, 35, 114, 374, 1223, 4000]
-    assert snapshot_steps(3) == [1, 2, 3]
+    assert snapshot_steps(4000) == [1, 3, 9, 27, 81, 243, 729, 2187, 4000]
+    assert snapshot_steps(3) == [1, 3]
+    assert snapshot_steps(1) == [1]
 
 
 def poisoned(data: Prepared, times: int) -> Callable[[int], Batch]:

@@ -15,8 +15,9 @@ from PIL import Image
 from gan_core.export.manifest import FORMAT
 from gan_core.metrics.record import write_figures
 from gan_core.report import charts, page, words
-from gan_core.report.facts import Facts
+from gan_core.report.facts import Facts, read_made
 from gan_core.report.pictures import grid
+from gan_core.runtime.errors import DataError
 from tests.html import Page
 
 HOSTILE = "<b onclick='x()'>\"&run"
@@ -191,7 +192,18 @@ def test_what_the_figures_say_is_said() -> None:
     read = Page.read(page.html([run]))
     assert read.faults() == []
     assert "What the figures say" in read.text
-    assert "covers little" in words.summary([run], Path("r"))
+    assert "covers little" in words.summary([run], [], Path("r"))
+
+
+def test_runs_that_are_not_made_yet_are_named_beside_those_that_are(tmp_path: Path) -> None:
+    run = facts("gan", health=monitored())
+    assert "not made yet: a, b (`dvc repro` makes them)" in words.summary([run], ["a", "b"], Path("r"))
+    assert "not made yet" not in words.summary([run], [], Path("r"))
+    read = Page.read(page.html([run], others=["a", "b"]))
+    assert read.faults() == []
+    assert "Not made yet: a, b (`dvc repro` makes them)." in read.text
+    with pytest.raises(DataError, match=r"no declared run is finished \(gan, vae\); `dvc repro` makes them"):
+        read_made({name: (tmp_path / name, tmp_path / name) for name in ("gan", "vae")})
 
 
 def test_a_figure_says_its_features_and_what_real_samples_score() -> None:

@@ -9,7 +9,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Any, get_args
 
-from gan_core.config import papers
+from gan_core.config import papers, places
 from gan_core.config.checker import Checker, Tree
 from gan_core.config.schema import Dataset, ImageDomains, Images, Network, Run, Train
 from gan_core.core.feature_names import LITE0_FROM
@@ -73,12 +73,16 @@ def check_images(checker: Checker, tree: Any) -> Iterator[tuple[str, Images]]:
     for name, entry in named(checker, tree, "images"):
         schema = ImageDomains if "domains" in entry else Images
         images = checker.build(schema, {"min_per_class": None} | entry, ("images", name))
-        needless = [
-            key for key in ("min_per_class", "spelling") if images and getattr(images, key) and not images.labels
-        ]
-        for key in needless:
-            checker.mistake(("images", name, key), "needs classes, and labels is false; leave it out")
-        if images and not needless:
+        wrong = {
+            key: "needs classes, and labels is false; leave it out"
+            for key in ("min_per_class", "spelling")
+            if images and getattr(images, key) and not images.labels
+        }
+        if images and (why := places.cannot_be_source(images.path, checker.path.parent)):
+            wrong["path"] = why
+        for key, sentence in wrong.items():
+            checker.mistake(("images", name, key), sentence)
+        if images and not wrong:
             yield name, images
 
 
@@ -193,10 +197,15 @@ def check_fit(
             f"is {train.instance_noise}; variant '{variant}' translates real samples, and its fakes would lack the "
             "noise, by which any discriminator tells them; set it to 0 for this run",
         )
-    if isinstance(dataset, dict) and "y" in batch and (source in UNLABELLED or dataset.get("labels") is False):
-        checker.mistake(
-            (*here, "dataset"), f"is '{entry['dataset']}', which has no labels, and variant '{variant}' needs them"
-        )
+    if isinstance(dataset, dict) and (source in UNLABELLED or dataset.get("labels") is False):
+        unlabelled = f"'{entry['dataset']}', which has no labels"
+        if "y" in batch:
+            checker.mistake((*here, "dataset"), f"is {unlabelled}, and variant '{variant}' needs them")
+        if train and train.balanced:
+            checker.mistake(
+                (*here, "train", "balanced"),
+                f"is true, and the data set is {unlabelled} to balance; set it to false for this run",
+            )
 
 
 def lacking(family: str, roles: Mapping[str, tuple[str, ...]]) -> Iterator[str]:

@@ -217,6 +217,13 @@ class ImageDomains(Images):
 
     domains: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2, max_length=2)]
 
+    @field_validator("domains")
+    @classmethod
+    def _two(cls, domains: list[str]) -> list[str]:
+        if len(set(domains)) < len(domains):
+            raise PydanticCustomError("twice", "must name two different folders")
+        return domains
+
 
 Dataset = Digits | Ring | Grid | Mixture | Line | Shapes | StackedDigits | DigitDomains
 
@@ -259,6 +266,8 @@ class Train:
     seed: Seed
     steps: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
+    balanced: bool
+    """Every class is as frequent in the batches, however many samples it has."""
     shards: PositiveInt
     instance_noise: NonNegativeFloat
     ema_half_life: Scheduled[NonNegativeFloat]

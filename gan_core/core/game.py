@@ -188,6 +188,15 @@ def optimizers(game: Game) -> dict[str, Optimizer]:
     return {f.name: each[f.name] for f in fields(game) if f.name in each}  # type: ignore[arg-type]
 
 
+def depends_on_length(game: Game, *others: object) -> bool:
+    """Whether a step depends on how many there will be: a symbol goes with the share of the run that is done.
+
+    ``others``: symbols beside those of the game.
+    """
+    specs = [value for spec in optimizers(game).values() for value in vars(spec).values()]
+    return any(isinstance(s, Schedule) and s.images is None for s in (*vars(game).values(), *specs, *others))
+
+
 def modules(game: Game) -> Modules:
     """The modules of a game by what becomes of them.
 

@@ -33,16 +33,54 @@ class Epochs:
         """The rows of the i-th batch: (size,) int64."""
         epoch, k = divmod(i, self.length)
         if epoch != self._epoch:
-            source = torch.Generator().manual_seed(fold(*self.path, epoch))
-            self._order = torch.randperm(self.count, generator=source).to(self.device)
+            self._order = shuffle(self.count, *self.path, epoch).to(self.device)
             self._epoch = epoch
         return self._order[k * self.size : (k + 1) * self.size]
+
+
+class Balanced:
+    """Which rows a batch holds where every class is as frequent, however many samples it has. A function of (path, i).
+
+    Batches are cut from one sequence of rounds; a round is a new shuffle of the classes, with one sample of each. So
+    in any batches in a row two classes differ by at most two samples. Each class goes through its samples as ``Epochs``
+    does: in a new shuffle every time, none again before all were there. ``labels`` (N,): classes without samples have
+    no turn.
+    """
+
+    def __init__(self, labels: Tensor, size: int, device: str, *path: int | str) -> None:
+        found = labels.cpu()
+        self.members = [torch.nonzero(found == c).flatten() for c in sorted(set(found.tolist()))]
+        self.size, self.device, self.path = size, device, path
+        self._orders: dict[int, tuple[int, list[int]]] = {}
+
+    def rows(self, i: int) -> Tensor:
+        """The rows of the i-th batch: (size,) int64."""
+        count, rows = len(self.members), list[int]()
+        for turn in range(i * self.size // count, -(-(i + 1) * self.size // count)):
+            order = shuffle(count, *self.path, "round", turn).tolist()
+            first, last = (min(max(at - turn * count, 0), count) for at in (i * self.size, (i + 1) * self.size))
+            rows += [self._row(c, turn) for c in order[first:last]]
+        return torch.tensor(rows).to(self.device)
+
+    def _row(self, c: int, turn: int) -> int:
+        """What a class gives in a round: one sample a round, so the number of the round is that of its sample."""
+        epoch, k = divmod(turn, len(self.members[c]))
+        if self._orders.get(c, (-1, []))[0] != epoch:
+            order = shuffle(len(self.members[c]), *self.path, "class", c, epoch)
+            self._orders[c] = epoch, self.members[c][order].tolist()
+        return self._orders[c][1][k]
+
+
+def shuffle(count: int, *path: int | str) -> Tensor:
+    """An order of so many things that is a function of the path: (count,) int64."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(fold(*path)))
 
 
 class Batches:
     """The batches of a run. The i-th is a function of (seed, i); instance noise has torch's current seed.
 
     ``x`` and its labels ``y`` go together; a second domain ``x_b`` is shuffled on its own, unless the set is aligned.
+    ``balanced``: every class is as frequent (``Balanced``), in each domain that is shuffled.
     """
 
     def __init__(
@@ -53,6 +91,7 @@ class Batches:
         noise: float = 0.0,
         device: str = "cpu",
         channels_last: bool = False,
+        balanced: bool = False,
     ) -> None:
         self.noise, self.channels_last = noise, channels_last and data.is_image
         domains = {"x": data} | ({"x_b": data.other} if data.other is not None else {})
@@ -65,10 +104,17 @@ class Batches:
                     f"train.batch_size {batch_size} is more than the {len(samples)} training samples of "
                     f"{'the second domain of ' if name != 'x' else ''}{data.folder}; lower it, or prepare more data"
                 )
-        first = Epochs(len(self.samples["x"]), batch_size, device, seed, "epoch")
-        self.epochs = dict.fromkeys(self.samples, first)
-        if "x_b" in self.samples and not data.aligned:
-            self.epochs["x_b"] = Epochs(len(self.samples["x_b"]), batch_size, device, seed, "other", "epoch")
+
+        def shuffled(name: str, domain: Prepared, *path: int | str) -> Epochs | Balanced:
+            if not balanced:
+                return Epochs(len(self.samples[name]), batch_size, device, *path)
+            if (y := domain.labels("train")) is None:
+                raise DataError(f"train.balanced is true, and {domain.folder} has no labels; set it to false")
+            return Balanced(y, batch_size, device, *path)
+
+        self.epochs = dict.fromkeys(self.samples, shuffled("x", data, seed, "epoch"))
+        if data.other is not None and not data.aligned:
+            self.epochs["x_b"] = shuffled("x_b", data.other, seed, "other", "epoch")
 
     def at(self, i: int) -> Batch:
         """The i-th batch of the run."""

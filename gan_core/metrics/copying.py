@@ -86,8 +86,9 @@ def copying(
 
     ``copied``: the share of samples with a training sample less than half as far as every held-out one.
     ``train_distance_ratio``: their mean distance to the nearest training sample, that of held-out samples being 1; a
-    copier has 0 (after Meehan et al. 2020). ``nearer_to_train``: the share that is nearer to a training sample than to
-    a held-out one, among as many of each; fair is 0.5. The last is not moved by bad samples, which are far from all.
+    copier has 0 (after Meehan et al. 2020); left out where every held-out sample is a training sample.
+    ``nearer_to_train``: the share that is nearer to a training sample than to a held-out one, among as many of each;
+    fair is 0.5. The last is not moved by bad samples, which are far from all.
     """
     n = FEW if network.costly else SEARCHED
     some = Chosen(x, torch.arange(len(x))[:n])
@@ -99,10 +100,9 @@ def copying(
     ]
     found = [nearest(seen[:n], fold)[1] for fold in folds]
     share = np.mean([(d < new).mean() + (d == new).mean() / 2 for d in found]) if folds else np.nan
-    figures = {
-        "copied": float((old < HALF * new).mean()),
-        "train_distance_ratio": float(old.mean() / fair[0].mean()),
-    }
+    figures = {"copied": float((old < HALF * new).mean())}
+    if fair[0].any():
+        figures["train_distance_ratio"] = float(old.mean() / fair[0].mean())
     return figures | ({"nearer_to_train": float(share)} if folds else {})
 
 

@@ -100,9 +100,11 @@ def intervals(
     times: int,
     seed: int,
 ) -> dict[str, Interval]:
-    """Of the Frechet distance, of KID, and of every figure that is a mean over the values given here."""
+    """Of the Frechet distance, of KID, and of every figure that is a mean over the values given here, two or more."""
     a, b = (x[:MOST] for x in (real, fake))
     found = {"fd": of_frechet(real, fake, figures["fd"])} if "fd" in figures else {}
     if "kid" in figures:
         found["kid"] = of_kernel(a, b, figures["kid"], times, source(seed, "kid"))
-    return found | {name: of_mean(values, times, source(seed, name)) for name, values in means.items()}
+    return found | {
+        name: of_mean(values, times, source(seed, name)) for name, values in means.items() if len(values) > 1
+    }

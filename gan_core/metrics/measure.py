@@ -60,9 +60,10 @@ class Found:
     seen: Features = field(default_factory=lambda: np.empty((0, 0)))
 
     def mean(self, name: str, values: NDArray[Any]) -> None:
-        """A figure that is a mean over samples."""
-        self.means[name] = np.asarray(values, np.float64)
-        self.figures[name] = float(self.means[name].mean())
+        """A figure that is a mean over samples; of none there is no figure."""
+        if len(values):
+            self.means[name] = np.asarray(values, np.float64)
+            self.figures[name] = float(self.means[name].mean())
 
 
 class Domain(Protocol):

@@ -57,8 +57,8 @@ class OnlineMeasure:
     def __call__(self, fake: Samples) -> dict[str, float]:
         """The figures of drawn samples.
 
-        ``spread``: how far they lie from their mean, the data being 1. ``covered``: their coverage, that of as many
-        real samples being 1.
+        ``spread``: how far they lie from their mean, the data being 1; left out where the data are all alike.
+        ``covered``: their coverage, that of as many real samples being 1.
         """
         found = self.network(Chosen(fake, torch.arange(min(len(fake), self.drawn))))
         between = squared_distances(self.real[:MANIFOLD], found[:MANIFOLD])
@@ -66,7 +66,7 @@ class OnlineMeasure:
         return {
             self.distance: self._distance(found),
             "fd": frechet(self.real, found),
-            "spread": self._spread(found) / self.spread,
+            **({"spread": self._spread(found) / self.spread} if self.spread else {}),
             "precision": float((between < self.radius[:, None]).any(0).mean()),
             "coverage": coverage,
             "covered": coverage / max(self.floor, MANIFOLD**-1),

@@ -11,6 +11,7 @@ from typing import Any
 from gan_core.export.manifest import manifest_of
 from gan_core.metrics.record import read_figures
 from gan_core.runtime import files
+from gan_core.runtime.errors import DataError
 from gan_core.training.history import HEALTH_FORMAT
 
 Row = Mapping[str, float]
@@ -144,6 +145,22 @@ class Facts:
     def alarms(self) -> list[Mapping[str, Any]]:
         """What was detected while it was trained, in order; a recovery is among it."""
         return list((self.health or {}).get("events", ()))
+
+
+def read_made(runs: Mapping[str, tuple[Path, Path]]) -> tuple[list[Facts], list[str]]:
+    """Facts of the runs that are measured and exported, and the names of the others; ``runs``: their folders by name.
+
+    Raises:
+        DataError: none is, or what is there is damaged.
+    """
+    finished = {
+        n: f for n, f in runs.items() if (f[0] / "metrics.json").is_file() and (f[1] / "manifest.json").is_file()
+    }
+    if not finished:
+        raise DataError(
+            f"no declared run is finished ({', '.join(runs) or 'none is declared'}); `dvc repro` makes them"
+        )
+    return [Facts.read(name, *folders) for name, folders in finished.items()], [n for n in runs if n not in finished]
 
 
 def figures(found: Mapping[str, Any]) -> dict[str, Any]:

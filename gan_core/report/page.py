@@ -32,10 +32,12 @@ def html(
     claims: Sequence[Mapping[str, Any]] = (),
     declared: Mapping[str, Any] | None = None,
     timings: Sequence[Mapping[str, Any]] = (),
+    others: Sequence[str] = (),
 ) -> str:
     """The page, as one file that needs no other.
 
-    ``declared``: what params.yaml says of every run; ``timings``: results of the serving benchmark.
+    ``declared``: what params.yaml says of every run; ``timings``: results of the serving benchmark; ``others``: runs
+    that are declared and not made yet.
     """
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -57,6 +59,7 @@ def html(
         style=Markup((FOLDER / "style.css").read_text()),
         runs=[Shown(run, (declared or {}).get(run.name)) for run in runs],
         answers=answers(runs, groups, claims),
+        missing=words.not_made(others).capitalize() if others else "",
         groups=[Comparison(group) for group in groups],
         columns=[c for c in HEADLINE if any(e.value(c) is not None for g in groups for e in g.entries)],
         whiskers=any(e.span("fd") for g in groups for e in g.entries),

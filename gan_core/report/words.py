@@ -223,8 +223,8 @@ def health(run: Facts) -> tuple[str, str]:
     )
 
 
-def summary(runs: Sequence[Facts], report: Path) -> str:
-    """A short table for a terminal."""
+def summary(runs: Sequence[Facts], others: Sequence[str], report: Path) -> str:
+    """A short table for a terminal; ``others``: runs that are declared and not made yet."""
     header = ("run", "metric", "parity (max abs)", "verdict", "artefacts")
     lines = [header]
     for run in runs:
@@ -234,4 +234,10 @@ def summary(runs: Sequence[Facts], report: Path) -> str:
             lines.append((entry.title, metric, f"{run.worst_error:.1e}", health(run)[1], run.artefacts))
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
     rows = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([rows[0], "-" * len(rows[0]), *rows[1:], "", f"report: {report}"])
+    left = [f"{not_made(others)}", ""] if others else []
+    return "\n".join([rows[0], "-" * len(rows[0]), *rows[1:], "", *left, f"report: {report}"])
+
+
+def not_made(names: Sequence[str]) -> str:
+    """That runs are declared, and not measured and exported yet."""
+    return f"not made yet: {', '.join(names)} (`dvc repro` makes them)"

@@ -38,12 +38,8 @@ class Progress:
             self.said = time.monotonic()
             speed = (done - self.start) / max(self.said - self.begun, 1e-9)
             left = (self.total - done) / max(speed, 1e-9)
-            pace = f"{speed:.1f} {self.unit}s/s, {left:.0f} s left, {self.figures}"
-            print(
-                f"{self.name}: {self.unit} {done} of {self.total}, {pace}",
-                file=sys.stderr,
-                flush=True,
-            )
+            said = (f"{self.unit} {done} of {self.total}", f"{speed:.1f} {self.unit}s/s", f"{left:.0f} s left")
+            print(f"{self.name}: {', '.join(filter(None, (*said, self.figures)))}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Leave the terminal tidy."""

@@ -1,4 +1,7 @@
-"""A run's unfinished state, outside the pipeline's outputs: a folder for each fingerprint, the last two steps kept."""
+"""A run's state, outside the pipeline's outputs: a folder for each fingerprint, the last two steps kept.
+
+Of a finished run the newest state before its end stays, so that a longer one goes on from there.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import torch
 
 from gan_core.runtime import files
 
-FORMAT = 2
+FORMAT = 3
 """Of the states that are written and read; it is part of the fingerprint, so a state of another is never met."""
 NAME = re.compile(r"step-(\d{9})\.state")
 
@@ -39,19 +42,39 @@ class State:
         found = [(int(m[1]), p) for p in self.folder.glob("step-*") if (m := NAME.fullmatch(p.name))]
         return sorted(found, reverse=True)
 
-    def newest(self) -> dict[str, Any] | None:
-        """The newest intact payload, on the CPU, or None; a torn or altered file is passed over, and that is said."""
+    def newest(self, steps: int | None = None) -> dict[str, Any] | None:
+        """The newest intact payload, on the CPU, or None; a torn or altered file is passed over, and that is said.
+
+        ``steps``: what a run of so many goes on from. A payload that says it is of a run of another number
+        (``steps``) is good for this one before both their ends: the end itself is evaluated and logged. Others are
+        removed.
+        """
         for stray in self.folder.glob(".*.tmp"):
             stray.unlink()
         for step, path in self.saved():
             content = path.read_bytes()
-            if files.digest(content[64:]).encode() == content[:64]:
-                payload: dict[str, Any] = torch.load(io.BytesIO(content[64:]), map_location="cpu", weights_only=True)
+            if files.digest(content[64:]).encode() != content[:64]:
+                print(
+                    f"the checkpoint of step {step} ({path}) is damaged; going back to the one before", file=sys.stderr
+                )
+                continue
+            payload: dict[str, Any] = torch.load(io.BytesIO(content[64:]), map_location="cpu", weights_only=True)
+            if steps is None or payload["steps"] == steps or step < min(steps, payload["steps"]):
                 return payload
-            print(f"the checkpoint of step {step} ({path}) is damaged; going back to the one before", file=sys.stderr)
+            print(
+                f"the checkpoint of step {step} is of a run of {payload['steps']} steps and no part of one of {steps}, "
+                "so it is removed",
+                file=sys.stderr,
+            )
+            path.unlink()
         return None
 
-    def clear(self) -> None:
-        """The run is finished: remove its state, and that of interrupted runs which it has replaced."""
+    def finish(self, steps: int) -> None:
+        """The run is finished: of its states keep the newest before its end, and nothing of runs it has replaced."""
         for folder in self.root.glob("*/"):
-            shutil.rmtree(folder)
+            if folder != self.folder:
+                shutil.rmtree(folder)
+        before = [path for step, path in self.saved() if 0 < step < steps]
+        for _, path in self.saved():
+            if path not in before[:1]:
+                path.unlink()

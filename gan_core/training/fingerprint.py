@@ -16,16 +16,29 @@ from gan_core.core.artifact import content_digest
 from gan_core.runtime import closure, files
 from gan_core.training.checkpoint import FORMAT
 
+STEPS = "params.train.steps"
+SAID = 5
+"""So many differences are said."""
+
 
 def facts(
-    declared: dict[str, Any], data_sha256: str, device: str, code: list[Path], frozen: Mapping[str, nn.Module]
+    declared: dict[str, Any],
+    data_sha256: str,
+    device: str,
+    code: list[Path],
+    frozen: Mapping[str, nn.Module],
+    of_length: bool,
 ) -> dict[str, str]:
-    """Everything the result depends on, flat: name -> value.
+    """Everything a state depends on, flat: name -> value.
 
-    ``code``: the files that compute it; ``frozen``: the networks that only compute, which no checkpoint holds.
+    ``code``: the files that compute it; ``frozen``: the networks that only compute, which no checkpoint holds;
+    ``of_length``: a step depends on how many there will be, so a longer run is another from its first step.
     """
+    params = {f"params.{k}": v for k, v in flatten(declared)}
+    steps = params.pop(STEPS)
     return {
-        **{f"params.{k}": v for k, v in flatten(declared)},
+        **params,
+        **({f"{STEPS}, whose share a schedule follows": steps} if of_length else {}),
         "data": data_sha256,
         **{f"code.{closure.relative(path)}": files.file_digest(path)[:16] for path in code},
         **{f"frozen.{name}": content_digest(network.state_dict(), {})[:16] for name, network in frozen.items()},
@@ -53,11 +66,15 @@ def key(facts: dict[str, str]) -> str:
 
 
 def announce(folder: Path, now: dict[str, str]) -> None:
-    """Leave the facts beside the state, and say why an interrupted run of another declaration is not continued."""
+    """Leave the facts beside the state, and say why an earlier run, interrupted or finished, is not continued."""
     for other in folder.parent.glob("*/facts.json"):
-        if other.parent != folder and any(other.parent.glob("step-*")):
-            differs = "; ".join(changes(files.read_json(other), now))
-            print(f"an interrupted run differs from this one, so it is not continued: {differs}", file=sys.stderr)
+        if other.parent != folder:
+            differs = changes(files.read_json(other), now)
+            more = f"; and {len(differs) - SAID} more" if len(differs) > SAID else ""
+            print(
+                f"an earlier run differs from this one, so it is not continued: {'; '.join(differs[:SAID])}{more}",
+                file=sys.stderr,
+            )
     files.write_json(folder / "facts.json", now)
 
 

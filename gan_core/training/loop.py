@@ -105,7 +105,7 @@ def in_float32(_network: nn.Module, _inputs: object, output: Any) -> Any:
 def save(run: Run, callback: Callback, state: State) -> None:
     """Write a state that is good: checked, and with what the callback remembers."""
     run.check()
-    content = run.state() | {"callback": callback.state()}
+    content = run.state() | {"callback": callback.state(), "steps": run.plan.steps}
     distributed.broadcast_from_rank0(partial(state.save, run.step, content))
 
 
@@ -138,7 +138,7 @@ def train(
     stop: Callable[[], object] = lambda: False,
     callback: Callback | None = None,
 ) -> Run:
-    """Train until ``run.plan.steps``, from the newest saved state if there is one.
+    """Train until ``run.plan.steps``, from the newest saved state if there is one, of a run of any length.
 
     ``batch_at(i)`` is the i-th batch of the run, a function of i alone. ``stop()`` is asked after each step.
     Where a number is NaN or infinite, the run is rolled back to the newest saved state, a few times.
@@ -148,8 +148,11 @@ def train(
         NumericsError: a term or a weight is NaN or infinite, again and again; the last good state stays.
     """
     plan, calls = run.plan, callback or NullCallback()
-    if saved := distributed.broadcast_from_rank0(state.newest):
+    if saved := distributed.broadcast_from_rank0(partial(state.newest, plan.steps)):
         restore(run, calls, saved)
+        if saved["steps"] != plan.steps and not distributed.rank():
+            longer = f"{plan.name}: goes on from step {run.step} of a run of {saved['steps']} steps"
+            print(longer, file=sys.stderr)
     else:
         save(run, calls, state)
     progress = Progress(plan.name, plan.steps, run.step, silent=distributed.rank() > 0)

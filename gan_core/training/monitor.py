@@ -28,8 +28,8 @@ DRAWN = 1_024
 """So many samples are drawn at an evaluation, always from the same inputs."""
 SCORED = 500
 """So many of each kind are shown to a discriminator."""
-SNAPSHOTS, SHOWN, SIDE, POINTS = 8, 16, 64, 1_000
-"""How often samples are kept to be shown over time; how many images, no larger than this; how many points."""
+APART, SHOWN, SIDE, POINTS = 3, 16, 64, 1_000
+"""How far apart samples are kept to be shown over time; how many images, no larger than this; how many points."""
 Weights: TypeAlias = dict[str, dict[str, Tensor]]
 
 
@@ -89,8 +89,14 @@ class Best:
 
 
 def snapshot_steps(steps: int) -> list[int]:
-    """Steps to show samples of, evenly spaced on a logarithmic axis: the first, the last, and some between."""
-    return sorted({round(steps ** (k / (SNAPSHOTS - 1))) for k in range(SNAPSHOTS)})
+    """Steps to show samples of: the first, each three times as late as the one before, and the last.
+
+    Those before the last do not depend on how long the run is.
+    """
+    found = [1]
+    while found[-1] * APART < steps:
+        found.append(found[-1] * APART)
+    return sorted({*found, steps})
 
 
 def shown_of(x: Samples) -> Tensor:

@@ -45,7 +45,10 @@ class CGan:
         return {"generator": spec.generator(z, y), "discriminator": discriminator, "z": z, "y": y}
 
     def fake(self, batch: Batch) -> Sample:
-        """G(z|y) on fresh noise, y the labels of the real samples: their marginal gives no fake away."""
+        """G(z|y) on fresh noise, y the labels of the real samples: their marginal gives no fake away.
+
+        Of balanced batches (``train.balanced``) every class is asked for as often, too.
+        """
         return self.generator(self.z.like(batch.x), batch.y)
 
     def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:

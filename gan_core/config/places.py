@@ -1,0 +1,98 @@
+"""Where the pipeline keeps what it makes, and what a declaration names, held against what is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gan_core.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from gan_core.config.schema import Images
+
+OF_RUNS = ("exported", "models", "reports", "engines", "data/hardware", ".state")
+OF_DATASETS = ("data/prepared", "data/extractors")
+OWN = (*OF_DATASETS, *OF_RUNS, ".dvc", ".git")
+"""Folders that the pipeline, DVC or git write into; in those of runs and data sets each entry has its name."""
+FILES = (".json", ".safetensors")
+"""Of files among these entries."""
+
+
+def cannot_be_source(path: str, root: Path) -> str | None:
+    """Why a path cannot be where a user's images lie, as the end of a sentence; ``root``: the project's folder."""
+    at_home = path.partition("/")[0] == "~"
+    if (written := os.path.expandvars(f"{Path.home()}{path[1:]}" if at_home else path)) != path:
+        return f"is '{path}', and neither ~ nor $ is read here: write {written}"
+    try:
+        here = Path(os.path.realpath(root / path))
+        own = {name: Path(os.path.realpath(root / name)) for name in OWN}
+    except ValueError:
+        return f"is {path!r}, which is no path"
+    for name, folder in own.items():
+        if folder.is_relative_to(here) or here.is_relative_to(folder):
+            how = "lies in" if here.is_relative_to(folder) else "holds"
+            return (
+                f"is '{path}', which {how} {name}, where commands write; give the images a folder of their own, such "
+                "as data/mine"
+            )
+    return None
+
+
+def missing(images: Mapping[str, Images], root: Path) -> Iterator[str]:
+    """A sentence for each data set whose images are not there, with the command that brings them if DVC tracks them."""
+    for name, spec in images.items():
+        if not (root / spec.path).exists():
+            pointer = tracked_by(spec.path, root)
+            remedy = (
+                f"`dvc pull {pointer}` brings it (`dvc checkout {pointer}` where it is in this machine's cache)"
+                if pointer
+                else "look at the path, or put the images there"
+            )
+            yield f"images.{name}.path '{spec.path}' does not exist; {remedy}"
+
+
+def tracked_by(path: str, root: Path) -> Path | None:
+    """The file by which DVC tracks a path or a folder above it, relative to the project's folder."""
+    whole = Path(path)
+    pointers = (p.with_name(f"{p.name}.dvc") for p in (whole, *whole.parents) if p.name not in ("", ".."))
+    return next((pointer for pointer in pointers if (root / pointer).is_file()), None)
+
+
+def declared_runs(path: Path) -> list[str]:
+    """The names of the runs in a declaration, whatever else may be wrong with it; what serves has no schemas.
+
+    Raises:
+        InputError: it is no YAML.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise InputError(f"{path} cannot be read: `gan check` says where; or name the folders to use") from None
+    runs = tree.get("runs") if isinstance(tree, dict) else None
+    return [str(name) for name in runs] if isinstance(runs, dict) else []
+
+
+def left_over(root: Path, runs: Collection[str], datasets: Collection[str]) -> list[Path]:
+    """What runs and data sets have left that are not declared (any more), relative to the project's folder."""
+    kept = dict.fromkeys(OF_RUNS, runs) | dict.fromkeys(OF_DATASETS, datasets)
+    return [
+        path.relative_to(root)
+        for folder, names in kept.items()
+        for path in sorted((root / folder).glob("[!.]*"))
+        if (path.is_dir() or path.suffix in FILES) and name_of(path) not in names
+    ]
+
+
+def name_of(path: Path) -> str:
+    """Of which run or data set a file or folder is."""
+    return path.name.partition(".")[0]
+
+
+def said_of(left: Collection[Path]) -> str:
+    """What is left over, and the command that removes it."""
+    names = ", ".join(dict.fromkeys(map(name_of, left)))
+    return f"declared no more, but still there: {names}; `rm -r {' '.join(map(str, left))}` removes it"
