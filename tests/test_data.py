@@ -67,7 +67,14 @@ def test_digits(digits: Prepared) -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "share"),
-    [([3] * 1000, 0.2), ([1] * 100, 0.5), ([70, 20, 7, 3], 0.29), ([101, 1, 1], 0.1), ([10], 0.25)],
+    [
+        ([3] * 1000, 0.2),
+        ([1] * 100, 0.5),
+        ([70, 20, 7, 3], 0.29),
+        ([101, 1, 1], 0.1),
+        ([10], 0.25),
+        ([1] * 40 + [3, 4] * 20, 0.3),
+    ],
 )
 def test_the_share_held_out_is_exact_in_all_and_to_within_one_in_every_class(sizes: list[int], share: float) -> None:
     labels = np.repeat(np.arange(len(sizes)), sizes)
@@ -75,6 +82,9 @@ def test_the_share_held_out_is_exact_in_all_and_to_within_one_in_every_class(siz
     assert heldout.sum() == round(share * len(labels))
     each = np.bincount(labels[heldout], minlength=len(sizes))
     assert (np.abs(each - share * np.array(sizes)) < 1).all()
+    given, rest = np.divmod(share * np.array(sizes), 1)
+    could = (each == given) & (rest > 0) & (given + 1 < sizes)
+    assert not (each == sizes).any() or not could.any(), "no class is held out whole where others can give"
     if len(set(sizes)) == 1 and len(sizes) > 1:
         assert 0.2 < (each[: len(each) // 2].sum() / each.sum()) < 0.8, "which class gives more is left to chance"
     assert split(len(labels), None, share).sum() == round(share * len(labels))

@@ -214,12 +214,14 @@ def odd_classes(names: list[str], counts: dict[str, list[int]], spec: Images) ->
     """What a person would want to know of the classes.
 
     Raises:
-        DataError: one is held out of which none is trained on.
+        DataError: one is officially held out of which none is trained on.
     """
     if not counts:
         return
     only = [n for n, train, heldout in zip(names, *counts.values(), strict=True) if heldout and not train]
-    if only:
+    if only and spec.heldout != "official":
+        yield f"of {len(only)} classes all are held out, as they have few images: {listed(only)}"
+    elif only:
         raise DataError(
             f"held out are images of {listed(only)}, of which none is trained on: in {spec.path} folders of test are "
             "called otherwise than those of train; declare a share of the training images alone, or a table of labels"

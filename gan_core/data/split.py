@@ -15,14 +15,16 @@ MIN_SAMPLES = 50
 def split(count: int, labels: NDArray[np.int64] | None, share: float) -> NDArray[np.bool_]:
     """Which samples are held out: ``share`` of all, and of every class to within one, chosen by a fixed shuffle.
 
-    Each class gives the whole part of its share; what is then missing comes from those with the largest rest.
+    Each class gives the whole part of its share; what is then missing comes from those with the largest rest, and from
+    those that would have nothing left to train on only if there are no others.
     """
     source = np.random.Generator(np.random.Philox(fold("heldout", count)))
     order = source.permutation(count)
     classes, sizes = np.unique(labels if labels is not None else np.zeros(count), return_counts=True)
     take, rest = np.divmod(share * sizes, 1)
     chance = source.permutation(len(classes))
-    take[np.lexsort((chance, -rest))[: round(share * count) - int(take.sum())]] += 1
+    order_of_rest = np.lexsort((chance, -rest, take + 1 >= sizes, rest == 0))
+    take[order_of_rest[: round(share * count) - int(take.sum())]] += 1
     heldout = np.zeros(count, bool)
     for group, some in zip(classes, take.astype(int), strict=True):
         members = order if labels is None else order[labels[order] == group]
