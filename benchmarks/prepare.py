@@ -64,7 +64,7 @@ def ours(folder: Path, out: Path) -> None:
     from gan_core.config.schema import Images
     from gan_core.data.prepare_images import prepare_images
 
-    spec = Images(str(folder), True, 0.5, SIZE, 3, "crop", 0, "error", None)
+    spec = Images(str(folder), True, 0.5, SIZE, 3, "crop", 0, "error", None, None, None)
     prepare_images(spec, out, len(os.sched_getaffinity(0)))
 
 
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/prepare.json")
     arguments = parser.parse_args()
     if arguments.what in ("plain", "ours"):
-        import_module("gan_core.datasets.pack")  # takes a second, as every stage does
+        import_module("gan_core.data.prepare_images")  # takes a second, as every stage does
         begun = time.perf_counter()
         {"plain": plain, "ours": ours}[arguments.what](*arguments.paths)
         print(time.perf_counter() - begun)

@@ -33,7 +33,7 @@ from gan_core.data.readers.images import BadImage, chunk, opened, packed
 from gan_core.data.readers.items import Item
 from gan_core.runtime.errors import DataError, EnvironmentFailure, FoundryError
 
-SPEC = Images("?", True, 0.25, 8, 1, "exact", 0, "error", None)
+SPEC = Images("?", True, 0.25, 8, 1, "exact", 0, "error", None, None, None)
 X, Y = load_digits(return_X_y=True)
 X = np.rint(X * 255 / 16).astype(np.uint8).reshape(-1, 8, 8)[:400]
 Y = Y[:400]
@@ -399,12 +399,12 @@ def bomb() -> bytes:
 
 BAD_IMAGES = {
     "truncated": (PNGS[0][:-40], "is damaged"),
-    "html": (b"<!DOCTYPE html><html>", r"is no image that can be read .* begins with b'<!DOCTYPE ht'"),
+    "html": (b"<!DOCTYPE html><html>", "is no image that can be read .* it begins as HTML does"),
     "empty": (b"", r"is empty \(0 bytes\)"),
-    "bomb": (bomb(), "has too many pixels; at most 64,000,000 are read"),
+    "bomb": (bomb(), "has 10000x10000 pixels; at most 64,000,000 are read"),
     "flipped": (PNGS[0][:60] + bytes([PNGS[0][60] ^ 8]) + PNGS[0][61:], "is damaged"),
     "size": (png(X[0][:7]), "has 8x7 pixels, not the declared 8x8"),
-    "float": (saved(Image.new("F", (8, 8)), "TIFF"), "holds pixels of mode F beyond 16 bits"),
+    "float": (saved(Image.new("F", (8, 8), 300), "TIFF"), "holds numbers of 300 to 300, and F is taken to hold 0 to 1"),
     "pickle": (pickle.dumps({"a": 1}), "is no image"),
     "long": (png(np.zeros((1, 20_000), np.uint8)), "has 20000x1 pixels; at most 64,000,000 are read, 16,384 on a side"),
 }
@@ -489,7 +489,7 @@ def nan(p: Path) -> Path:
     return saved_npz(p, images=x, labels=Y)
 
 
-DOMAINS = ImageDomains("?", False, 0.4, 8, 1, "exact", 0, "error", None, ["photo", "monet"])
+DOMAINS = ImageDomains("?", False, 0.4, 8, 1, "exact", 0, "error", None, None, None, ["photo", "monet"])
 LABELS = "train-labels-idx1-ubyte"
 IMAGES_GZ = "train-images-idx3-ubyte.gz"
 REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -15,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +27,7 @@ from gan_core.config.schema import ImageDomains, Images
 from gan_core.data.packed import PARTS, ArrayWriter, write_index
 from gan_core.data.prepare import of_domains
 from gan_core.data.readers.containers import listing
-from gan_core.data.readers.images import DIGEST, Chunk, Content, chunk
+from gan_core.data.readers.images import DIGEST, FLAT, Chunk, Content, Ends, chunk, kept_as, note_ends
 from gan_core.data.readers.items import Item
 from gan_core.data.split import enough, split
 from gan_core.runtime import files
@@ -35,10 +37,14 @@ AT_ONCE, AT_ONCE_BYTES = 256, 8 << 20
 """Images and bytes of a chunk, before or after it is decoded, whichever is reached first."""
 ALONE = 0.3
 """Seconds after which other processes help; before that none would have started."""
+ADDED = ("bits", "range")
+"""Keys that an index has only where they are declared."""
 NAMED = 20
 """Names of skipped images in the index; all are counted."""
 COPIED = 2 << 20
 """Bytes copied at once."""
+TENTH = 0.1
+"""A set that fills less of what its type holds was meant to be scaled from less."""
 
 
 @dataclass
@@ -49,8 +55,11 @@ class Found:
     labels: list[str | int] = field(default_factory=list)
     heldout: bytearray = field(default_factory=bytearray)
     domains: bytearray = field(default_factory=bytearray)
+    deep: bytearray = field(default_factory=bytearray)
+    spans: array[float] = field(default_factory=lambda: array("f"))
+    ends: dict[Ends, Ends] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
     images: int = 0
-    flat: int = 0
     skipped: int = 0
     skipped_names: list[str] = field(default_factory=list)
     skipped_labels: set[str | int | None] = field(default_factory=set)
@@ -94,18 +103,22 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
         if labels is not None and spec.min_per_class:
             enough_of_each(found, labels, names, spec, spec.min_per_class)
         heldout = split_mask(found, labels, spec)
+        ends = range_of(found, spec)
         facts = {
-            "source": asdict(spec),
+            "source": {key: value for key, value in asdict(spec).items() if key not in ADDED or value is not None},
             "kind": "image",
-            "shape": [spec.channels, spec.size, spec.size],
+            "shape": [spec.channels, *spec.sides],
+            **({"bits": spec.bits} if spec.bits == 16 else {}),
+            **({"range": list(ends)} if spec.range and ends else {}),
             "classes": len(names),
             **of_domains([counted(heldout, labels, domains == d, len(names)) for d in range(count_of(spec))]),
             "class_names": names,
             "licence": "own images, licence not stated",
         }
         looked = summary(found, labels, heldout, len(names)) | {"other_files": listed.ignored}
+        looked |= {"near_blank": near_blank(found, spec, ends), **found.notes}
         facts["found"] = looked | {"says": in_words(looked)}
-        copy_rows(scratch, new, spec, labels, heldout, domains)
+        copy_rows(scratch, new, spec, labels, heldout, domains, scaling(found, spec, ends))
         scratch.unlink()
         write_index(new, facts)
 
@@ -118,7 +131,7 @@ def count_of(spec: Images) -> int:
 def chunks(items: Iterable[Item], spec: Images) -> Iterator[list[Item]]:
     """The items in order, some at a time: not too many, and not too many bytes, encoded or decoded."""
     some: list[Item] = []
-    size, most = 0, max(1, min(AT_ONCE, AT_ONCE_BYTES // (spec.size**2 * spec.channels)))
+    size, most = 0, max(1, min(AT_ONCE, AT_ONCE_BYTES // (prod(spec.shape) * np.dtype(kept_as(spec)).itemsize)))
     for item in items:
         some.append(item)
         size += len(item.content) if isinstance(item.content, bytes) else item.content.nbytes
@@ -194,9 +207,64 @@ def note(found: Found, items: list[Item], made: Chunk, spec: Images) -> None:
             found.labels.append(item.label)
     found.digests += made.digests.tobytes()
     found.images += len(items)
-    found.flat += made.flat
+    found.deep += bytes(made.deep)
+    found.spans.extend(made.spans)
+    for holds, ends in made.ends.items():
+        note_ends(found.ends, holds, ends)
+    found.notes += made.notes
     found.sizes += made.sizes
     found.modes += made.modes
+
+
+def range_of(found: Found, spec: Images) -> Ends | None:
+    """What becomes black and what white of the images that have a range; None, if there are none, or by their types.
+
+    Raises:
+        DataError: no range is declared, and they fill less than a tenth of what their type holds; or all are one number.
+    """
+    if not found.ends or isinstance(spec.range, list):
+        return None if not found.ends else (float(spec.range[0]), float(spec.range[1]))  # type: ignore[index]
+    low, high = min(ends[0] for ends in found.ends.values()), max(ends[1] for ends in found.ends.values())
+    if spec.range == "measured":
+        if low == high:
+            raise DataError(f"{spec.path} holds images of one number, {low:g}, alone; there is nothing to measure")
+        return low, high
+    for holds, (low, high) in found.ends.items() if spec.range is None else ():
+        if high - low < TENTH * (holds[1] - holds[0]):
+            raise DataError(
+                f"{spec.path} holds numbers of {low:g} to {high:g} where their type holds {holds[0]:g} to {holds[1]:g}: "
+                f"less than a tenth of it, so all would look alike. Declare range: [{low:g}, {high:g}] (or the ends that "
+                "you know), range: measured, or, if it is as it should be, range: full"
+            )
+    return next(iter(found.ends)) if len(found.ends) == 1 else None
+
+
+def near_blank(found: Found, spec: Images, ends: Ends | None) -> int:
+    """How many images have hardly any difference in them."""
+    most = np.full(len(found.spans), float(spec.most))
+    if spec.range == "measured":
+        deep = np.frombuffer(found.deep, np.bool_)
+        most = np.where(deep, ends[1] - ends[0] if ends else 0.0, 255.0)
+    return int((np.frombuffer(found.spans, np.float32) <= FLAT * most + 1e-6 * most).sum())
+
+
+Scale = Callable[[NDArray[Any], slice], NDArray[Any]]
+"""From rows of the scratch file, which are so many of all, to packed ones."""
+
+
+def scaling(found: Found, spec: Images, ends: Ends | None) -> Scale:
+    """What is left to do where the range had to be measured: the rest is packed already."""
+    deep, kind = np.frombuffer(found.deep, np.bool_), np.uint16 if spec.bits == 16 else np.uint8
+    low, high = ends or (0.0, 1.0)
+
+    def scaled(block: NDArray[Any], rows: slice) -> NDArray[Any]:
+        if spec.range != "measured":
+            return block
+        shares = np.where(deep[rows, None, None, None], (block - low) / (high - low), block / 255.0)
+        shares = np.where(np.isnan(block), spec.background / 255, shares)
+        return np.rint(shares.clip(0, 1) * spec.most).astype(kind)
+
+    return scaled
 
 
 def numbered(labels: list[str | int], given: tuple[str, ...]) -> tuple[NDArray[np.int64], list[str]]:
@@ -280,7 +348,7 @@ def summary(found: Found, labels: NDArray[np.int64] | None, heldout: NDArray[np.
         "skipped_first": found.skipped_names,
         "sizes": {"narrowest": widths[0], "widest": widths[-1], "lowest": heights[0], "highest": heights[-1]},
         "modes": dict(sorted(found.modes.items())),
-        "near_blank": found.flat,
+        "near_blank": 0,
         "duplicates": len(digests) - len(contents),
         "duplicates_of_another_class": disagree,
         "on_both_sides": len(np.intersect1d(digests[heldout], digests[~heldout])),
@@ -302,9 +370,11 @@ def in_words(found: dict[str, Any]) -> str:
         ("duplicates_of_another_class", "of them under another class"),
         ("on_both_sides", "are both trained on and held out: figures will flatter"),
         ("near_blank", "are near-blank"),
+        ("converted", "were converted to sRGB from the colours of their profile"),
+        ("broken_profile", "have a broken colour profile, which is ignored"),
         ("other_files", "other files were left alone"),
     ):
-        if found[key]:
+        if found.get(key):
             said.append(f"{found[key]:,} {words}")
     if found["classes_without_images"]:
         said.append(f"classes without images: {', '.join(map(str, found['classes_without_images'][:10]))}")
@@ -318,18 +388,20 @@ def copy_rows(
     labels: NDArray[np.int64] | None,
     heldout: NDArray[np.bool_],
     domains: NDArray[np.uint8],
+    scale: Scale,
 ) -> None:
     """The rows of the scratch file to their parts; of two domains the second behind the first."""
-    shape = (spec.size, spec.size, spec.channels)
+    shape, kind = spec.shape, np.uint16 if spec.bits == 16 else np.uint8
     chosen = {"train": ~heldout, "heldout": heldout}
     with ExitStack() as stack:
         writers = {
-            part: stack.enter_context(ArrayWriter(folder / f"{part}.x.npy", (int(rows.sum()), *shape), np.uint8))
+            part: stack.enter_context(ArrayWriter(folder / f"{part}.x.npy", (int(rows.sum()), *shape), kind))
             for part, rows in chosen.items()
         }
         for domain in range(count_of(spec)):
-            for start, block in blocks(scratch, shape):
-                here = slice(start, start + len(block))
+            for start, rows in blocks(scratch, shape, kept_as(spec)):
+                here = slice(start, start + len(rows))
+                block = scale(rows, here)
                 for part in PARTS:
                     writers[part].append(block[chosen[part][here] & (domains[here] == domain)])
         for part, rows in chosen.items() if labels is not None else ():
@@ -337,11 +409,11 @@ def copy_rows(
             stack.enter_context(ArrayWriter(folder / f"{part}.y.npy", y.shape, np.int64)).append(y)
 
 
-def blocks(scratch: Path, shape: tuple[int, ...]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def blocks(scratch: Path, shape: tuple[int, ...], kind: type[np.generic]) -> Iterator[tuple[int, NDArray[Any]]]:
     """The rows of the scratch file, some at a time, with the number of the first."""
-    each, start = int(np.prod(shape)), 0
+    each, start = prod(shape) * np.dtype(kind).itemsize, 0
     with scratch.open("rb") as file:
         while content := file.read(max(1, COPIED // each) * each):
-            block = np.frombuffer(content, np.uint8).reshape(-1, *shape)
+            block = np.frombuffer(content, kind).reshape(-1, *shape)
             yield start, block
             start += len(block)
