@@ -54,7 +54,8 @@ def main(name: str) -> None:
         looked_at = feature_name(params.evaluate.features, data.shape)
         batches = Batches(data, train.batch_size, train.seed, train.instance_noise, device, train.channels_last)
         torch.manual_seed(fold(train.seed, "weights"))
-        spec = NetworkSpec(network.family, network.width, network.latent, data.shape, data.classes, network.options)
+        wanted = network.family, network.width, network.latent
+        spec = NetworkSpec(*wanted, data.shape, data.classes, network.options, data.bits)
         game = build_game(declared.variant, spec, declared.settings)
         facts = fingerprint.facts(
             asdict(declared) | {"threads": params.threads, "extractor": extractor.sha256, "features": looked_at},

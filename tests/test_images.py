@@ -350,7 +350,9 @@ def test_a_class_without_images_is_said(tmp_path: Path) -> None:
 
 def test_two_folders_are_two_domains(tmp_path: Path) -> None:
     files = [(f"{'cats' if k % 3 else 'dogs'}/{n}", f) for k, (n, f) in enumerate(members())]
-    spec = ImageDomains("?", True, 0.4, 8, 1, "exact", 0, "error", None, ["dogs", "cats"])  # not in the order of names
+    spec = ImageDomains(
+        "?", True, 0.4, 8, 1, "exact", 0, "error", None, None, None, ["dogs", "cats"]
+    )  # not in the order of names
     data = prepare(spec, as_folder(tmp_path / "d", [*files, ("birds/1/x.png", PNGS[0])]), tmp_path / "out")
     assert data.domains == 2
     ks = np.arange(400)
@@ -495,7 +497,7 @@ IMAGES_GZ = "train-images-idx3-ubyte.gz"
 REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
     "missing": (lambda p: p / "d", SPEC, r"path '.*/d' is not found; look at `path` in params\.yaml"),
     "not pulled": (tracked, SPEC, r"is not found; .*/d\.dvc tracks it, so `dvc pull .*/d\.dvc` fetches it"),
-    "empty folder": (no_folder, SPEC, r"/d contains 0 images \(looked for \*\.png, \*\.jpg"),
+    "empty folder": (no_folder, SPEC, r"/d contains 0 images \(looked for \*\.png, \*\.apng, \*\.jpg"),
     "unknown file": (lambda p: as_folder(p, [("d.rar", b"Rar!")]) / "d.rar", SPEC, r"d\.rar is no folder, \*\.zip"),
     "too few": (
         lambda p: as_folder(p / "d", members()[:99]),
@@ -733,7 +735,9 @@ def test_a_mutated_container_is_read_or_refused(container: str, data: st.DataObj
 
 
 def test_bad_images_are_an_exception_of_their_own() -> None:
-    with pytest.raises(BadImage, match="holds pixels of mode I beyond 16 bits"):
+    with pytest.raises(
+        BadImage, match="holds numbers of 70000 to 70000, and I is taken to hold 0 to 65535; declare range"
+    ):
         one(saved(Image.fromarray(np.full((8, 8), 70_000, np.int32)), "TIFF"))
 
 

@@ -166,7 +166,9 @@ def side_or_sides(value: Any) -> Any:
     sides = value if isinstance(value, list) and len(value) == 2 else [value]
     if not all(type(side) is int and SIDES[0] <= side <= SIDES[1] for side in sides):
         raise PydanticCustomError(
-            "size", "must be a side, or [height, width], each of {least} to {most} pixels", dict(zip(("least", "most"), SIDES, strict=True))
+            "size",
+            "must be a side, or [height, width], each of {least} to {most} pixels",
+            dict(zip(("least", "most"), SIDES, strict=True)),
         )
     return value
 
@@ -197,9 +199,9 @@ class Images:
     bits: Literal[8, 16] | None
     """Of a number of a pixel, as it is packed and shipped; null, or left out: 8."""
     range: Annotated[list[float] | Literal["measured", "full"] | None, pydantic.BeforeValidator(ends_or_word)]
-    """What becomes black and what white, of sources of more than 8 bits, floats and signed numbers: two numbers; what
-    is ``measured``, the lowest and highest of the set; ``full``, all that their type holds; null, or left out: full, but
-    a set that fills less than a tenth of it is refused."""
+    """What becomes black and what white, of sources of more than 8 bits, floats and signed numbers: two numbers; the
+    lowest and highest of the set, ``measured``; ``full``, all that their type holds. Null, or left out: full, and a set
+    that fills less than a tenth of it is refused."""
 
     @property
     def sides(self) -> tuple[int, int]:

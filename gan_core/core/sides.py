@@ -24,7 +24,7 @@ def halvings(sides: Sequence[int]) -> int:
 
 def multiple(rule: Rule, sides: Sequence[int]) -> int:
     """What the sides must be multiples of."""
-    return {"any": 1, "halved": 2 ** halvings(sides), "fourths": 4}[rule]
+    return {"any": 1, "halved": 1 << halvings(sides), "fourths": 4}[rule]
 
 
 def fit(rule: Rule, sides: Sequence[int]) -> bool:
@@ -42,7 +42,7 @@ def nearest(rule: Rule, sides: Sequence[int]) -> tuple[int, ...]:
 
 
 def unfit(rule: Rule, sides: Sequence[int]) -> str:
-    """Why a family of this rule cannot draw a picture (height, width), and what to do, after its name; empty: it can."""
+    """Why a family of this rule cannot draw (height, width), and what to do, after its name; empty: it can."""
     if fit(rule, sides):
         return ""
     high, wide = nearest(rule, sides)

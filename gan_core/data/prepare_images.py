@@ -27,7 +27,7 @@ from gan_core.config.schema import ImageDomains, Images
 from gan_core.data.packed import PARTS, ArrayWriter, write_index
 from gan_core.data.prepare import of_domains
 from gan_core.data.readers.containers import listing
-from gan_core.data.readers.images import DIGEST, FLAT, Chunk, Content, Ends, chunk, kept_as, note_ends
+from gan_core.data.readers.images import DIGEST, FLAT, Chunk, Content, Ends, Noticed, chunk, kept_as, note_ends
 from gan_core.data.readers.items import Item
 from gan_core.data.split import enough, split
 from gan_core.runtime import files
@@ -57,8 +57,7 @@ class Found:
     domains: bytearray = field(default_factory=bytearray)
     deep: bytearray = field(default_factory=bytearray)
     spans: array[float] = field(default_factory=lambda: array("f"))
-    ends: dict[Ends, Ends] = field(default_factory=dict)
-    notes: Counter[str] = field(default_factory=Counter)
+    noticed: Noticed = field(default_factory=Noticed)
     images: int = 0
     skipped: int = 0
     skipped_names: list[str] = field(default_factory=list)
@@ -116,7 +115,7 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
             "licence": "own images, licence not stated",
         }
         looked = summary(found, labels, heldout, len(names)) | {"other_files": listed.ignored}
-        looked |= {"near_blank": near_blank(found, spec, ends), **found.notes}
+        looked |= {"near_blank": near_blank(found, spec, ends), **found.noticed.notes}
         facts["found"] = looked | {"says": in_words(looked)}
         copy_rows(scratch, new, spec, labels, heldout, domains, scaling(found, spec, ends))
         scratch.unlink()
@@ -209,9 +208,9 @@ def note(found: Found, items: list[Item], made: Chunk, spec: Images) -> None:
     found.images += len(items)
     found.deep += bytes(made.deep)
     found.spans.extend(made.spans)
-    for holds, ends in made.ends.items():
-        note_ends(found.ends, holds, ends)
-    found.notes += made.notes
+    for holds, ends in made.noticed.ends.items():
+        note_ends(found.noticed.ends, holds, ends)
+    found.noticed.notes += made.noticed.notes
     found.sizes += made.sizes
     found.modes += made.modes
 
@@ -220,23 +219,26 @@ def range_of(found: Found, spec: Images) -> Ends | None:
     """What becomes black and what white of the images that have a range; None, if there are none, or by their types.
 
     Raises:
-        DataError: no range is declared, and they fill less than a tenth of what their type holds; or all are one number.
+        DataError: no range is declared, and they fill less than a tenth of what their type holds; or they are all one.
     """
-    if not found.ends or isinstance(spec.range, list):
-        return None if not found.ends else (float(spec.range[0]), float(spec.range[1]))  # type: ignore[index]
-    low, high = min(ends[0] for ends in found.ends.values()), max(ends[1] for ends in found.ends.values())
+    if not found.noticed.ends or isinstance(spec.range, list):
+        return None if not found.noticed.ends else (float(spec.range[0]), float(spec.range[1]))  # type: ignore[index]
+    low, high = (
+        min(ends[0] for ends in found.noticed.ends.values()),
+        max(ends[1] for ends in found.noticed.ends.values()),
+    )
     if spec.range == "measured":
         if low == high:
             raise DataError(f"{spec.path} holds images of one number, {low:g}, alone; there is nothing to measure")
         return low, high
-    for holds, (low, high) in found.ends.items() if spec.range is None else ():
+    for holds, (low, high) in found.noticed.ends.items() if spec.range is None else ():
         if high - low < TENTH * (holds[1] - holds[0]):
             raise DataError(
-                f"{spec.path} holds numbers of {low:g} to {high:g} where their type holds {holds[0]:g} to {holds[1]:g}: "
-                f"less than a tenth of it, so all would look alike. Declare range: [{low:g}, {high:g}] (or the ends that "
-                "you know), range: measured, or, if it is as it should be, range: full"
+                f"{spec.path} holds numbers of {low:g} to {high:g}, less than a tenth of the {holds[0]:g} to "
+                f"{holds[1]:g} of their type, so all would look alike; declare range: [{low:g}, {high:g}] (or the ends "
+                "that you know), or range: measured, or, if it is as it should be, range: full"
             )
-    return next(iter(found.ends)) if len(found.ends) == 1 else None
+    return next(iter(found.noticed.ends)) if len(found.noticed.ends) == 1 else None
 
 
 def near_blank(found: Found, spec: Images, ends: Ends | None) -> int:
@@ -262,7 +264,8 @@ def scaling(found: Found, spec: Images, ends: Ends | None) -> Scale:
             return block
         shares = np.where(deep[rows, None, None, None], (block - low) / (high - low), block / 255.0)
         shares = np.where(np.isnan(block), spec.background / 255, shares)
-        return np.rint(shares.clip(0, 1) * spec.most).astype(kind)
+        packed: NDArray[Any] = np.rint(shares.clip(0, 1) * spec.most).astype(kind)
+        return packed
 
     return scaled
 

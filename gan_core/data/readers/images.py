@@ -1,15 +1,15 @@
 """One image of a user, whatever it is, to the one form that is packed: (height, width, channels) of 8 or 16 bits.
 
-Pillow reads; nothing here trusts what it reads. Content decides what a file is, not its name. An orientation in EXIF is
-applied, and of an animation the first picture counts. Colours of another profile become those of sRGB; palettes and CMYK
-become RGB, and one channel is the luma of ITU-R 601. What is transparent lies on the declared background or, where four
-channels are declared, keeps its alpha: without any it is opaque, what is padded is transparent, and what cannot be seen
-at all is black. Resizing is Lanczos, which looks at every pixel it stands for (no aliasing); a JPEG of several times the
-size is decoded at a half, a quarter or an eighth of it, as its coding offers.
+Pillow reads; nothing here trusts what it reads. Content decides what a file is, not its name. An orientation in EXIF
+is applied, and of an animation the first picture counts. Colours of another profile become those of sRGB; palettes and
+CMYK become RGB, and one channel is the luma of ITU-R 601. What is transparent lies on the declared background or, where
+four channels are declared, keeps its alpha: what has none is opaque, what is padded is transparent, and what cannot be
+seen at all is black. Resizing is Lanczos, which looks at every pixel it stands for (no aliasing); a JPEG of several
+times the size is decoded at a half, a quarter or an eighth of it, as its coding offers.
 
-Numbers of more than 8 bits, floats and signed ones are scaled from the declared range, or from all that their type holds,
-and are resized as floats where they are packed in 16 bits. 16-bit colours of PNG and TIFF are read as 8 bits: Pillow
-reads no more of them.
+Numbers of more than 8 bits, floats and signed ones are scaled from the declared range, or from all that their type
+holds, and are resized as floats where they are packed in 16 bits. 16-bit colours of PNG and TIFF are read as 8 bits:
+Pillow reads no more of them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TGA_ENDS = b"TRUEVISION-XFILE.\0"
 MOST_PIXELS, MOST_SIDE = 64_000_000, 16_384
 """More, in all or on one side, are refused before they are read: a few kilobytes can unfold to gigabytes."""
 MOST_OF_JPEG = 256_000_000
-"""Of a JPEG, which is decoded at a part of its size and counts as that; a progressive one unfolds whole, and counts so."""
+"""Of a JPEG, which is decoded at a part of its size and counts as that; a progressive one counts whole."""
 LIMITS = f"at most {MOST_PIXELS:,} are read, {MOST_SIDE:,} on a side"
 FLAT = 8 / 255
 """Of the range, between the darkest and the lightest pixel of a near-blank image."""
@@ -75,6 +75,16 @@ Ends = tuple[float, float]
 
 
 @dataclass
+class Noticed:
+    """What is noticed on the way."""
+
+    ends: dict[Ends, Ends] = field(default_factory=dict)
+    """Of images that have a range: by what their type holds, the lowest and highest number found."""
+    notes: Counter[str] = field(default_factory=Counter)
+    """How many had their colours ``converted``, or a ``broken_profile``."""
+
+
+@dataclass
 class Chunk:
     """Some images in order: pixels and digests of the good, place and fault of the bad, and what was noticed."""
 
@@ -86,10 +96,7 @@ class Chunk:
     """Of the good: whether they have a range."""
     spans: list[float] = field(default_factory=list)
     """Of the good: how far the darkest and the lightest number of any channel are apart."""
-    ends: dict[Ends, Ends] = field(default_factory=dict)
-    """Of images that have a range: by what their type holds, the lowest and highest number found."""
-    notes: Counter[str] = field(default_factory=Counter)
-    """How many had their colours ``converted``, or a ``broken_profile``."""
+    noticed: Noticed = field(default_factory=Noticed)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
 
@@ -102,7 +109,7 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
             image, size = opened(content, None if spec.fit == "exact" else AMPLE * max(spec.sides))
             made.sizes[size] += 1
             made.modes[str(image.dtype) if isinstance(image, np.ndarray) else image.mode] += 1
-            good.append(packed(image, spec, made))
+            good.append(packed(image, spec, made.noticed))
             made.deep.append(is_deep(image))
         except BadImage as error:
             made.bad[k] = str(error)
@@ -117,8 +124,8 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
 def spans(planes: NDArray[Any]) -> NDArray[Any]:
     """Of planes (N, C, pixels): how far the lowest and the highest number of any are apart, (N,); NaN is no number."""
     if planes.dtype.kind != "f":
-        return np.ptp(planes, axis=2).max(1)
-    return (np.nanmax(planes, 2) - np.nanmin(planes, 2)).max(1)
+        return np.asarray(np.ptp(planes, axis=2).max(1))
+    return np.asarray((np.nanmax(planes, 2) - np.nanmin(planes, 2)).max(1))
 
 
 def kept_as(spec: Images) -> type[np.generic]:
@@ -162,10 +169,10 @@ def opened(content: Content, enough: int | None = None) -> tuple[Image.Image | N
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise BadImage(f"has too many pixels; {LIMITS}") from None
         except UnidentifiedImageError:
-            start = bytes(content[:12])
-            what = kind_of(content[:START])
+            start = bytes(content[:START])
+            what = kind_of(start)
             says = f"is no image that can be read ({', '.join(FORMATS)}): it "
-            raise BadImage(says + (f"begins as {what} does" if what else f"begins with {start!r}")) from None
+            raise BadImage(says + (f"begins as {what} does" if what else f"begins with {start[:12]!r}")) from None
         except Exception as error:  # a damaged file makes decoders raise anything
             raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from None
 
@@ -232,17 +239,17 @@ def is_deep(image: Image.Image | NDArray[Any]) -> bool:
     return isinstance(image, np.ndarray) or image.mode.startswith(("I", "F"))
 
 
-def packed(image: Image.Image | NDArray[Any], spec: Images, made: Chunk | None = None) -> NDArray[Any]:
-    """Brought to the declared channels, size and bits; ``made`` is told what was noticed.
+def packed(image: Image.Image | NDArray[Any], spec: Images, noticed: Noticed | None = None) -> NDArray[Any]:
+    """Brought to the declared channels, size and bits; ``noticed`` is added to.
 
     Raises:
         BadImage: ``fit: exact`` and it has another size, or pixels that are no colours.
     """
-    made = made or Chunk(np.empty(0), np.empty(0))
+    noticed = noticed or Noticed()
     try:
         if isinstance(image, np.ndarray) or is_deep(image):
-            return of_range(np.asarray(image), getattr(image, "mode", ""), spec, made)
-        found = of_8_bits(in_srgb(image, made), spec)
+            return of_range(np.asarray(image), getattr(image, "mode", ""), spec, noticed)
+        found = of_8_bits(in_srgb(image, noticed), spec)
         return found.astype(np.uint16) * np.uint16(257) if kept_as(spec) == np.uint16 else found
     except BadImage:
         raise
@@ -263,7 +270,7 @@ def of_8_bits(image: Image.Image, spec: Images) -> NDArray[np.uint8]:
     return fitted(image, spec)
 
 
-def of_range(values: NDArray[Any], mode: str, spec: Images, made: Chunk) -> NDArray[Any]:
+def of_range(values: NDArray[Any], mode: str, spec: Images, noticed: Noticed) -> NDArray[Any]:
     """Numbers (H, W) or (H, W, C) that have a range, brought to the declared channels and size, and to that range.
 
     Raises:
@@ -277,7 +284,7 @@ def of_range(values: NDArray[Any], mode: str, spec: Images, made: Chunk) -> NDAr
             f"holds numbers of {low:g} to {high:g}, and {mode or values.dtype} is taken to hold {holds[0]:g} to "
             f"{holds[1]:g}; declare range: [lowest, highest]"
         )
-    note_ends(made.ends, holds, (low, high))
+    note_ends(noticed.ends, holds, (low, high))
     measured = spec.range == "measured"
     ends = spec.range if isinstance(spec.range, list) else holds
     if not measured and spec.bits != 16:  # to 8 bits first, and then as all images of 8 bits
@@ -290,11 +297,11 @@ def of_range(values: NDArray[Any], mode: str, spec: Images, made: Chunk) -> NDAr
     x = resized(in_channels(x, spec), spec)
     if measured:
         return x
-    return np.rint(x.clip(0, 1) * spec.most).astype(np.uint16)
+    return np.asarray(np.rint(x.clip(0, 1) * spec.most), np.uint16)
 
 
 def held(values: NDArray[Any], mode: str) -> Ends:
-    """The lowest and highest number that a type holds: 16 bits of what Pillow reads as whole numbers, 0 to 1 of floats."""
+    """The lowest and highest number that a type holds: 16 bits of whole numbers that Pillow reads, 0 to 1 of floats."""
     if values.dtype.kind == "f":
         return 0.0, 1.0
     if mode:
@@ -341,14 +348,16 @@ def in_channels(x: NDArray[np.float32], spec: Images) -> NDArray[np.float32]:
 
 
 def resized(x: NDArray[np.float32], spec: Images) -> NDArray[np.float32]:
-    """Floats (H, W, C) of the declared size; around what is padded lies the background, NaN if its range is measured."""
+    """Floats (H, W, C) of the declared size; what is padded is the background or, if the range is measured, NaN."""
     if x.shape[2] == 4:
         x = np.concatenate([x[..., :3] * x[..., 3:], x[..., 3:]], 2)
     ground = float("nan") if spec.range == "measured" else 0.0 if spec.channels == 4 else spec.background / 255
     planes = [fitted_image(Image.fromarray(np.ascontiguousarray(x[..., k])), spec, ground) for k in range(x.shape[2])]
     x = np.stack([np.asarray(plane) for plane in planes], 2)
     if x.shape[2] == 4:
-        x = np.concatenate([np.divide(x[..., :3], x[..., 3:], np.zeros_like(x[..., :3]), where=x[..., 3:] > 0), x[..., 3:]], 2)
+        x = np.concatenate(
+            [np.divide(x[..., :3], x[..., 3:], np.zeros_like(x[..., :3]), where=x[..., 3:] > 0), x[..., 3:]], 2
+        )
     return x
 
 
@@ -377,7 +386,7 @@ def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     return None if np.abs(np.asarray(turned).astype(int) - same).max() <= 1 else turn
 
 
-def in_srgb(image: Image.Image, made: Chunk) -> Image.Image:
+def in_srgb(image: Image.Image, noticed: Noticed) -> Image.Image:
     """An image of 8 bits in the colours of sRGB; a broken profile is ignored."""
     profile = image.info.get("icc_profile")
     if not profile or image.mode in ("1", "LAB", "YCbCr", "HSV"):
@@ -389,14 +398,14 @@ def in_srgb(image: Image.Image, made: Chunk) -> Image.Image:
             return image
         turned = ImageCms.applyTransform(image if image.mode == mode else image.convert(mode), turn)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        made.notes["broken_profile"] += 1
+        noticed.notes["broken_profile"] += 1
         return image
-    made.notes["converted"] += 1
+    noticed.notes["converted"] += 1
     assert turned is not None
     return turned
 
 
-def fitted_image(image: Image.Image, spec: Images, ground: float | tuple[int, ...]) -> Image.Image:
+def fitted_image(image: Image.Image, spec: Images, ground: Any) -> Image.Image:
     """Brought to the declared size, on this ground.
 
     Raises:
