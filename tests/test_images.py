@@ -401,7 +401,7 @@ def bomb() -> bytes:
 
 BAD_IMAGES = {
     "truncated": (PNGS[0][:-40], "is damaged"),
-    "html": (b"<!DOCTYPE html><html>", "is no image that can be read .* it begins as HTML does"),
+    "html": (b"<!DOCTYPE html><html>", "is no image that can be read .* it is HTML"),
     "empty": (b"", r"is empty \(0 bytes\)"),
     "bomb": (bomb(), "has 10000x10000 pixels; at most 64,000,000 are read"),
     "flipped": (PNGS[0][:60] + bytes([PNGS[0][60] ^ 8]) + PNGS[0][61:], "is damaged"),

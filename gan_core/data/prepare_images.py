@@ -101,8 +101,8 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
         domains = np.frombuffer(found.domains, np.uint8)
         if labels is not None and spec.min_per_class:
             enough_of_each(found, labels, names, spec, spec.min_per_class)
-        heldout = split_mask(found, labels, spec)
         ends = range_of(found, spec)
+        heldout = split_mask(found, labels, spec)
         facts = {
             "source": {key: value for key, value in asdict(spec).items() if key not in ADDED or value is not None},
             "kind": "image",
@@ -262,7 +262,7 @@ def scaling(found: Found, spec: Images, ends: Ends | None) -> Scale:
     def scaled(block: NDArray[Any], rows: slice) -> NDArray[Any]:
         if spec.range != "measured":
             return block
-        shares = np.where(deep[rows, None, None, None], (block - low) / (high - low), block / 255.0)
+        shares = np.where(deep[rows, None, None, None], (block.astype(np.float64) - low) / (high - low), block / 255.0)
         shares = np.where(np.isnan(block), spec.background / 255, shares)
         packed: NDArray[Any] = np.rint(shares.clip(0, 1) * spec.most).astype(kind)
         return packed

@@ -45,8 +45,8 @@ TGA_ENDS = b"TRUEVISION-XFILE.\0"
 """By which a TGA file is told: what it begins with may be anything."""
 MOST_PIXELS, MOST_SIDE = 64_000_000, 16_384
 """More, in all or on one side, are refused before they are read: a few kilobytes can unfold to gigabytes."""
-MOST_OF_JPEG = 256_000_000
-"""Of a JPEG, which is decoded at a part of its size and counts as that; a progressive one counts whole."""
+MOST_OF_JPEG, MOST_PROGRESSIVE = 256_000_000, 128_000_000
+"""Of a JPEG, which is decoded at a part of its size and counts as that; a progressive one is held whole meanwhile."""
 LIMITS = f"at most {MOST_PIXELS:,} are read, {MOST_SIDE:,} on a side"
 FLAT = 8 / 255
 """Of the range, between the darkest and the lightest pixel of a near-blank image."""
@@ -156,8 +156,8 @@ def opened(content: Content, enough: int | None = None) -> tuple[Image.Image | N
             whole = image.size
             if enough is not None:
                 image.draft(None, (enough, enough))
-            if whole[0] * whole[1] > MOST_PIXELS and image.info.get("progressive"):
-                raise BadImage(f"has {whole[0]}x{whole[1]} pixels in a progressive JPEG; {LIMITS}")
+            if whole[0] * whole[1] > MOST_PROGRESSIVE and image.info.get("progressive"):
+                raise BadImage(f"is a progressive JPEG of {whole[0]}x{whole[1]} pixels; save it as a plain one")
             if image.width * image.height > MOST_PIXELS or max(image.size) > MOST_SIDE:
                 raise BadImage(f"has {whole[0]}x{whole[1]} pixels; {LIMITS}")
             image.load()
@@ -172,7 +172,7 @@ def opened(content: Content, enough: int | None = None) -> tuple[Image.Image | N
             start = bytes(content[:START])
             what = kind_of(start)
             says = f"is no image that can be read ({', '.join(FORMATS)}): it "
-            raise BadImage(says + (f"begins as {what} does" if what else f"begins with {start[:12]!r}")) from None
+            raise BadImage(says + (f"is {what}" if what else f"begins with {start[:12]!r}")) from None
         except Exception as error:  # a damaged file makes decoders raise anything
             raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from None
 
@@ -193,7 +193,9 @@ def identified(content: bytes) -> Image.Image:
         try:
             return Image.open(BytesIO(content), formats=formats)
         except ValueError:  # a text or a profile that unfolds to more than anybody writes
-            return Image.open(BytesIO(sound(content, TEXT)), formats=formats)
+            image = Image.open(BytesIO(sound(content, TEXT)), formats=formats)
+            image.info["icc_profile"] = b"left out" if b"iCCP" in content else b""
+            return image
     if kind == "HEIC":
         import pi_heif  # a tenth of a second that others need not spend
 
@@ -289,12 +291,12 @@ def of_range(values: NDArray[Any], mode: str, spec: Images, noticed: Noticed) ->
     ends = spec.range if isinstance(spec.range, list) else holds
     if not measured and spec.bits != 16:  # to 8 bits first, and then as all images of 8 bits
         return of_8_bits(Image.fromarray(scaled(values, (ends[0], ends[1]), holds)), spec)
-    x = (values if values.ndim == 3 else values[..., None]).astype(np.float32)
+    x = values if values.ndim == 3 else values[..., None]
     if x.shape[2] == 4 and measured:
         raise BadImage("has alpha, and its range is to be measured; declare range: [lowest, highest]")
     if not measured:
         x = shares(x, (ends[0], ends[1]), holds)
-    x = resized(in_channels(x, spec), spec)
+    x = resized(in_channels(x.astype(np.float32), spec), spec)
     if measured:
         return x
     return np.asarray(np.rint(x.clip(0, 1) * spec.most), np.uint16)
@@ -316,12 +318,12 @@ def note_ends(found: dict[Ends, Ends], holds: Ends, ends: Ends) -> None:
     found[holds] = min(low, ends[0]), max(high, ends[1])
 
 
-def shares(x: NDArray[Any], ends: Ends, holds: Ends) -> NDArray[np.float32]:
+def shares(x: NDArray[Any], ends: Ends, holds: Ends) -> NDArray[np.float64]:
     """Numbers (H, W, C) as shares of their range, clipped; alpha, which has none, of what its type holds."""
     x = x.astype(np.float64)
     alpha = x[..., 3:].copy() if x.shape[2] == 4 else x[..., :0]
     x = (x[..., :3] - ends[0]) / (ends[1] - ends[0])
-    return np.concatenate([x, alpha / holds[1]], 2).clip(0, 1).astype(np.float32)
+    return np.concatenate([x, alpha / holds[1]], 2).clip(0, 1)
 
 
 def scaled(values: NDArray[Any], ends: Ends, holds: Ends) -> NDArray[np.uint8]:
@@ -331,7 +333,7 @@ def scaled(values: NDArray[Any], ends: Ends, holds: Ends) -> NDArray[np.uint8]:
     if ends == holds and values.dtype.kind == "f":
         return np.rint(values * 255.0).astype(np.uint8)
     x = values if values.ndim == 3 else values[..., None]
-    return np.rint(shares(x, ends, holds).astype(np.float64) * 255).astype(np.uint8).reshape(values.shape)
+    return np.rint(shares(x, ends, holds) * 255).astype(np.uint8).reshape(values.shape)
 
 
 def in_channels(x: NDArray[np.float32], spec: Images) -> NDArray[np.float32]:
