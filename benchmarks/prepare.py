@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/prepare.json")
     arguments = parser.parse_args()
     if arguments.what in ("plain", "ours"):
-        import_module("gan_core.datasets.pack")  # takes a second, as every stage does
+        import_module("gan_core.data.prepare_images")  # takes a second, as every stage does
         begun = time.perf_counter()
         {"plain": plain, "ours": ours}[arguments.what](*arguments.paths)
         print(time.perf_counter() - begun)

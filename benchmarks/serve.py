@@ -130,7 +130,9 @@ def built(body: NetworkSpec, folder: Path) -> Subject:
     torch.manual_seed(0)
     config = body.generator(body.prior())
     network = build_network(config).eval().requires_grad_(False)
-    graphs = {naming.graph("generator", "fp32", pixels): pixels for pixels in (False, True)}
+    graphs = {
+        naming.graph("generator", "fp32", config.pixel_type if pixels else ""): pixels for pixels in (False, True)
+    }
     models = {f: onnx.export(onnx.Pixels(network) if p else network, config, opset=20) for f, p in graphs.items()}
     for file, model in models.items():
         files.write(folder / file, model)

@@ -146,7 +146,9 @@ def sample(arguments: argparse.Namespace) -> None:
         files.write(out, buffer.getvalue())
     else:
         files.write(out, pictures.picture(drawn))
-    print(f"wrote {out}: {len(drawn)} samples of {folder}, seeds {seeds[0]} to {seeds[-1]}")
+    less = out.suffix == ".png" and drawn.dtype == np.uint16 and not pictures.keeps_16_bits(drawn)
+    said = "; a PNG has 16 bits of grey alone, so they are in 8: .npy has all" if less else ""
+    print(f"wrote {out}: {len(drawn)} samples of {folder}, seeds {seeds[0]} to {seeds[-1]}{said}")
 
 
 def assignment(text: str) -> tuple[str, str]:

@@ -56,7 +56,8 @@ def main(name: str) -> None:
         how = train.instance_noise, device, train.channels_last, train.balanced
         batches = Batches(data, train.batch_size, train.seed, *how)
         torch.manual_seed(fold(train.seed, "weights"))
-        spec = NetworkSpec(network.family, network.width, network.latent, data.shape, data.classes, network.options)
+        wanted = network.family, network.width, network.latent
+        spec = NetworkSpec(*wanted, data.shape, data.classes, network.options, data.bits)
         game = build_game(declared.variant, spec, declared.settings)
         facts = fingerprint.facts(
             asdict(declared) | {"threads": params.threads, "extractor": extractor.sha256, "features": looked_at},

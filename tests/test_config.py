@@ -214,7 +214,7 @@ BAD = [
             ),
             ("path: x", "path: ~/x", [f"is '~/x', and neither ~ nor $ is read here: write {Path.home()}/x"]),
             ("path: x", "path: $HOME/x", ["is '$HOME/x', and neither", f"write {os.environ.get('HOME')}/x"]),
-            ("labels: false", "labels: maybe", ["images.d.labels is 'maybe'", "boolean"]),
+            ("labels: false", "labels: maybe", ["images.d.labels is 'maybe': must be true, false, a table"]),
             ("labels: false", "labels: false, min_per_class: 5", ["images.d.min_per_class needs classes"]),
             ("labels: false", "labels: true, min_per_class: 0", ["images.d.min_per_class is 0"]),
             (
@@ -224,9 +224,18 @@ BAD = [
             ),
             ("heldout: 0.2", "heldout: oficial", ["images.d.heldout is 'oficial': must be a share"]),
             ("heldout: 0.2", "heldout: 0", ["images.d.heldout is 0: must be a share"]),
-            ("size: 16", "size: 2048", ["images.d.size is 2048", "less than or equal to 1024"]),
-            ("size: 16", "size: 0", ["images.d.size is 0", "greater than or equal to 4"]),
-            ("channels: 1", "channels: 2", ["images.d.channels is 2", "1 or 3"]),
+            (
+                "size: 16",
+                "size: 2048",
+                ["images.d.size is 2048: must be a side, or [height, width], each of 4 to 1024"],
+            ),
+            ("size: 16", "size: 0", ["images.d.size is 0: must be a side, or [height, width], each of 4 to 1024"]),
+            ("size: 16", "size: [16, 8, 4]", ["images.d.size is [16, 8, 4]: must be a side, or [height, width]"]),
+            ("size: 16", "size: [16, 2000]", ["images.d.size is [16, 2000]: must be a side"]),
+            ("channels: 1", "channels: 2", ["images.d.channels is 2", "1, 3 or 4"]),
+            ("skip}", "skip, bits: 12}", ["images.d.bits is 12", "8 or 16"]),
+            ("skip}", "skip, range: [9, 2]}", ["images.d.range is [9, 2]: must be [lowest, highest], the lower first"]),
+            ("skip}", "skip, range: auto}", ["images.d.range is 'auto': must be [lowest, highest]"]),
             ("fit: crop", "fit: stretch", ["images.d.fit is 'stretch'", "'crop', 'pad' or 'exact'"]),
             ("background: 0", "background: 256", ["images.d.background is 256", "less than or equal to 255"]),
             ("on_bad_image: skip", "on_bad_image: ignore", ["images.d.on_bad_image is 'ignore'", "'error' or 'skip'"]),
@@ -407,11 +416,11 @@ def test_a_symbol_may_be_a_schedule(tmp_path: Path) -> None:
 
 
 def test_the_reader_holds_no_defaults() -> None:
-    """A default here would be a value that changes results and that the pipeline does not see."""
+    """A default here would be a value that changes results and the pipeline does not see; None is no value."""
     schemas = [s for s in vars(schema).values() if isinstance(s, type) and dataclasses.is_dataclass(s)]
     assert {schema.Tolerance, schema.Engines, schema.Run, *typing.get_args(schema.Dataset)} <= set(schemas)
     for each in schemas:
-        assert all(f.default is dataclasses.MISSING for f in dataclasses.fields(each)), each
+        assert all(f.default in (dataclasses.MISSING, None) for f in dataclasses.fields(each)), each
 
 
 def test_an_unknown_run_is_named() -> None:

@@ -94,7 +94,7 @@ def test_samples_drawn_when_asked_for_are_the_same_in_any_order() -> None:
 
     rows = torch.tensor([699, 0, 256, 0])
     for seen in (False, True):
-        x = Drawn(draw, [source], (3, 16, 16), as_seen=seen)
+        x = Drawn(draw, [source], (3, 16, 16), 8 if seen else None)
         assert torch.equal(x[rows], x[:][rows])
         assert (x[:] - source).abs().max() <= (1 / 255 + 1e-6 if seen else 0)
         assert x[3:5].shape == (2, 3, 16, 16)

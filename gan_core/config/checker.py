@@ -29,8 +29,8 @@ RENAMED = {
     "ema_decay": ("ema_half_life", ", in images: 0.69 x batch_size / (1 - decay)"),
 }
 """Keys of earlier versions -> what they are called now, and what else has changed."""
-TAGS = ("number", "schedule")
-"""Of what a symbol may be declared as; pydantic puts them into the place of a mistake."""
+TAGS = ("number", "schedule", "bool", "LabelColumns")
+"""Of what a key may be declared as; pydantic puts them into the place of a mistake."""
 
 
 class Checker:

@@ -13,6 +13,7 @@ from gan_core.config import papers, places
 from gan_core.config.checker import Checker, Tree
 from gan_core.config.schema import Dataset, ImageDomains, Images, Network, Run, Train
 from gan_core.core.feature_names import LITE0_FROM
+from gan_core.core.sides import unfit
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 POINTS = ("ring", "grid", "mixture", "line")
@@ -95,7 +96,7 @@ def check_features(checker: Checker, asked: str, runs: Mapping[str, Run], datase
         declared = datasets[run.dataset]
         if declared.get("source") in POINTS or find_spec(LITE0):
             continue
-        if asked == "lite0" or (asked == "auto" and declared.get("size", 0) >= LITE0_FROM):
+        if asked == "lite0" or (asked == "auto" and min(sides_of(declared) or (0,)) >= LITE0_FROM):
             checker.mistake(
                 ("evaluate", "features"),
                 f"is '{asked}': the samples of run '{name}' are to be measured in the features of EfficientNet-Lite0, "
@@ -103,6 +104,13 @@ def check_features(checker: Checker, asked: str, runs: Mapping[str, Run], datase
                 "does), or set it to own",
             )
             return
+
+
+def sides_of(dataset: Any) -> tuple[int, ...]:
+    """Height and width of the images of a declared data set; none where it declares none, or none that can be."""
+    size = dataset.get("size") if isinstance(dataset, dict) else None
+    sides = tuple(size) if isinstance(size, list) else (size, size)
+    return sides if len(sides) == 2 and all(isinstance(side, int) for side in sides) else ()
 
 
 def source_name(schema: Any) -> str:
@@ -180,6 +188,8 @@ def check_fit(
             checker.mistake((*here, "network", "latent"), f"is 0; variant '{variant}' draws from a latent of 1 or more")
         if source in POINTS and "points" not in papers.samples(network.family):
             checker.mistake(family, f"is '{network.family}', which draws images only; use mlp")
+        if (high_wide := sides_of(dataset)) and (said := unfit(papers.sides(network.family), high_wide)):
+            checker.mistake(family, f"is '{network.family}', which {said}")
     two = "x_b" in batch
     if isinstance(dataset, dict) and two and source not in TWO_DOMAIN_SOURCES and "domains" not in dataset:
         has = (

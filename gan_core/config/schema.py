@@ -157,6 +157,30 @@ def share_or_official(value: Any) -> Any:
     return value
 
 
+SIDES = (4, 1024)
+"""The smallest and the largest side of a picture, in pixels."""
+
+
+def side_or_sides(value: Any) -> Any:
+    """What `size` of one's own images may be."""
+    sides = value if isinstance(value, list) and len(value) == 2 else [value]
+    if not all(type(side) is int and SIDES[0] <= side <= SIDES[1] for side in sides):
+        raise PydanticCustomError(
+            "size",
+            "must be a side, or [height, width], each of {least} to {most} pixels",
+            dict(zip(("least", "most"), SIDES, strict=True)),
+        )
+    return value
+
+
+def ends_or_word(value: Any) -> Any:
+    """What `range` of one's own images may be."""
+    numbers = isinstance(value, list) and len(value) == 2 and all(type(end) in (int, float) for end in value)
+    if value not in (None, "measured", "full") and not (numbers and value[0] < value[1]):
+        raise PydanticCustomError("range", "must be [lowest, highest], the lower first, or 'measured', or 'full'")
+    return value
+
+
 @dataclass(frozen=True, config=STRICT)
 class LabelColumns:
     """Where labels stand: in a table inside ``path``, or in columns of Parquet or of a JSON file beside each image."""
@@ -178,7 +202,7 @@ class LabelColumns:
 
 def labels_or_table(value: Any) -> Any:
     """What `labels` of one's own images may be."""
-    if isinstance(value, str):
+    if isinstance(value, str) and value.lower().endswith(TABLES):
         return {"table": value, "file": None, "label": None}
     if isinstance(value, dict):
         return {"table": None, "file": None, "label": None} | value
@@ -195,8 +219,9 @@ class Images:
     labels: Annotated[bool | LabelColumns, pydantic.BeforeValidator(labels_or_table)]
     """True: folders, or what the source holds itself (a column, an array, dataset.json, .cls files) name classes."""
     heldout: Annotated[float | Literal["official"], pydantic.BeforeValidator(share_or_official)]
-    size: Annotated[int, Field(ge=4, le=1024)]
-    channels: Literal[1, 3]
+    size: Annotated[int | list[int], pydantic.BeforeValidator(side_or_sides)]
+    """The side of a square in pixels, or [height, width]."""
+    channels: Literal[1, 3, 4]
     fit: Literal["crop", "pad", "exact"]
     background: Annotated[int, Field(ge=0, le=255)]
     on_bad_image: Literal["error", "skip"]
@@ -209,6 +234,28 @@ class Images:
     """A folder that links below ``path`` may lead into; null, or left out: none may lead out of ``path``."""
     image_column: str | None = None
     """Of Parquet with several columns of images; null, or left out: there is one, or one called image."""
+    bits: Literal[8, 16] | None = None
+    """Of a number of a pixel, as it is packed and shipped; null, or left out: 8."""
+    range: Annotated[list[float] | Literal["measured", "full"] | None, pydantic.BeforeValidator(ends_or_word)] = None
+    """What becomes black and what white, of sources of more than 8 bits, floats and signed numbers: two numbers; the
+    lowest and highest of the set, ``measured``; ``full``, all that their type holds. Null, or left out: full, and a set
+    that fills less than a tenth of it is refused."""
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width = self.size if isinstance(self.size, list) else (self.size, self.size)
+        return height, width
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one packed image: height, width, channels."""
+        return (*self.sides, self.channels)
+
+    @property
+    def most(self) -> int:
+        """What white is."""
+        return 65535 if self.bits == 16 else 255
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -35,6 +35,8 @@ class NetworkConfig:
     """What the output is: a sample of the data set or of its second domain, a latent, or a curve to plot."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What only this family knows; see its ``Options``."""
+    bits: int = 8
+    """Of a number of a pixel, where it ships images as pixels."""
 
     @property
     def family(self) -> str:
@@ -94,9 +96,14 @@ class NetworkConfig:
             return "image" if self.is_image else "point"
         return "z" if self.output_space == "latent" else self.output_space
 
+    @property
+    def pixel_type(self) -> str:
+        """NumPy's word for its pixels."""
+        return f"uint{self.bits}"
+
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for a header or a manifest."""
-        return asdict(self)
+        """Plain values, for a header or a manifest; 8 bits go without saying."""
+        return {name: value for name, value in asdict(self).items() if name != "bits" or value != 8}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> NetworkConfig:

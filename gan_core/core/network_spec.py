@@ -21,6 +21,7 @@ class NetworkSpec:
     shape: tuple[int, ...]
     classes: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
+    bits: int = 8
 
     def prior(self, name: str = "z") -> Input:
         """The usual latent: N(0, I) of the declared size."""
@@ -35,7 +36,8 @@ class NetworkSpec:
         return Input(name, field, prod(self.shape), self.shape)
 
     def _config(self, role: str, shape: tuple[int, ...], *inputs: Input, **more: Any) -> NetworkConfig:
-        return NetworkConfig(f"{self.family}.{role}", shape, self.width, inputs, options=dict(self.options), **more)
+        more |= {"options": dict(self.options), "bits": self.bits}
+        return NetworkConfig(f"{self.family}.{role}", shape, self.width, inputs, **more)
 
     def generator(self, *inputs: Input) -> NetworkConfig:
         """A generator of this family: with batch normalisation for images, without any for points."""

@@ -1,4 +1,4 @@
-"""Images as 8-bit pixels. NumPy alone: who draws from a shipped graph needs no more."""
+"""Images as pixels of 8 or 16 bits. NumPy alone: who draws from a shipped graph needs no more."""
 
 from __future__ import annotations
 
@@ -9,13 +9,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+TYPES: dict[int, type[np.uint8] | type[np.uint16]] = {8: np.uint8, 16: np.uint16}
+SHADE = 257
+"""Steps of 16 bits in one of 8."""
+
+
+def half(bits: int) -> float:
+    """What is added to -1 at most, in pixels: half of white."""
+    return float((2**bits - 1) / 2)
+
+
+def to_pixels(x: NDArray[np.float32], bits: int) -> NDArray[Any]:
+    """Images float (N, C, H, W) in [-1, 1] to pixels (N, H, W, C), rounded half to even. The only unscaling."""
+    return np.rint((x.transpose(0, 2, 3, 1).clip(-1, 1) + 1) * np.float32(half(bits))).astype(TYPES[bits])
 
 
 def to_uint8(x: NDArray[np.float32]) -> Pixels:
-    """Images float (N, C, H, W) in [-1, 1] to uint8 (N, H, W, C), rounded half to even. The only unscaling."""
-    return np.rint((x.transpose(0, 2, 3, 1).clip(-1, 1) + 1) * 127.5).astype(np.uint8)
+    """The same in 8 bits, as pictures are shown."""
+    return to_pixels(x, 8)
 
 
-def as_pixels(rows: Mapping[str, NDArray[Any]], pixels: bool) -> dict[str, NDArray[Any]]:
+def as_pixels(rows: Mapping[str, NDArray[Any]], pixels: bool, bits: int = 8) -> dict[str, NDArray[Any]]:
     """Inputs as a graph takes them: images as pixels, if it is one of pixels."""
-    return {name: to_uint8(v) if pixels and v.ndim == 4 and v.dtype != np.uint8 else v for name, v in rows.items()}
+    return {n: to_pixels(v, bits) if pixels and v.ndim == 4 and v.dtype.kind == "f" else v for n, v in rows.items()}
+
+
+def in_shades(pixels: NDArray[Any]) -> NDArray[np.int64]:
+    """Pixels in the 256 shades of 8 bits, to be compared."""
+    deep = pixels.astype(np.int64)
+    return (deep + SHADE // 2) // SHADE if pixels.dtype == np.uint16 else deep

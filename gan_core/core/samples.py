@@ -59,5 +59,10 @@ def shrunk(x: Sample, side: int) -> Sample:
     return adaptive_avg_pool2d(x, (high, wide))
 
 
+def opaque(x: Sample) -> Sample:
+    """Images with alpha (N, 4, H, W) on mid-grey, (N, 3, H, W), for who knows no alpha; others as they are."""
+    return x[:, :3] * (x[:, 3:] + 1) / 2 if x.dim() == 4 and x.shape[1] == 4 else x
+
+
 Score: TypeAlias = Tensor
 """(N,), or (N, patches), raw discriminator or critic outputs v; the objective owns the sigmoid or link."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.config.schema import ImageDomains, Images
-from gan_core.data.readers.images import DIGEST, Chunk
+from gan_core.data.readers.images import DIGEST, FLAT, Chunk, Ends, Noticed, note_ends
 from gan_core.data.readers.items import Item, Listing, listed
 from gan_core.runtime.errors import DataError
 
@@ -22,6 +23,8 @@ UNEVEN = 10
 """The largest class has so many times the images of the smallest: uneven."""
 DENSE = 2
 """Numbers below so many times the count of classes are kept as they are."""
+TENTH = 0.1
+"""A set that fills less of what its type holds was meant to be scaled from less."""
 MOSTLY = 0.9
 """A share that is nearly all."""
 
@@ -31,11 +34,15 @@ class Found:
     """What went through, in order: a digest, label, part and domain for each packed image, and what was noticed."""
 
     digests: bytearray = field(default_factory=bytearray)
+    deep: bytearray = field(default_factory=bytearray)
+    """Whether a packed image has a range: more than 8 bits, or floats."""
+    spans: array[float] = field(default_factory=lambda: array("f"))
+    """Between the darkest and the lightest number of each."""
+    noticed: Noticed = field(default_factory=Noticed)
     labels: list[str] = field(default_factory=list)
     heldout: bytearray = field(default_factory=bytearray)
     domains: bytearray = field(default_factory=bytearray)
     images: int = 0
-    flat: int = 0
     skipped: list[int] = field(default_factory=list)
     """Which of the images, in order."""
     skipped_names: list[str] = field(default_factory=list)
@@ -75,9 +82,48 @@ def note(found: Found, items: list[Item], made: Chunk, spec: Images) -> None:
             found.labels.append(item.label)
     found.digests += made.digests.tobytes()
     found.images += len(items)
-    found.flat += made.flat
+    found.deep += bytes(made.deep)
+    found.spans.extend(made.spans)
+    for holds, ends in made.noticed.ends.items():
+        note_ends(found.noticed.ends, holds, ends)
+    found.noticed.notes += made.noticed.notes
     found.sizes += made.sizes
     found.modes += made.modes
+
+
+def range_of(found: Found, spec: Images) -> Ends | None:
+    """What becomes black and what white of the images that have a range; None, if there are none, or by their types.
+
+    Raises:
+        DataError: no range is declared, and they fill less than a tenth of what their type holds; or they are all one.
+    """
+    if not found.noticed.ends or isinstance(spec.range, list):
+        return None if not found.noticed.ends else (float(spec.range[0]), float(spec.range[1]))  # type: ignore[index]
+    low, high = (
+        min(ends[0] for ends in found.noticed.ends.values()),
+        max(ends[1] for ends in found.noticed.ends.values()),
+    )
+    if spec.range == "measured":
+        if low == high:
+            raise DataError(f"{spec.path} holds images of one number, {low:g}, alone; there is nothing to measure")
+        return low, high
+    for holds, (low, high) in found.noticed.ends.items() if spec.range is None else ():
+        if high - low < TENTH * (holds[1] - holds[0]):
+            raise DataError(
+                f"{spec.path} holds numbers of {low:g} to {high:g}, less than a tenth of the {holds[0]:g} to "
+                f"{holds[1]:g} of their type, so all would look alike; declare range: [{low:g}, {high:g}] (or the ends "
+                "that you know), or range: measured, or, if it is as it should be, range: full"
+            )
+    return next(iter(found.noticed.ends)) if len(found.noticed.ends) == 1 else None
+
+
+def near_blank(found: Found, spec: Images, ends: Ends | None) -> int:
+    """How many images have hardly any difference in them."""
+    most = np.full(len(found.spans), float(spec.most))
+    if spec.range == "measured":
+        deep = np.frombuffer(found.deep, np.bool_)
+        most = np.where(deep, ends[1] - ends[0] if ends else 0.0, 255.0)
+    return int((np.frombuffer(found.spans, np.float32) <= FLAT * most + 1e-6 * most).sum())
 
 
 def usable(found: Found, spec: Images) -> None:
@@ -91,11 +137,6 @@ def usable(found: Found, spec: Images) -> None:
         raise DataError(
             f"{len(found.skipped)} of {found.images} images in {spec.path} cannot be used, the first is "
             f"{found.skipped_names[0]}; more than half is no accident, so look at what `path` holds"
-        )
-    if found.flat == good:
-        raise DataError(
-            f"all {good:,} images in {spec.path} are of one shade; if their values fill a small part of their type, or "
-            "all is transparent, save them as they are to be seen"
         )
     if good > 1 and found.digests[:DIGEST] * good == found.digests:
         raise DataError(f"all {good:,} images in {spec.path} are copies of one; look at what `path` holds")
@@ -170,12 +211,18 @@ def look(
     names: list[str],
     heldout: NDArray[np.bool_],
     spec: Images,
+    ends: Ends | None,
 ) -> dict[str, Any]:
-    """What a look at all images found.
+    """What a look at all images found; ``ends``: their range.
 
     Raises:
-        DataError: a class is held out of which none is trained on.
+        DataError: all are of one shade; or a class is held out of which none is trained on.
     """
+    if (blank := near_blank(found, spec, ends)) == found.images - len(found.skipped):
+        raise DataError(
+            f"all {blank:,} images in {spec.path} are of one shade; if their values fill a small part of their type, "
+            "or all is transparent, save them as they are to be seen"
+        )
     digests = np.frombuffer(found.digests, f"V{DIGEST}")
     contents, first, which = np.unique(digests, return_index=True, return_inverse=True)
     disagree = [] if labels is None else np.flatnonzero(labels != labels[first][which]).tolist()
@@ -191,7 +238,7 @@ def look(
         "skipped_first": found.skipped_names,
         "sizes": {"narrowest": widths[0], "widest": widths[-1], "lowest": heights[0], "highest": heights[-1]},
         "modes": dict(sorted(found.modes.items())),
-        "near_blank": found.flat,
+        "near_blank": blank,
         "duplicates": len(digests) - len(contents),
         "duplicates_of_another_class": len(disagree),
         "duplicates_of_another_class_first": pairs,
@@ -199,6 +246,7 @@ def look(
         "classes_without_images": [n for n, *of in zip(names, *counts.values(), strict=True) if not sum(of)],
         "other_files": dict(sorted(source.others.items())),
         "labels_from": source.labels_from,
+        **found.noticed.notes,
     }
     odd = [*source.odd, *odd_classes(names, counts, spec), *odd_pictures(found, spec)]
     odd += [f"{one} and {other} are copies under two classes" for one, other in pairs]
@@ -250,9 +298,11 @@ def odd_pictures(found: Found, spec: Images) -> Iterator[str]:
     grey = sum(count for mode, count in found.modes.items() if mode in ("L", "1", "LA"))
     if spec.channels == 3 and grey > MOSTLY * good:
         yield f"{grey:,} of {good:,} images are grey and become three equal channels; channels: 1 would do"
-    if small := sum(count for size, count in found.sizes.items() if min(size) < spec.size):
-        wide, high = min(found.sizes, key=min)
-        yield f"{small:,} images are smaller than {spec.size} and are enlarged, the smallest of {wide}x{high}"
+    height, width = spec.sides
+    if small := {size: n for size, n in found.sizes.items() if size[0] < width or size[1] < height}:
+        wide, high = min(small, key=min)
+        many = sum(small.values())
+        yield f"{many:,} images are smaller than {width}x{height} and are enlarged, the smallest of {wide}x{high}"
 
 
 def in_words(found: dict[str, Any]) -> str:
@@ -267,8 +317,10 @@ def in_words(found: dict[str, Any]) -> str:
         ("duplicates_of_another_class", "of them under another class"),
         ("on_both_sides", "are both trained on and held out: figures will flatter"),
         ("near_blank", "are near-blank"),
+        ("converted", "were converted to sRGB from the colours of their profile"),
+        ("broken_profile", "have a broken colour profile, which is ignored"),
     ):
-        if found[key]:
+        if found.get(key):
             said.append(f"{found[key]:,} {words}")
     if found["other_files"]:
         which = ", ".join(f"{count:,} {what}" for what, count in found["other_files"].items())

@@ -66,11 +66,19 @@ def mapped(path: Path) -> NDArray[Any]:
         return np.frombuffer(pages, dtype, offset=file.tell()).reshape(shape)
 
 
+HALVES = {torch.uint8: 127.5, torch.uint16: 32767.5}
+"""Half of white, by the type that images are packed in."""
+
+
 def to_model(raw: Tensor) -> Sample:
-    """Packed to model space: uint8 (N, H, W, C) to float32 (N, C, H, W) in [-1, 1]; points stay. The only scaling."""
-    if raw.dtype != torch.uint8:
+    """Packed to model space: 8 or 16 bits (N, H, W, C) to float32 (N, C, H, W) in [-1, 1]; points stay.
+
+    The only scaling.
+    """
+    half = HALVES.get(raw.dtype)
+    if half is None:
         return raw
-    return raw.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
+    return raw.permute(0, 3, 1, 2).float().div_(half).sub_(1).contiguous()
 
 
 @dataclass(frozen=True)
@@ -89,4 +97,4 @@ class View:
     def shape(self) -> tuple[int, ...]:
         """Of the samples as a tensor: (N, C, H, W) of images, (N, D) of points."""
         n, *rest = self.raw.shape
-        return (n, rest[2], *rest[:2]) if self.raw.dtype == torch.uint8 else (n, *rest)
+        return (n, rest[2], *rest[:2]) if self.raw.dtype in HALVES else (n, *rest)

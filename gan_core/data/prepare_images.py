@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.config.schema import Images
-from gan_core.data.found import Found, count_of, enough_of_each, look, note, numbered, usable, where
+from gan_core.data.found import Found, count_of, enough_of_each, look, note, numbered, range_of, usable, where
 from gan_core.data.packed import PARTS, ArrayWriter, write_index
 from gan_core.data.prepare import of_domains
 from gan_core.data.readers.containers import listing
-from gan_core.data.readers.images import DIGEST, Chunk, Content, chunk
+from gan_core.data.readers.images import DIGEST, Chunk, Content, Ends, chunk, kept_as
 from gan_core.data.readers.items import Item
 from gan_core.data.split import enough, split
 from gan_core.runtime import files
@@ -71,20 +72,23 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
         domains = np.frombuffer(found.domains, np.uint8)
         if labels is not None and spec.min_per_class:
             enough_of_each(found, labels, names, spec, spec.min_per_class)
+        ends = range_of(found, spec)
         heldout = split_mask(found, labels, spec)
         parts = [counted(heldout, labels, domains == d, len(names)) for d in range(count_of(spec))]
-        looked = look(found, listed, labels, names, heldout, spec)
+        looked = look(found, listed, labels, names, heldout, spec, ends)
         facts = {
             "source": asdict(spec),
             "kind": "image",
-            "shape": [spec.channels, spec.size, spec.size],
+            "shape": [spec.channels, *spec.sides],
+            **({"bits": spec.bits} if spec.bits == 16 else {}),
+            **({"range": list(ends)} if spec.range and ends else {}),
             "classes": len(names),
             **of_domains(parts),
             "class_names": names,
             "licence": "own images, licence not stated",
             "found": looked,
         }
-        copy_rows(scratch, new, spec, labels, heldout, domains)
+        copy_rows(scratch, new, spec, labels, heldout, domains, scaling(found, spec, ends))
         scratch.unlink()
         write_index(new, facts)
 
@@ -92,7 +96,7 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
 def chunks(items: Iterable[Item], spec: Images) -> Iterator[list[Item]]:
     """The items in order, some at a time: not too many, and not too many bytes, encoded or decoded."""
     some: list[Item] = []
-    size, most = 0, max(1, min(AT_ONCE, AT_ONCE_BYTES // (spec.size**2 * spec.channels)))
+    size, most = 0, max(1, min(AT_ONCE, AT_ONCE_BYTES // (prod(spec.shape) * np.dtype(kept_as(spec)).itemsize)))
     for item in items:
         some.append(item)
         size += len(item.content) if isinstance(item.content, bytes) else item.content.nbytes
@@ -148,6 +152,26 @@ def done(made: Chunk) -> Future[Chunk]:
     return future
 
 
+Scale = Callable[[NDArray[Any], slice], NDArray[Any]]
+"""From rows of the scratch file, which are so many of all, to packed ones."""
+
+
+def scaling(found: Found, spec: Images, ends: Ends | None) -> Scale:
+    """What is left to do where the range had to be measured: the rest is packed already."""
+    deep, kind = np.frombuffer(found.deep, np.bool_), np.uint16 if spec.bits == 16 else np.uint8
+    low, high = ends or (0.0, 1.0)
+
+    def scaled(block: NDArray[Any], rows: slice) -> NDArray[Any]:
+        if spec.range != "measured":
+            return block
+        shares = np.where(deep[rows, None, None, None], (block.astype(np.float64) - low) / (high - low), block / 255.0)
+        shares = np.where(np.isnan(block), spec.background / 255, shares)
+        packed: NDArray[Any] = np.rint(shares.clip(0, 1) * spec.most).astype(kind)
+        return packed
+
+    return scaled
+
+
 def split_mask(found: Found, labels: NDArray[np.int64] | None, spec: Images) -> NDArray[np.bool_]:
     """Which rows are held out: as the source says, or a share of each domain, the same images on the same side.
 
@@ -189,18 +213,20 @@ def copy_rows(
     labels: NDArray[np.int64] | None,
     heldout: NDArray[np.bool_],
     domains: NDArray[np.uint8],
+    scale: Scale,
 ) -> None:
     """The rows of the scratch file to their parts; of two domains the second behind the first."""
-    shape = (spec.size, spec.size, spec.channels)
+    shape, kind = spec.shape, np.uint16 if spec.bits == 16 else np.uint8
     chosen = {"train": ~heldout, "heldout": heldout}
     with ExitStack() as stack:
         writers = {
-            part: stack.enter_context(ArrayWriter(folder / f"{part}.x.npy", (int(rows.sum()), *shape), np.uint8))
+            part: stack.enter_context(ArrayWriter(folder / f"{part}.x.npy", (int(rows.sum()), *shape), kind))
             for part, rows in chosen.items()
         }
         for domain in range(count_of(spec)):
-            for start, block in blocks(scratch, shape):
-                here = slice(start, start + len(block))
+            for start, rows in blocks(scratch, shape, kept_as(spec)):
+                here = slice(start, start + len(rows))
+                block = scale(rows, here)
                 for part in PARTS:
                     writers[part].append(block[chosen[part][here] & (domains[here] == domain)])
         for part, rows in chosen.items() if labels is not None else ():
@@ -208,11 +234,11 @@ def copy_rows(
             stack.enter_context(ArrayWriter(folder / f"{part}.y.npy", y.shape, np.int64)).append(y)
 
 
-def blocks(scratch: Path, shape: tuple[int, ...]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def blocks(scratch: Path, shape: tuple[int, ...], kind: type[np.generic]) -> Iterator[tuple[int, NDArray[Any]]]:
     """The rows of the scratch file, some at a time, with the number of the first."""
-    each, start = int(np.prod(shape)), 0
+    each, start = prod(shape) * np.dtype(kind).itemsize, 0
     with scratch.open("rb") as file:
         while content := file.read(max(1, COPIED // each) * each):
-            block = np.frombuffer(content, np.uint8).reshape(-1, *shape)
+            block = np.frombuffer(content, kind).reshape(-1, *shape)
             yield start, block
             start += len(block)

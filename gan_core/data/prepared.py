@@ -38,6 +38,7 @@ class Prepared:
             self.shape: tuple[int, ...] = tuple(self.index["shape"])
             self.classes = int(self.index["classes"])
             self.domains = int(self.index["domains"])
+            self.bits = int(self.index.get("bits", 8))
             first = self.index["counts"]
             self._rows = {part: slice(0, int(first[part])) for part in PARTS}
             sizes = {name: (folder / name).stat().st_size for name in self._files}
@@ -108,7 +109,7 @@ class Prepared:
         return self
 
     def raw(self, part: str) -> Tensor:
-        """The packed samples of ``train`` or ``heldout``, mapped: uint8 (N, H, W, C) or float32 (N, D)."""
+        """The packed samples of ``train`` or ``heldout``, mapped: 8 or 16 bits (N, H, W, C) or float32 (N, D)."""
         return self._array(f"{part}.x")[self._rows[part]]
 
     def labels(self, part: str) -> Tensor | None:

@@ -140,7 +140,7 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
     if image and config["output_space"] != "latent":
         output += " in [-1, 1]"
     file = main_graph(manifest, name)
-    fed = [as_pixels(i) for i in inputs] if role["graphs"][file]["pixels"] else inputs
+    fed = [as_pixels(i, pixel_type(role)) for i in inputs] if role["graphs"][file]["pixels"] else inputs
     called = next(e for e in endpoints if e.seeded == draws and (draws or not e.pixels))
     asked = [described(i) for i in called.inputs if not i.optional]
     in_repository = {e.graph for e in endpoints}
@@ -152,7 +152,9 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
         output=output,
         largest=role["max_batch_size"],
         graphs="Graphs: "
-        + ", ".join(form(file, graph, file in in_repository) for file, graph in role["graphs"].items())
+        + ", ".join(
+            form(file, graph, file in in_repository, pixel_type(role)) for file, graph in role["graphs"].items()
+        )
         + f".{open_sides(role)}{refused(role)}",
         classes="".join(f"Classes of `{i['name']}`: {table(i['classes'], ALL)}.\n\n" for i in inputs if "classes" in i),
         figures=figures(manifest["metrics"].get(name)),
@@ -178,15 +180,16 @@ def described(i: TensorSpec) -> dict[str, Any]:
     return {"name": i.name, "dtype": i.dtype, "shape": ["batch", *i.usual], "prior": i.prior, "size": i.size}
 
 
-def form(file: str, graph: Mapping[str, Any], served: bool) -> str:
-    """A graph and what it is; ``served``: a server loads it from the repository."""
-    pixels = ", images as pixels: uint8, height x width x channels" if graph["pixels"] else ""
+def form(file: str, graph: Mapping[str, Any], served: bool, kind: str) -> str:
+    """A graph and what it is; ``served``: a server loads it from the repository; ``kind``: of pixels."""
+    pixels = f", images as pixels: {kind}, height x width x channels" if graph["pixels"] else ""
     return f"`{file}` ({FORMS[graph['precision']]}{pixels}{'; what a server loads' if served else ''})"
 
 
 def refused(role: Mapping[str, Any]) -> str:
     """What the gate did not let pass, and why."""
-    return "".join(f"\nNot shipped: `{file}` ({'; '.join(why)})." for file, why in role["refused"].items())
+    said = "".join(f"\nNot shipped: `{file}` ({'; '.join(why)})." for file, why in role["refused"].items())
+    return said + "".join(f"\nNo engine of `{file}`: {why}." for file, why in role.get("without_engines", {}).items())
 
 
 def open_sides(role: Mapping[str, Any]) -> str:
@@ -195,12 +198,17 @@ def open_sides(role: Mapping[str, Any]) -> str:
     return f" Height and width may be any multiples of {multiple} from {2 * multiple} up." if multiple else ""
 
 
-def as_pixels(i: Mapping[str, Any]) -> Mapping[str, Any]:
+def pixel_type(role: Mapping[str, Any]) -> str:
+    """NumPy's word for the pixels of a role."""
+    return f"uint{role['provenance']['network'].get('bits', 8)}"
+
+
+def as_pixels(i: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """An input of the graph with pixels."""
     if len(i["shape"]) != 4:
         return i
     batch, *c_h_w = i["shape"]
-    return {**i, "dtype": "uint8", "shape": [batch, *c_h_w[1:], c_h_w[0]]}
+    return {**i, "dtype": kind, "shape": [batch, *c_h_w[1:], c_h_w[0]]}
 
 
 def warning(labels: Sequence[Mapping[str, Any]], draws: bool) -> str:

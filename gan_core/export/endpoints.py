@@ -27,7 +27,7 @@ def served(
     """A model for each graph (file -> whether it is one of pixels); a seeded one of the last, if it takes no data."""
     for file, pixels in graphs.items():
         inputs, output = tensors(config, pixels)
-        name = naming.model(run, role, pixels)
+        name = naming.model(run, role, config.pixel_type if pixels else "")
         yield ModelEndpoint(name, role, inputs, output, file, precision, pixels, False, largest)
     if any(i.is_data for i in config.inputs):
         return

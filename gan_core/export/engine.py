@@ -132,7 +132,7 @@ def build_here(
         plain = {e.pixels: e for e in endpoints_of(manifest, role) if not e.seeded}
         for name, graph in about["graphs"].items():
             pixels, precision = graph["pixels"], graph["precision"]
-            if precision in precisions:
+            if precision in precisions and name not in about.get("without_engines", {}):
                 wanted = Wanted(plain[pixels].inputs, precision, about["max_batch_size"], about["size_multiple"])
                 engine = build(trt, (exported / name).read_bytes(), wanted, None, timings)
                 library_name, gpu = f"tensorrt_{machine['tensorrt']}", hardware.gpu_slug(machine)

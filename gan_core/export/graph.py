@@ -1,4 +1,4 @@
-"""ONNX graphs as data, without torch: the types in them, what of them is kept, and their ends in 8-bit pixels."""
+"""ONNX graphs as data, without torch: the types in them, what of them is kept, and their ends in pixels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from gan_core.core.pixels import half
 
 IR_VERSION = 10
 """The newest that ONNX Runtime, TensorRT and Triton of the last years all read."""
@@ -46,14 +48,14 @@ def rename(model: ModelProto, names: dict[str, str]) -> None:
         node.output[:] = [names.get(name, name) for name in node.output]
 
 
-def with_pixels(content: bytes) -> bytes:
-    """The same graph with 8-bit pixels, uint8 (N, H, W, C), wherever it takes or gives images, float (N, C, H, W).
+def with_pixels(content: bytes, bits: int = 8) -> bytes:
+    """The same graph with pixels, uint8 or uint16 (N, H, W, C), wherever it takes or gives images, float (N, C, H, W).
 
     Scaled as the packed data is scaled and as pictures are drawn; rounded half to even. TensorRT takes the cast first
     on the way in and last on the way out, and nowhere else.
     """
-    model = onnx.load_from_string(content)
-    graph, constants = model.graph, {"pixel_half": 127.5, "pixel_one": 1.0, "pixel_low": -1.0}
+    model, kind = onnx.load_from_string(content), {8: TensorProto.UINT8, 16: TensorProto.UINT16}[bits]
+    graph, constants = model.graph, {"pixel_half": half(bits), "pixel_one": 1.0, "pixel_low": -1.0}
     images = [v.name for v in (*graph.input, *graph.output) if len(v.type.tensor_type.shape.dim) == 4]
     inside = {name: f"{name}_scaled" for name in images}
     rename(model, inside)
@@ -80,9 +82,9 @@ def with_pixels(content: bytes) -> bytes:
                 ("Mul", ["pixel_half"], {}),
                 ("Round", [], {}),
                 ("Transpose", [], {"perm": [0, 2, 3, 1]}),
-                ("Cast", [], {"to": TensorProto.UINT8}),
+                ("Cast", [], {"to": kind}),
             )
-        as_pixels(value)
+        as_pixels(value, kind)
     with_nodes(model, [*before, *graph.node, *after])
     graph.initializer.extend(numpy_helper.from_array(np.array(v, np.float32), name) for name, v in constants.items())
     return written(model)
@@ -97,10 +99,10 @@ def chain(start: str, end: str, *steps: tuple[str, list[str], dict[str, Any]]) -
     ]
 
 
-def as_pixels(value: ValueInfoProto) -> None:
-    """Declare an image to be uint8, height x width x channels."""
+def as_pixels(value: ValueInfoProto, kind: int) -> None:
+    """Declare an image to be pixels of a type, height x width x channels."""
     shape = value.type.tensor_type.shape
     dims = [type(d).FromString(d.SerializeToString()) for d in shape.dim]
     del shape.dim[:]
     shape.dim.extend(dims[k] for k in (0, 2, 3, 1))
-    value.type.tensor_type.elem_type = TensorProto.UINT8
+    value.type.tensor_type.elem_type = kind

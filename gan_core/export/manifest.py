@@ -19,7 +19,7 @@ class TensorSpec:
 
     name: str
     dtype: str
-    """NumPy's word: float32, int64 or uint8."""
+    """NumPy's word: float32, int64, uint8 or uint16."""
     shape: tuple[int, ...]
     """Of one row; a side of -1 is open."""
     usual: tuple[int, ...] = ()
@@ -44,7 +44,7 @@ class ModelEndpoint:
     """The file whose outputs it gives."""
     precision: str
     pixels: bool
-    """Images are uint8 (H, W, C), not float32 (C, H, W) in [-1, 1]."""
+    """Images are uint8 or uint16 (H, W, C), not float32 (C, H, W) in [-1, 1]."""
     seeded: bool
     """It draws latents from seeds that it is given."""
     max_batch_size: int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 
-def graph(role: str, precision: str, pixels: bool) -> str:
-    """An ONNX file of an exported folder."""
-    return ".".join([role, *([] if precision == "fp32" else [precision]), *(["uint8"] if pixels else []), "onnx"])
+def graph(role: str, precision: str, pixels: str = "") -> str:
+    """An ONNX file of an exported folder; ``pixels``: their type."""
+    return ".".join([role, *([] if precision == "fp32" else [precision]), *([pixels] if pixels else []), "onnx"])
 
 
 def engine(role: str, pixels: bool, library: str, hardware: str, precision: str) -> str:
@@ -18,9 +18,9 @@ def golden_outputs(role: str) -> str:
     return f"golden_outputs/{role}.safetensors"
 
 
-def model(run: str, role: str, pixels: bool = False, seeded: bool = False) -> str:
+def model(run: str, role: str, pixels: str = "", seeded: bool = False) -> str:
     """A model on a server. The seeded one has the same name whatever it gives."""
-    return f"{run}_{role}" + ("_seeded" if seeded else "_uint8" if pixels else "")
+    return f"{run}_{role}" + ("_seeded" if seeded else f"_{pixels}" if pixels else "")
 
 
 def latents_model(run: str, role: str) -> str:

@@ -15,23 +15,26 @@ from torch import Tensor, nn
 
 from gan_core.core.build_network import network_class
 from gan_core.core.network_config import NetworkConfig
+from gan_core.core.pixels import half
 from gan_core.export.graph import written
 from gan_core.runtime.errors import DataError
 
+TYPES = {8: torch.uint8, 16: torch.uint16}
+
 
 class Pixels(nn.Module):
-    """A generator of images with the scaling inside: uint8 (N, H, W, C) out, rounded half to even, and in."""
+    """A generator of images with the scaling inside: pixels (N, H, W, C) out, rounded half to even, and in."""
 
-    def __init__(self, generator: nn.Module) -> None:
+    def __init__(self, generator: nn.Module, bits: int = 8) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator, self.scale, self.kind = generator, half(bits), TYPES[bits]
         self.train(generator.training)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """One row of each input a sample, to pixels."""
-        scaled = (x.float().permute(0, 3, 1, 2) / 127.5 - 1 if x.dtype == torch.uint8 else x for x in inputs)
-        x = (self.generator(*scaled).clamp(-1, 1) + 1) * 127.5
-        pixels: Tensor = x.round().permute(0, 2, 3, 1).to(torch.uint8)  # the cast last: TensorRT takes it nowhere else
+        scaled = (x.float().permute(0, 3, 1, 2) / self.scale - 1 if x.dtype == self.kind else x for x in inputs)
+        x = (self.generator(*scaled).clamp(-1, 1) + 1) * self.scale
+        pixels: Tensor = x.round().permute(0, 2, 3, 1).to(self.kind)  # the cast last: TensorRT takes it nowhere else
         return pixels
 
 
@@ -50,14 +53,16 @@ def ports(config: NetworkConfig, pixels: bool, trained: bool = False) -> dict[st
     floats[config.output_name] = ("float32", config.shape)
     closed = trained or not size_multiple(config)
     return {
-        name: image(dims if closed else (dims[0], -1, -1), pixels) if len(dims) == 3 else (dtype, dims)
+        name: image(dims if closed else (dims[0], -1, -1), config.pixel_type if pixels else "")
+        if len(dims) == 3
+        else (dtype, dims)
         for name, (dtype, dims) in floats.items()
     }
 
 
-def image(dims: tuple[int, ...], pixels: bool) -> Port:
-    """An image: float (C, H, W), or pixels (H, W, C)."""
-    return ("uint8", (*dims[1:], dims[0])) if pixels else ("float32", dims)
+def image(dims: tuple[int, ...], pixels: str) -> Port:
+    """An image: float (C, H, W), or pixels (H, W, C) of a type."""
+    return (pixels, (*dims[1:], dims[0])) if pixels else ("float32", dims)
 
 
 def export(network: nn.Module, config: NetworkConfig, opset: int) -> bytes:

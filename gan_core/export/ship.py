@@ -36,6 +36,7 @@ GATED, GATED_LEAST, GATED_BYTES = 1_000, 100, 1 << 30
 as they are of the same inputs."""
 CALIBRATION, CALIBRATION_SEED = 1024, 20170704
 """Rows that int8 is calibrated on, and the seed of their latents."""
+WITHOUT = "TensorRT has no uint16 inputs and outputs; its engines are those of the float graph"
 CALIBRATION_LEAST, CALIBRATION_BYTES = 32, 64 << 20
 """Of large images fewer rows calibrate: so many bytes of them, but at least so many rows."""
 
@@ -89,11 +90,12 @@ class Case:
         if larger:
             high, wide = larger_sides(self.config)
             inputs = {name: np.pad(v, margins(v, high, wide), "wrap") for name, v in inputs.items()}
-        return as_pixels(inputs, pixels)
+        return as_pixels(inputs, pixels, self.config.bits)
 
     def network(self, pixels: bool) -> gate.Runner:
         """What all are compared with."""
-        return gate.torch_runner(onnx.Pixels(self.trained.network) if pixels else self.trained.network)
+        network = self.trained.network
+        return gate.torch_runner(onnx.Pixels(network, self.config.bits) if pixels else network)
 
     def calibration(self) -> Iterator[Mapping[str, Array]]:
         """What int8 sees of its activations: other latents than the gate uses, and held-out data."""
@@ -172,6 +174,7 @@ def ship(
     named = {f"classes_{i['name']}": json.dumps(i["classes"]) for i in inputs if "classes" in i}
     write_repository(folder / "model_repository", offered, contents, provenance | named)
     files.write(folder / naming.golden_outputs(role), golden_outputs(case, passed))
+    unbuilt = [g for g in passed if g not in built(passed, case.config)]
     entry = {
         "provenance": provenance | {"network": case.config.to_json(), "notes": dict(trained.notes)},
         "versions": versions(),
@@ -193,6 +196,7 @@ def ship(
         "golden_outputs": naming.golden_outputs(role),
         "refused": {g.file: g.reasons or [f"{g.precision} is refused"] for g in found if g.precision in failed},
         "engines": list(engines(role, passed, case, folder)),
+        **({"without_engines": {g.file: WITHOUT for g in unbuilt}} if unbuilt else {}),
     }
     return entry, offered
 
@@ -204,13 +208,13 @@ def named_inputs(inputs: list[dict[str, Any]], notes: Mapping[str, Any]) -> list
 
 
 def graphs(role: str, case: Case) -> Iterator[Graph]:
-    """In every precision the float graph and, for images, the one with uint8 pixels, each with all its findings."""
+    """In every precision the float graph and, for images, the one with pixels, each with all its findings."""
     whole = onnx.export(case.trained.network, case.config, case.export.opset)
     for precision in case.export.precisions:
         model = in_precision(whole, precision, case.calibration())
         for pixels in (False, True) if case.config.is_image else (False,):
-            content = with_pixels(model) if pixels else model
-            file = naming.graph(role, precision, pixels)
+            content = with_pixels(model, case.config.bits) if pixels else model
+            file = naming.graph(role, precision, case.config.pixel_type if pixels else "")
             yield Graph(file, content, precision, pixels, *checked(content, case, precision, pixels))
 
 
@@ -280,20 +284,23 @@ def golden_outputs(case: Case, passed: Sequence[Graph]) -> bytes:
     else:
         labels = {i.name: np.arange(n) % i.size for i in config.inputs if i.prior == "label"}
         rows = latents.draw(config.described_inputs(), np.arange(n), labels)
-    outputs = {g.file: gate.golden(gate.onnx_runner(g.model, case.threads)(as_pixels(rows, g.pixels))) for g in passed}
+    outputs = {
+        g.file: gate.golden(gate.onnx_runner(g.model, case.threads)(as_pixels(rows, g.pixels, config.bits)))
+        for g in passed
+    }
     named = {f"{kind}/{name}": v for kind, of in (("input", rows), ("output", outputs)) for name, v in of.items()}
     return save({name: np.ascontiguousarray(value) for name, value in named.items()})
 
 
 def samples_of(runner: gate.Runner, config: NetworkConfig, reference: AcceptanceReference, pixels: bool) -> Samples:
-    """Many samples of a runner on fixed inputs, as 8-bit images where they are images, in model space."""
+    """Many samples of a runner on fixed inputs, as pixels where they are images, in model space."""
     columns = config.fixed_columns(reference.samples, reference.seed, reference.real)
 
     def draw(*rows: torch.Tensor) -> torch.Tensor:
         inputs = {name: np.ascontiguousarray(value.numpy()) for name, value in zip(columns, rows, strict=True)}
-        return torch.from_numpy(runner(as_pixels(inputs, pixels)))
+        return torch.from_numpy(runner(as_pixels(inputs, pixels, config.bits)))
 
-    return Drawn(draw, list(columns.values()), config.shape, config.is_image)
+    return Drawn(draw, list(columns.values()), config.shape, config.bits if config.is_image else None)
 
 
 def engines(role: str, passed: Sequence[Graph], case: Case, folder: Path) -> Iterator[Mapping[str, Any]]:
@@ -303,7 +310,7 @@ def engines(role: str, passed: Sequence[Graph], case: Case, folder: Path) -> Ite
         return
     trt = engine.library(declared.flavour)
     for target in engine.targets(trt, declared.targets):
-        for g in (g for g in passed if g.precision in declared.precisions):
+        for g in (g for g in built(passed, case.config) if g.precision in declared.precisions):
             wanted = wanted_engine(case.config, g.precision, g.pixels, case.export.max_batch_size)
             file = f"engines/{naming.engine(role, g.pixels, declared.flavour, f'sm{target}', g.precision)}"
             files.write(folder / file, engine.build(trt, g.model, wanted, target))
@@ -316,6 +323,11 @@ def engines(role: str, passed: Sequence[Graph], case: Case, folder: Path) -> Ite
                 "precision": g.precision,
                 "run_here": False,
             }
+
+
+def built(passed: Sequence[Graph], config: NetworkConfig) -> list[Graph]:
+    """The graphs that engines are built from: TensorRT has no inputs and outputs of 16 bits that are whole numbers."""
+    return [g for g in passed if not g.pixels or config.bits == 8]
 
 
 def wanted_engine(config: NetworkConfig, precision: str, pixels: bool, largest: int) -> engine.Wanted:

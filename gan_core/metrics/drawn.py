@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_core.core.pixels import to_uint8
+from gan_core.core.pixels import to_pixels, to_uint8
 from gan_core.core.samples import Chosen, Sample, Samples, shrunk
 from gan_core.data.packed import View, to_model
 from gan_core.metrics.batching import in_batches, rows_at_once
@@ -22,17 +22,17 @@ KEPT = 128 << 20
 class Drawn:
     """What a network makes of fixed inputs, always in the same batches, so that a sample does not depend on who asks.
 
-    ``draw``: from columns of inputs to samples in model space, or to images in 8 bits (N, H, W, C). ``as_seen``:
-    images are rounded to 8 bits, as a user gets them.
+    ``draw``: from columns of inputs to samples in model space, or to images as pixels (N, H, W, C). ``bits``:
+    images are rounded to so many, as a user gets them.
     """
 
     def __init__(
-        self, draw: Callable[..., Tensor], columns: Sequence[Samples], shape: Sequence[int], as_seen: bool = False
+        self, draw: Callable[..., Tensor], columns: Sequence[Samples], shape: Sequence[int], bits: int | None = None
     ) -> None:
-        self._draw, self._columns, self._as_seen = draw, columns, as_seen
+        self._draw, self._columns, self._bits = draw, columns, bits
         self.shape = (len(columns[0]), *shape)
         self._each = rows_at_once(shape)
-        self._keeps = prod(self.shape) * (1 if as_seen else 4) <= KEPT
+        self._keeps = prod(self.shape) * (bits or 32) // 8 <= KEPT
         self._kept, self._there = torch.empty(0), set[int]()
         self._latest = -1, torch.empty(0)
 
@@ -59,8 +59,8 @@ class Drawn:
         if k not in self._there:
             with torch.no_grad():
                 x = self._draw(*(column[rows] for column in self._columns))
-            if self._as_seen and x.dtype != torch.uint8:
-                x = torch.from_numpy(to_uint8(x.numpy()))
+            if self._bits and x.is_floating_point():
+                x = torch.from_numpy(to_pixels(x.numpy(), self._bits))
             if self._keeps:
                 if not self._there:  # in one piece: between large batches, kept ones would leave holes in the heap
                     self._kept = x.new_empty((len(self), *x.shape[1:]))

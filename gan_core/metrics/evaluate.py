@@ -88,7 +88,10 @@ def evaluate(
             | measured.facts
             | {
                 "feature_variance": variance,
-                "fake_bits": 8 if data.is_image else 32,
+                "fake_bits": data.bits if data.is_image else 32,
+                **(
+                    {"alpha": "on mid-grey, but for the own classifier"} if data.shape[0] == 4 and data.is_image else {}
+                ),
                 "seed": asked.seed,
                 "resamples": asked.resamples,
                 "interval": "95 %, of other samples of the same data and weights",
@@ -111,7 +114,7 @@ def evaluate(
 
 
 def draw(network: Artifact, data: Prepared, asked: Evaluate) -> tuple[dict[str, Samples], Samples]:
-    """The fixed inputs of a network and what it makes of them, images in 8 bits as a user sees them.
+    """The fixed inputs of a network and what it makes of them, images as the pixels that a user gets.
 
     No more than there are training samples, as these are what they are held against; of a translator, than there are
     held-out ones to translate.
@@ -120,7 +123,9 @@ def draw(network: Artifact, data: Prepared, asked: Evaluate) -> tuple[dict[str, 
     against = len(data.spaces[network.config.output_space].samples("train"))
     n = min([asked.samples, against, *(len(real[i.prior]) for i in network.config.inputs if i.is_data)])
     inputs = network.config.fixed_columns(n, asked.seed, real)
-    return inputs, Drawn(network.network, list(inputs.values()), network.config.shape, data.is_image)
+    return inputs, Drawn(
+        network.network, list(inputs.values()), network.config.shape, data.bits if data.is_image else None
+    )
 
 
 def last_step(

@@ -16,7 +16,7 @@ from gan_core.core import artifact
 from gan_core.core.build_network import build_network
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.samples import Chosen, Sample
-from gan_core.data.packed import View, to_model
+from gan_core.data.packed import HALVES, View, to_model
 from gan_core.metrics.batching import fixed_rows, rows_at_once
 from gan_core.metrics.drawn import thumbnails
 from gan_core.networks.classifier import SIDE
@@ -159,4 +159,4 @@ def pieces_of(rows: Tensor, each: int) -> Iterator[Tensor]:
 
 def small(raw: Tensor) -> Tensor:
     """Packed images at 8x8 pixels, flat: (N, 64 C)."""
-    return adaptive_avg_pool2d(raw.permute(0, 3, 1, 2).float() / 255, SMALL).flatten(1)
+    return adaptive_avg_pool2d(raw.permute(0, 3, 1, 2).float() / (2 * HALVES[raw.dtype]), SMALL).flatten(1)

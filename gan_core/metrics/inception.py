@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, relu
 
-from gan_core.core.samples import Samples
+from gan_core.core.samples import Samples, opaque
 from gan_core.metrics.batching import in_batches
 from gan_core.metrics.distances import Features, frechet
 from gan_core.runtime import files
@@ -172,7 +172,8 @@ class Inception:
         return Inception(self.network.to(device), self.sha256)
 
     def few(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) in [-1, 1] to (N, 2048)."""
+        """(N, 1, 3 or 4, H, W) in [-1, 1] to (N, 2048)."""
+        images = opaque(images)
         colour = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
         out: Tensor = self.network(interpolate(colour, (SIDE, SIDE), mode="bilinear", align_corners=False))
         return out

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d
 
-from gan_core.core.samples import Sample, Samples
+from gan_core.core.samples import Sample, Samples, opaque
 from gan_core.metrics.batching import in_batches
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -51,10 +51,11 @@ def ms_ssim(a: Sample, b: Sample) -> Tensor:
     """MS-SSIM of pairs of images in [-1, 1], (N,); 1 for equal ones. Wang et al. 2003, eq. 7.
 
     Small images have fewer scales and a smaller window than the paper's five and eleven; negative terms count as zero.
+    Images with alpha lie on mid-grey.
     """
     size, count = scales(min(a.shape[2:]))
     line, weights = window(size), torch.tensor(WEIGHTS[:count], dtype=torch.float64)
-    x, y, result = (a.double() + 1) / 2, (b.double() + 1) / 2, torch.ones(len(a), dtype=torch.float64)
+    x, y, result = (opaque(a).double() + 1) / 2, (opaque(b).double() + 1) / 2, torch.ones(len(a), dtype=torch.float64)
     for k, weight in enumerate(weights / weights.sum()):
         similarity, structure = terms(x, y, line)
         result = result * (similarity if k == count - 1 else structure).clamp(min=0) ** weight

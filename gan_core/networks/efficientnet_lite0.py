@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad, relu6
 
-from gan_core.core.samples import Sample
+from gan_core.core.samples import Sample, opaque
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError
 
@@ -104,10 +104,12 @@ class EfficientNetLite0(nn.Module):
 
 
 def as_input(x: Sample, side: int = SIDE) -> Tensor:
-    """Images (N, 1 or 3, H, W) in [-1, 1] as the network was trained to see them: (p - 127) / 128 of 0 to 255.
+    """Images (N, 1, 3 or 4, H, W) in [-1, 1] as the network was trained to see them: (p - 127) / 128 of 0 to 255.
 
-    Brought to (side, side) by bicubic interpolation, antialiased; grey is repeated to three channels.
+    Brought to (side, side) by bicubic interpolation, antialiased; grey is repeated to three channels, what has alpha
+    lies on mid-grey.
     """
+    x = opaque(x)
     if x.shape[2:] != (side, side):
         x = interpolate(x, (side, side), mode="bicubic", align_corners=False, antialias=True)
     return ((x + 1) * 127.5 - 127).div(128).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)

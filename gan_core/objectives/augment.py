@@ -38,7 +38,9 @@ def augmented(x: Sample, policy: Sequence[str]) -> Sample:
 
 
 def color(x: Sample) -> Sample:
-    """Brightness by +-0.5 of the range of 1, saturation times 0 to 2, contrast times 0.5 to 1.5."""
+    """Brightness by +-0.5 of the range of 1, saturation times 0 to 2, contrast times 0.5 to 1.5. Alpha stays."""
+    if x.shape[1] == 4:
+        return torch.cat([color(x[:, :3]), x[:, 3:]], 1)
     n = len(x)
     x = x + uniform(n, x) - 0.5
     grey = x.mean(1, keepdim=True)

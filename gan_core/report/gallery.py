@@ -208,7 +208,7 @@ def neighbours(artefact: Artifact, reference: Reference, seed: int) -> bytes:
     """Samples beside the training samples nearest to them in the figures' features, from nearest to farthest."""
     count = SEARCHED_FEW if reference.network.costly else SEARCHED
     columns = artefact.config.fixed_columns(count, seed)
-    x = Drawn(artefact.network, list(columns.values()), artefact.config.shape, as_seen=True)
+    x = Drawn(artefact.network, list(columns.values()), artefact.config.shape, artefact.config.bits)
     fake_at, fake_far = nearest_of(reference.network, x, reference.network(x), reference.train)
     real_far, _ = reference.fair
     order = np.argsort(fake_far, kind="stable")[np.linspace(0, len(x) - 1, PAIRS).astype(int)]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-from gan_core.core.pixels import Pixels, to_uint8
+from gan_core.core.pixels import SHADE, Pixels, in_shades, to_uint8
 
 PAPER, TRUTH, INK, LABEL = 255, 200, 40, 90
 BINS, LINE = 70, 2
@@ -23,17 +23,24 @@ def picture(samples: NDArray[Any]) -> bytes:
     """Samples as they are shipped, as a PNG: pixels, images in [-1, 1], or points."""
     if samples.ndim == 2:
         return scatter(samples, samples)
-    return grid(samples if samples.dtype == np.uint8 else to_uint8(samples))
+    if keeps_16_bits(samples):
+        return grid(samples)
+    return grid(in_shades(samples).astype(np.uint8) if samples.dtype.kind == "u" else to_uint8(samples))
 
 
-def grid(images: Pixels, title: str = "", says: str = "", side: int = 560) -> bytes:
-    """Images uint8 (N, H, W, C) as a square sheet."""
+def keeps_16_bits(samples: NDArray[Any]) -> bool:
+    """Whether a PNG of these samples has all their bits: of 16 it has those of grey."""
+    return bool(samples.dtype == np.uint16 and samples.ndim == 4 and samples.shape[3] == 1)
+
+
+def grid(images: NDArray[Any], title: str = "", says: str = "", side: int = 560) -> bytes:
+    """Images as pixels (N, H, W, C) as a square sheet."""
     columns = ceil(sqrt(len(images)))
     return sheet(images, columns, title=title, says=says, side=side)
 
 
 def sheet(
-    images: Pixels,
+    images: NDArray[Any],
     columns: int,
     rows: Sequence[str] = (),
     heads: Sequence[str] = (),
@@ -42,9 +49,11 @@ def sheet(
     says: str = "",
     side: int = 640,
 ) -> bytes:
-    """Images uint8 (N, H, W, C) in rows of ``columns``, enlarged without blur, as a PNG about ``side`` pixels wide.
+    """Images in rows of ``columns``, enlarged without blur, as a PNG about ``side`` pixels wide.
 
-    ``rows`` and ``heads`` name rows and columns, ``under`` each image.
+    uint8 (N, H, W, C), or uint16 (N, H, W, 1).
+
+    ``rows`` and ``heads`` name rows and columns, ``under`` each image. What has alpha keeps it, between images is none.
     """
     n, h, w, c = images.shape
     count = ceil(n / columns)
@@ -55,8 +64,10 @@ def sheet(
     top, foot = (FONT + 5 if labels else 0 for labels in (heads, under))
     step_x, step_y = w * scale + gap, h * scale + gap + foot
     size = (left + columns * step_x - gap, top + count * step_y - gap)
-    picture = Image.new("L" if c == 1 else "RGB", size, (PAPER,) * 3 if c > 1 else PAPER)
-    draw, ink = ImageDraw.Draw(picture), (LABEL,) * 3 if c > 1 else LABEL
+    mode = {1: "I;16" if images.dtype == np.uint16 else "L", 3: "RGB", 4: "RGBA"}[c]
+    paper, ink = ((PAPER,) * 3 + (0,) * (c == 4), (LABEL,) * 3) if c > 1 else (PAPER, LABEL)
+    picture = Image.new(mode, size, PAPER * SHADE if mode == "I;16" else paper)
+    draw = ImageDraw.Draw(picture)
     large = images.repeat(scale, 1).repeat(scale, 2)
     for k, image in enumerate(large.squeeze(3) if c == 1 else large):
         x, y = left + k % columns * step_x, top + k // columns * step_y
@@ -130,6 +141,10 @@ def caption(content: bytes) -> tuple[str, str]:
 def webp(content: bytes, quality: int = 90) -> bytes:
     """A smaller copy of a PNG, with loss."""
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(content)) as picture:
+    with Image.open(io.BytesIO(content)) as file:
+        picture: Image.Image = file
+        if picture.has_transparency_data:
+            ground = Image.new("RGBA", picture.size, (PAPER,) * 4)
+            picture = Image.alpha_composite(ground, picture.convert("RGBA"))
         picture.convert("RGB").save(buffer, "WEBP", quality=quality, method=4)
     return buffer.getvalue()

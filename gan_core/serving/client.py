@@ -27,7 +27,7 @@ from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, EnvironmentFailure, InputError
 
 Array = NDArray[Any]
-WIRE = {"FP32": np.float32, "INT64": np.int64, "UINT8": np.uint8}
+WIRE = {"FP32": np.float32, "INT64": np.int64, "UINT8": np.uint8, "UINT16": np.uint16}
 """The types of tensors, as servers call them."""
 PATIENCE = 60.0
 """Seconds to wait for a server's answer."""
@@ -58,7 +58,7 @@ class Generator:
             raise InputError(f"{folder} has no graph '{name}' of {role}, only {', '.join(graphs)}")
         model = verified(Path(folder), name, manifest["files"][name])
         compute, pixels = runner(model, str(Path(folder) / name)), graphs[name]["pixels"]
-        return Generator(about, lambda rows: compute(as_pixels(rows, pixels)))
+        return Generator(about, lambda rows: compute(as_pixels(rows, pixels, bits_of(about))))
 
     @staticmethod
     def connect(url: str, folder: Path | str, role: str | None = None) -> Generator:
@@ -72,15 +72,15 @@ class Generator:
         endpoints = endpoints_of(manifest, role)
         model = max((e for e in endpoints if not e.seeded), key=lambda e: e.pixels)
         seeded = [e for e in endpoints if e.seeded]
-        output = model.output.name
+        output, bits = model.output.name, bits_of(manifest["roles"][role])
         return Generator(
             manifest["roles"][role],
-            lambda rows: infer(url, model.name, as_pixels(rows, model.pixels), output),
+            lambda rows: infer(url, model.name, as_pixels(rows, model.pixels, bits), output),
             (lambda rows: infer(url, seeded[0].name, rows, output)) if seeded else None,
         )
 
     def draw(self, seeds: Any, /, central_mass: Any = None, **given: Any) -> Array:
-        """A sample for every seed: images uint8 (N, H, W, C), points float32 (N, D).
+        """A sample for every seed: images uint8 or uint16 (N, H, W, C), points float32 (N, D).
 
         ``given``: labels, which no seed chooses, as numbers or names of classes; and any other input that is to be what
         you say: one row for all, or a row a seed. ``central_mass``: the central share of the normal distribution from
@@ -187,6 +187,11 @@ def chosen(folder: Path, role: str | None) -> tuple[Mapping[str, Any], str]:
     if role is None and not drawing:
         raise InputError(f"{folder} draws nothing from a seed: {', '.join(roles)} take data (Generator.run)")
     raise InputError(f"{folder} has no role {role!r}; name one of {', '.join(roles)}")
+
+
+def bits_of(about: Mapping[str, Any]) -> int:
+    """Of a number of a role's pixels."""
+    return int(about["provenance"]["network"].get("bits", 8))
 
 
 def draws(about: Mapping[str, Any]) -> bool:

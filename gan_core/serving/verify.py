@@ -15,7 +15,7 @@ import numpy as np
 from safetensors.numpy import load
 
 from gan_core.core import latents
-from gan_core.core.pixels import as_pixels
+from gan_core.core.pixels import as_pixels, in_shades
 from gan_core.export import gate
 from gan_core.export.manifest import endpoints_of, manifest_of
 from gan_core.runtime import files
@@ -107,15 +107,16 @@ def compared(
     rows = {name.removeprefix("input/"): v for name, v in golden.items() if name.startswith("input/")}
     expected = golden[f"output/{file}"]
     try:
-        got = gate.golden(ask(as_pixels(rows, about["graphs"][file]["pixels"])))
+        got = gate.golden(ask(as_pixels(rows, about["graphs"][file]["pixels"], client.bits_of(about))))
     except FoundryError as error:
         return Row(folder, check, False, str(error))
     if got.shape != expected.shape or got.dtype != expected.dtype:
         says = f"{got.dtype}{list(got.shape)} in place of {expected.dtype}{list(expected.shape)}"
         return Row(folder, check, False, says)
     limit = about["graphs"][file]["tolerance"]
-    if expected.dtype == np.uint8:
-        finding = gate.at_most("share of pixels that differ", float((got != expected).mean()), limit["pixels_off"])
+    if expected.dtype.kind == "u":
+        off = float((in_shades(got) != in_shades(expected)).mean())
+        finding = gate.at_most("share of pixels that differ", off, limit["pixels_off"])
     else:
         finding = gate.at_most("max abs difference", gate.max_abs(got, expected), limit["max_abs"])
     return Row(folder, check, finding.passed, str(finding))

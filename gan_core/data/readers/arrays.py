@@ -54,30 +54,29 @@ def read_exactly(file: IO[bytes], size: int) -> bytes:
     return b"".join(pieces)
 
 
-def pixels(block: NDArray[Any], first: int, name: object) -> NDArray[np.uint8]:
-    """Whole numbers of 0 to 255, or of 16 bits, or shares of 0 to 1, as 8 bits.
+def pixels(block: NDArray[Any], first: int, name: object, spec: Images) -> NDArray[Any]:
+    """Pixels of 8 bits as they are, whole numbers of 0 to 255 as those, and all else that has a range.
 
     Raises:
-        DataError: NaN, or anything else out of range, with its place.
+        DataError: NaN, or numbers beyond 0 to 255, of floats beyond 0 to 1, where no range is declared.
     """
-    if block.dtype == np.uint8:
-        return block
+    if not block.dtype.isnative:
+        block = block.astype(block.dtype.newbyteorder("="))
     if block.dtype == np.bool_:
         return block.astype(np.uint8) * np.uint8(255)
-    if block.dtype == np.uint16:
-        return ((block.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    share = block.dtype.kind == "f"
-    if not share and block.dtype.kind not in "iu":
+    if block.dtype.kind not in "iuf":
         raise DataError(f"{name} holds {block.dtype}, not pixels; save it as uint8")
-    most = 1 if share else 255
+    if block.dtype in (np.uint8, np.uint16) or spec.range:
+        return block
+    most = 1 if block.dtype.kind == "f" else 255
     wrong = ~((block >= 0) & (block <= most))
     if wrong.any():
         at = np.unravel_index(int(wrong.argmax()), block.shape)
         raise DataError(
             f"{name}[{first + int(at[0])}] holds {block[at]}; {block.dtype} pixels must lie in 0 to {most}, so scale "
-            "them, or save them as uint8"
+            "them, or save them as uint8, or declare range: [lowest, highest] or measured"
         )
-    return np.rint(block * 255.0).astype(np.uint8) if share else block.astype(np.uint8)
+    return block if most == 1 else block.astype(np.uint8)
 
 
 def pictures(shape: tuple[int, ...], name: object) -> None:
@@ -91,12 +90,12 @@ def pictures(shape: tuple[int, ...], name: object) -> None:
 
 
 def drawn(
-    blocks: Iterator[NDArray[Any]], labels: list[str | None] | None, name: object, part: str | None
+    blocks: Iterator[NDArray[Any]], labels: list[str | None] | None, name: object, part: str | None, spec: Images
 ) -> Iterator[Item]:
     """The items of an array of images, one label a row."""
     k = 0
     for block in blocks:
-        for image in pixels(block, k, name):
+        for image in pixels(block, k, name, spec):
             image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
             label = None if labels is None else labels[k]
             yield Item(f"{name}[{k}]", image, label, part, fault=NO_CLASS if labels and label is None else None)
@@ -177,7 +176,7 @@ def idx(path: Path, spec: Images) -> Listing:
         for file, shape, labels, part in streams:
             with opened(file) as stream:
                 idx_header(stream, file)
-                yield from drawn(rows(stream, shape[0], shape[1:], np.uint8, file), labels, file, part)
+                yield from drawn(rows(stream, shape[0], shape[1:], np.uint8, file), labels, file, part, spec)
 
     return Listing(total, items(), numbers=are_numbers(labels for _, *_, labels, _ in streams), encoded=False)
 
@@ -230,7 +229,7 @@ def single_npy(path: Path, spec: Images) -> Listing:
     def items() -> Generator[Item]:
         with path.open("rb") as stream:
             npy_header(stream, path)
-            yield from drawn(rows(stream, shape[0], shape[1:], dtype, path), None, path, None)
+            yield from drawn(rows(stream, shape[0], shape[1:], dtype, path), None, path, None, spec)
 
     return Listing(shape[0], items(), encoded=False)
 
@@ -263,7 +262,7 @@ def npz(path: Path, spec: Images) -> Listing:
                 called = f"{path}:{name}"
                 with archive.open(f"{name}.npy") as stream:
                     shape, dtype = npy_header(stream, called)
-                    yield from drawn(rows(stream, shape[0], shape[1:], dtype, called), labels, called, part)
+                    yield from drawn(rows(stream, shape[0], shape[1:], dtype, called), labels, called, part, spec)
 
     return Listing(total, items(), numbers=are_numbers(labels for _, *_, labels, _ in streams), encoded=False)
 

@@ -13,7 +13,7 @@ from gan_core.export.manifest import ModelEndpoint, TensorSpec
 
 DELAY_US = 500
 """How long the first request of a batch waits for others."""
-WIRE = {"float32": pb.TYPE_FP32, "int64": pb.TYPE_INT64, "uint8": pb.TYPE_UINT8}
+WIRE = {"float32": pb.TYPE_FP32, "int64": pb.TYPE_INT64, "uint8": pb.TYPE_UINT8, "uint16": pb.TYPE_UINT16}
 """Types as the server calls them."""
 
 
