@@ -38,6 +38,35 @@ def check(arguments: argparse.Namespace) -> None:
     print(f"{arguments.params}: {len(params.runs)} runs, {datasets} data sets, no mistakes")
 
 
+def forecast(arguments: argparse.Namespace) -> None:
+    """Say what a run will take, from its own stages run on less: time, memory and disk. Nothing of it stays."""
+    import tempfile
+
+    from gan_core.config.checker import Checker
+    from gan_core.config.load import find, load_params
+    from gan_core.forecast import extrapolate, measure
+
+    params, run = load_params(arguments.params), arguments.run
+    dataset, model = find(params.runs, run, "run").dataset, Path("models") / run
+    places = measure.Places(
+        Path("data/prepared") / dataset,
+        Path("data/extractors") / f"{dataset}.safetensors",
+        model,
+        model / "last",
+        Path("reports") / run,
+        Path("exported") / run,
+        Path(".state"),
+    )
+
+    def say(what: str) -> None:
+        print(f"{run}: {what}", file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="forecast-") as folder:
+        tree = Checker(arguments.params).parse()
+        found = measure.measure(params, tree, run, places, Path(folder), say)
+    print(extrapolate.table(found, params, run))
+
+
 def summary(arguments: argparse.Namespace) -> None:
     """A short table of every declared run."""
     from gan_core.config.load import load_params
@@ -180,9 +209,11 @@ def main() -> None:
         "--params", type=Path, default=Path("params.yaml"), help="the declaration (default: params.yaml)"
     )
     commands = parser.add_subparsers(required=True)
-    for function in (check, summary, compare, pages, serve, sample, verify, deploy, deps):
+    for function in (check, forecast, summary, compare, pages, serve, sample, verify, deploy, deps):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
+        if function is forecast:
+            command.add_argument("run", help="a run that params.yaml declares")
         if function is compare:
             command.add_argument("figures", nargs="*", help="names from metrics.json (default: the usual ones)")
         if function in (serve, verify, deploy):
