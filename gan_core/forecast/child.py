@@ -1,7 +1,7 @@
 """One stage in a process of its own: ``python -m gan_core.forecast.child <module> <steps> <arguments>``.
 
-It runs the module's ``main`` in this folder and writes ``measured.json``: the peak of its memory, and how long each call
-of some functions took. ``steps``: of the whole run, of which these are the first.
+It runs the module's ``main`` in this folder and writes ``measured.json``: the peak of its memory, and how long each
+call of some functions took. ``steps``: of the whole run, of which these are the first.
 """
 
 from __future__ import annotations

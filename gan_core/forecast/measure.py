@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,12 +22,13 @@ from numpy.typing import NDArray
 from gan_core.config.load import find
 from gan_core.core.feature_names import feature_name
 from gan_core.data.readers.containers import listing
+from gan_core.data.split import MIN_SAMPLES
 from gan_core.forecast import sample
 from gan_core.forecast.child import MEASURED, size_of
-from gan_core.runtime import errors, files
+from gan_core.runtime import errors
 
 if TYPE_CHECKING:
-    from gan_core.config.schema import Params
+    from gan_core.config.schema import Images, Params
 
 Seconds = NDArray[np.float64]
 """(2,): of the clock, and of all cores used."""
@@ -208,21 +210,26 @@ def prepared(
         return Measured(json.loads((folder / index).read_text()), "", spent)
     images = params.images[dataset]
     listed = listing(images)
-    drawn = sample.drawn(listed.items, images, folder)
-    less["images"][dataset] |= {"path": drawn.path.name, **plain_labels(images)}
+    with closing(listed.items):
+        drawn = sample.drawn(listed.items, images, folder)
+    less["images"][dataset] |= as_sampled(images, drawn)
     say(f"preparing {drawn.images:,} of {listed.total:,} pictures of {dataset}, {LEARNED} steps of its extractor")
     spent = stage("prepare_images", less, folder, dataset)
-    beyond = sample.enlarge(folder / places.prepared, listed.total / drawn.images)
+    beyond = sample.enlarge(folder / places.prepared, listed.total / drawn.images, images.heldout)
     for made in (drawn.path,):
         shutil.rmtree(made) if made.is_dir() else made.unlink()
     facts = json.loads((folder / index).read_text())
     return Measured(facts, "", spent, drawn, listed.total, beyond)
 
 
-def plain_labels(images: Any) -> dict[str, Any]:
-    """How a sample is declared: its labels are in it, whatever held them in the source."""
-    optional = ("spelling", "links", "image_column")
-    return {"labels": bool(images.labels)} | {key: None for key in optional if hasattr(images, key)}
+def as_sampled(images: Images, drawn: sample.Sample) -> dict[str, Any]:
+    """How a sample is declared: its classes are in it, whatever named them, and enough of it is held out."""
+    changed: dict[str, Any] = {"path": drawn.path.name, "labels": bool(images.labels), "min_per_class": None}
+    changed["on_bad_image"] = "skip"
+    changed |= dict.fromkeys(("spelling", "links", "image_column"))
+    if not isinstance(images.heldout, str):
+        changed["heldout"] = min(max(images.heldout, 1.1 * MIN_SAMPLES / drawn.images), 0.5)
+    return changed
 
 
 def trained(
