@@ -125,7 +125,7 @@ def exporting(spent: Spent, export: Export, measured: int, samples: int, size: i
     if len(again) > 1:
         again[0] = again[1]  # the first of a process sets the library up, and the second is of the same graph in pixels
     engines = spent.of("build") + again.sum(0) * (len(export.engines.targets) - 1)
-    return spent.rest("fd_of", "build") + spent.of("fd_of") * drawn + engines
+    return np.asarray(spent.rest("fd_of", "build") + spent.of("fd_of") * drawn + engines)
 
 
 def exported_bytes(found: Measured, export: Export) -> int:

@@ -247,14 +247,16 @@ def trained(
         shutil.rmtree(folder / places.model, ignore_errors=True)
         return stage("train", less, folder, run, whole=train.steps)
 
-    say(f"training {run} for {min(TRIED, train.steps)} of {train.steps:,} steps")
-    first = steps(min(TRIED, train.steps), TRIED)
-    one = float(first.each("advance")[len(first.calls["advance"]) // 2 :, 0].mean())
-    count = min(train.steps, max(STEPS_LEAST, min(STEPS_MOST, round(ENOUGH / one))))
-    looks = 3 if float(first.each("on_step_end")[-1, 0]) < LOOKS else 1
-    say(f"training {run} for {count:,} steps")
-    every = -(-count // looks)
+    every = count = min(TRIED, train.steps)
+    say(f"training {run} for {count} of {train.steps:,} steps")
     spent = steps(count, every)
+    if count < train.steps:
+        one = float(spent.each("advance")[count // 2 :, 0].mean())
+        looks = 3 if float(spent.each("on_step_end")[-1, 0]) < LOOKS else 1
+        count = min(train.steps, max(STEPS_LEAST, min(STEPS_MOST, round(ENOUGH / one))))
+        every = -(-count // looks)
+        say(f"training {run} for {count:,} steps")
+        spent = steps(count, every)
     last = folder / places.last
     if not last.is_dir():  # where an earlier step is better, and it mostly is, both are kept and measured
         made = [*(folder / places.model).glob("*.safetensors")]
