@@ -15,6 +15,7 @@ import pydantic
 
 from gan_core.config import bounds
 from gan_core.config.schema import STRICT
+from gan_core.core.sides import Rule
 
 PAPERS = Path(__file__).parents[1] / "variants"
 NETWORKS = PAPERS.parent / "networks"
@@ -110,9 +111,16 @@ def samples(family: str) -> tuple[str, ...]:
     return found
 
 
+def sides(family: str) -> Rule:
+    """Which heights and widths a family can draw: its literal ``SIDES``."""
+    found: Rule = module_literal(family, "SIDES", "any")
+    return found
+
+
 def module_literal(family: str, name: str, default: Any) -> Any:
     """A literal at the top of a family's file."""
     for node in parsed(NETWORKS / f"{family}.py").body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
-            return ast.literal_eval(node.value)
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if target is not None and ast.unparse(target) == name:
+            return ast.literal_eval(node.value)  # type: ignore[attr-defined]
     return default

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, interpolate
 
+from gan_core.core import sides
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.samples import Sample
 from gan_core.networks.layers import head
 from gan_core.runtime.errors import InputError
 
 SAMPLES = ("images",)
+SIDES: sides.Rule = "halved"
 CAPABILITIES = {
     "generator": (),
     "discriminator": ("features", "conditions", "maps"),
@@ -34,14 +36,9 @@ def halvings(shape: tuple[int, ...]) -> int:
     """
     if len(shape) != 3:
         raise InputError(f"network family 'dcgan' draws images, these samples have shape {shape}; use 'mlp'")
-    _, height, width = shape
-    times = (min(height, width) // 4).bit_length() - 1
-    if times < 1 or height % 2**times or width % 2**times:
-        raise InputError(
-            f"network family 'dcgan' cannot draw {height}x{width} pixels: both sides must be at least 8 and halve "
-            "evenly down to a smaller side of 4 to 7 (8, 16, 24, 28, 32, 48, 56, 64, ...); resize, or use 'mlp'"
-        )
-    return times
+    if said := sides.unfit(SIDES, shape[1:]):
+        raise InputError(f"network family 'dcgan' {said}")
+    return sides.halvings(shape[1:])
 
 
 def channels(shape: tuple[int, ...], width: int) -> list[int]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from gan_core.config.bounds import PositiveInt
+from gan_core.core import sides
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.samples import Sample
 from gan_core.networks.layers import head
 
 SAMPLES = ("images", "points")
+SIDES: sides.Rule = "any"
 CAPABILITIES = {
     "generator": (),
     "discriminator": ("features", "conditions", "maps"),

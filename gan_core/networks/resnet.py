@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from gan_core.config.bounds import NonNegativeInt
+from gan_core.core import sides
 from gan_core.core.inputs import beside
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.samples import Sample, Score
 from gan_core.runtime.errors import InputError
 
 SAMPLES = ("images",)
+SIDES: sides.Rule = "fourths"
 CAPABILITIES = {"translator": (), "discriminator": ("patches", "conditions", "maps")}
 
 
@@ -35,11 +37,10 @@ def smaller_side(config: NetworkConfig) -> int:
     Raises:
         InputError: the samples are no images, or too small, or a side is no multiple of 4.
     """
-    if not config.is_image or min(config.shape[1:]) < 8 or any(side % 4 for side in config.shape[1:]):
-        raise InputError(
-            f"network family 'resnet' translates images whose sides are multiples of 4 from 8 up, not shape "
-            f"{config.shape}; resize, or use 'mlp'"
-        )
+    if not config.is_image:
+        raise InputError(f"network family 'resnet' draws images, these samples have shape {config.shape}; use 'mlp'")
+    if said := sides.unfit(SIDES, config.shape[1:]):
+        raise InputError(f"network family 'resnet' {said}")
     return min(config.shape[1:])
 
 

@@ -11,6 +11,7 @@ import itertools
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
+from gan_core.core import sides
 from gan_core.core.inputs import beside
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.samples import Sample, Score
@@ -18,6 +19,7 @@ from gan_core.networks.layers.head import Head, normalised
 from gan_core.runtime.errors import InputError
 
 SAMPLES = ("images",)
+SIDES: sides.Rule = "halved"
 CAPABILITIES = {"generator": (), "discriminator": ("features", "conditions", "maps")}
 
 
@@ -27,14 +29,11 @@ def halvings(shape: tuple[int, ...]) -> int:
     Raises:
         InputError: the samples are no images of 8 pixels and up, or a side does not halve evenly that often.
     """
-    smaller = min(shape[1:]) if len(shape) == 3 else 0
-    times = (smaller // 4).bit_length() - 1
-    if smaller < 8 or any(side % 2**times for side in shape[1:]):
-        raise InputError(
-            f"network family 'resnet_gan' draws images whose sides are 8 or more and halve evenly down to a smaller "
-            f"side of 4 to 7 (8, 16, 24, 32, 64, 128, ...), not shape {shape}; resize, or use 'mlp'"
-        )
-    return times
+    if len(shape) != 3:
+        raise InputError(f"network family 'resnet_gan' draws images, these samples have shape {shape}; use 'mlp'")
+    if said := sides.unfit(SIDES, shape[1:]):
+        raise InputError(f"network family 'resnet_gan' {said}")
+    return sides.halvings(shape[1:])
 
 
 def channels(shape: tuple[int, ...], width: int) -> list[int]:
