@@ -43,6 +43,54 @@ def check(arguments: argparse.Namespace) -> None:
         print(places.said_of(left))
 
 
+def new(arguments: argparse.Namespace) -> None:
+    """Look at pictures (a folder, an archive, arrays) and declare a data set and a first run, with reasons."""
+    from gan_core.propose import append, tell
+
+    path, params = Path(arguments.pictures), arguments.params
+    name = arguments.name or tell.name_of(path)
+    entries = tell.entries(path, name, params)
+    if arguments.print:
+        print("\n".join(f"{section}:\n{lines}" for section, (_, lines) in entries.items()), end="")
+        return
+    text = append.written(params, entries)
+    from gan_core.runtime import files
+
+    files.write(params, text.encode())
+    print(f"wrote images.{name} and runs.{name} into {params}; look at the reasons beside the values. Then:")
+    for command in (*tell.tracking(path), f"gan forecast {name}", f"dvc repro export@{name}"):
+        print(f"  {command}")
+
+
+def forecast(arguments: argparse.Namespace) -> None:
+    """Say what a run will take, from its own stages run on less: time, memory and disk. Nothing of it stays."""
+    import tempfile
+
+    from gan_core.config.checker import Checker
+    from gan_core.config.load import find, load_params
+    from gan_core.forecast import extrapolate, measure
+
+    params, run = load_params(arguments.params), arguments.run
+    dataset, model = find(params.runs, run, "run").dataset, Path("models") / run
+    places = measure.Places(
+        Path("data/prepared") / dataset,
+        Path("data/extractors") / f"{dataset}.safetensors",
+        model,
+        model / "last",
+        Path("reports") / run,
+        Path("exported") / run,
+        Path(".state"),
+    )
+
+    def say(what: str) -> None:
+        print(f"{run}: {what}", file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="forecast-") as folder:
+        tree = Checker(arguments.params).parse()
+        found = measure.measure(params, tree, run, places, Path(folder), say)
+    print(extrapolate.table(found, params, run))
+
+
 def summary(arguments: argparse.Namespace) -> None:
     """A short table of every declared run."""
     from gan_core.config.load import load_params
@@ -190,9 +238,15 @@ def main() -> None:
         "--params", type=Path, default=Path("params.yaml"), help="the declaration (default: params.yaml)"
     )
     commands = parser.add_subparsers(required=True)
-    for function in (check, summary, compare, pages, serve, sample, verify, deploy, deps):
+    for function in (check, new, forecast, summary, compare, pages, serve, sample, verify, deploy, deps):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
+        if function is new:
+            command.add_argument("pictures", help="a folder, an archive, or files of arrays")
+            command.add_argument("--name", help="of both entries (default: that of the folder)")
+            command.add_argument("--print", action="store_true", help="print the entries and write nothing")
+        if function is forecast:
+            command.add_argument("run", help="a run that params.yaml declares")
         if function is compare:
             command.add_argument("figures", nargs="*", help="names from metrics.json (default: the usual ones)")
         if function in (serve, verify, deploy):

@@ -1,0 +1,219 @@
+"""What follows from pictures that were looked at: an entry for ``images`` and one for ``runs``, with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from statistics import median
+from typing import Any
+
+import yaml
+
+from gan_core.config import papers
+from gan_core.core.sides import fit, nearest
+from gan_core.data.split import MIN_SAMPLES
+from gan_core.propose.look import Seen
+from gan_core.runtime.errors import DataError
+
+SMALL = 16
+"""From so many pixels on the smaller side, convolutions; below, fully connected networks."""
+MOST_CPU, MOST_GPU = 64, 128
+"""Pixels of the smaller side up to which a first run is proposed."""
+OBLONG, ALIKE = 1.15, 0.8
+"""Pictures this much wider than high, or higher than wide, this share of them, are rectangles."""
+MANY = 20_000
+"""From so many pictures on, a tenth is enough to measure with."""
+AUGMENTED = 5_000
+"""With fewer pictures to train on, a discriminator sees them changed: it would soon know them by heart."""
+TIMES, LEAST, MOST = 60, 2_000, 20_000
+"""How often each picture is seen in a first run, and the steps that are proposed at least and at most."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A key's value with its reason, or more keys below it."""
+
+    value: Any
+    why: str = ""
+
+
+Entry = dict[str, Value]
+
+
+def images(found: Seen, gpu: bool) -> Entry:
+    """The entry of the pictures.
+
+    Raises:
+        DataError: there are too few to train on and to measure with.
+    """
+    good = round(found.total * len(found.sizes) / max(found.looked_at, 1))
+    if good < 2 * MIN_SAMPLES:
+        raise DataError(
+            f"{found.path} holds {good:,} pictures that can be read, and {2 * MIN_SAMPLES} are the least: "
+            f"{MIN_SAMPLES} to train on and {MIN_SAMPLES} to measure with; bring more"
+        )
+    entry = {"path": Value(str(found.path)), "labels": labels(found)}
+    if found.twins:
+        entry["spelling"] = Value("folded", f"{' and '.join(map(repr, found.twins[0]))} are one class")
+    entry |= {"heldout": heldout(found, good), **frame(found, gpu), **colours(found)}
+    if found.bad:
+        entry["on_bad_image"] = Value(
+            "skip", f"{len(found.bad):,} of {found.looked_at:,} cannot be used: {found.bad[0]}"
+        )
+    else:
+        entry["on_bad_image"] = Value("error", f"all {found.looked_at:,} that were looked at can be read")
+    return entry
+
+
+def labels(found: Seen) -> Value:
+    """What names the classes."""
+    if not found.labels:
+        return Value(False, found.why_not or "no folders, table or column name classes")
+    least, most = min(found.classes.values()), max(found.classes.values())
+    each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    source = found.labels_from or "what holds them"
+    why = f"{len(found.classes):,} classes, named by {source}, of {each} of the {found.looked_at:,} looked at"
+    return Value(found.labels, why)
+
+
+def heldout(found: Seen, good: int) -> Value:
+    """What is kept from training."""
+    if found.official:
+        return Value("official", "the source says itself what is to train on and what to measure with")
+    if good >= MANY:
+        return Value(0.1, f"of {good:,} pictures, {good // 10:,} are enough to measure with")
+    if good * 0.2 >= 1.2 * MIN_SAMPLES:
+        return Value(0.2, f"of {good:,} pictures: {round(good * 0.2):,} to measure with")
+    share = min(0.5, ceil(120 * MIN_SAMPLES / good) / 100)
+    return Value(share, f"of {good:,} pictures, at least {MIN_SAMPLES} are needed to measure with")
+
+
+def frame(found: Seen, gpu: bool) -> Entry:
+    """Size and how pictures are brought to it."""
+    high, wide, most = found.height, found.width, MOST_GPU if gpu else MOST_CPU
+    rule = papers.sides(family(min(high, wide)))
+    median_is = f"all pictures are {wide}x{high}" if found.alike else f"the median picture is {wide}x{high}"
+    if found.alike and min(high, wide) <= most and fit(rule, (high, wide)):
+        return {"size": size_of(high, wide, median_is), "fit": Value("exact", "as they are")}
+    ratio = median(w / h for w, h in found.sizes)
+    alike = sum(ratio / OBLONG < w / h < ratio * OBLONG for w, h in found.sizes) >= ALIKE * len(found.sizes)
+    shrink = min(1.0, most / min(high, wide))
+    oblong = alike and not 1 / OBLONG < ratio < OBLONG
+    sides = (high, wide) if oblong else (min(high, wide),) * 2
+    target = tuple(max(4, round(side * shrink)) for side in sides)
+    near_high, near_wide = nearest(rule, target)
+    why = median_is + (
+        f"; {most} is enough for a first run {'' if gpu else 'without a GPU'}".rstrip() if shrink < 1 else ""
+    )
+    if (near_high, near_wide) != target:
+        why += "; a size near it that the network can draw"
+    if found.alpha:
+        how = Value("pad", "nothing of a picture with transparency is cut off")
+    elif alike:
+        how = Value("crop", "pictures are of about one shape, so that little is cut off")
+    else:
+        how = Value("crop", "the middle of pictures of several shapes; pad keeps all of them, with margins")
+    return {"size": size_of(near_high, near_wide, why), "fit": how}
+
+
+def size_of(high: int, wide: int, why: str) -> Value:
+    """A square by its side."""
+    return Value(high if high == wide else [high, wide], why)
+
+
+def colours(found: Seen) -> Entry:
+    """Channels, bits and background."""
+    n, deep, alpha = found.looked_at, found.deep, found.alpha
+    entry: Entry = {}
+    if alpha > n / 20:
+        entry["channels"] = Value(4, f"{alpha:,} of {n:,} have transparent pixels")
+    elif found.colour > n / 100:
+        entry["channels"] = Value(3, f"{found.colour:,} of {n:,} are in colour")
+    else:
+        entry["channels"] = Value(1, f"{n - found.colour:,} of {n:,} are grey")
+    if deep > n / 2:
+        between = f"{deep:,} of {n:,} have more than 8 bits, of {found.lowest:g} to {found.highest:g}"
+        entry |= {"bits": Value(16, between), "range": Value("measured", "the lowest and the highest of the whole set")}
+    if entry["channels"].value == 4:
+        entry["background"] = Value(0, "not used: alpha is kept")
+    elif alpha:
+        entry["background"] = Value(255, f"white, under the transparent pixels of {alpha:,} pictures")
+    else:
+        entry["background"] = Value(0, "black around what is padded; nothing is transparent")
+    return entry
+
+
+def family(side: int) -> str:
+    """The network family for pictures of so many pixels on the smaller side."""
+    return "dcgan" if side >= SMALL else "mlp"
+
+
+def run(found: Seen, entry: Entry, name: str, gpu: bool) -> Entry:
+    """The entry of a first run on these pictures."""
+    size, share = entry["size"].value, entry["heldout"].value
+    side = min(size) if isinstance(size, list) else size
+    good = found.total * len(found.sizes) / max(found.looked_at, 1)
+    train = round(good * (1 - (found.heldout / found.looked_at if found.official else share)))
+    if found.looked_at < found.total:
+        train = round(train, 1 - len(str(train)) + 1)  # an estimate
+    variant = "cgan" if entry["labels"].value else "gan"
+    several = f"{len(found.classes):,} classes: each can be asked for"
+    batch = next(b for b in (64, 32, 16, 8) if train >= 10 * b or b == 8)
+    steps = min(MOST, max(LEAST, round(TIMES * train / batch / 100) * 100))
+    net = {
+        "family": Value(
+            family(side), f"for sides {f'of {SMALL} pixels and more' if side >= SMALL else f'below {SMALL} pixels'}"
+        ),
+        "width": Value(*((64, "there is a GPU") if gpu else (32 if side <= 32 else 16, "without a GPU"))),
+        "latent": Value(64 if side >= SMALL else 32),
+    }
+    if net["family"].value == "mlp":
+        net["width"] = Value(256, "of its hidden layers")
+    seen = f"each of {train:,} pictures {round(steps * batch / train):,} times; `gan forecast` says how long that takes"
+    made = {
+        "variant": Value(variant, several if variant == "cgan" else "without classes"),
+        "dataset": Value(name),
+        "network": Value(net),
+        "train": Value(
+            {
+                "steps": Value(steps, seen),
+                "batch_size": Value(batch, f"for {train:,} pictures to train on"),
+                "evaluate_every": Value(steps // 10, "ten evaluations; the weights of the best one ship"),
+            }
+        ),
+    }
+    if variant == "cgan":
+        made["settings"] = Value({"conditioning": Value("projection", "labels are projected, Miyato & Koyama 2018")})
+    elif train < AUGMENTED:
+        policies = ["color", "translation", "cutout"]
+        few = f"{train:,} pictures are few: the discriminator sees them changed (DiffAugment)"
+        made["settings"] = Value({"augment": Value(policies, few)})
+    return made
+
+
+def text(name: str, entry: Entry, about: str, indent: int) -> str:
+    """An entry as lines of YAML."""
+    pad = " " * indent
+    return "\n".join([f"{pad}{name}: # {plain(about)}", *lines(entry, indent + 2)]) + "\n"
+
+
+def lines(entry: Entry, indent: int) -> Iterator[str]:
+    """The keys of an entry, a line each."""
+    for key, said in entry.items():
+        why = f" # {plain(said.why)}" if said.why else ""
+        if isinstance(said.value, dict):
+            yield f"{' ' * indent}{key}:{why}"
+            yield from lines(said.value, indent + 2)
+        else:
+            yield f"{' ' * indent}{key}: {scalar(said.value)}{why}"
+
+
+def scalar(value: Any) -> str:
+    """A value in one line of YAML."""
+    return str(yaml.safe_dump(value, default_flow_style=True, width=10**6)).removesuffix("...\n").strip()
+
+
+def plain(why: str) -> str:
+    """A reason in one line."""
+    return " ".join(why.split())

@@ -1,0 +1,166 @@
+"""What can be seen of a source of pictures without being told: number, sizes, colours, classes, parts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import TypeAdapter
+
+from gan_core.config.schema import TABLES, Images
+from gan_core.data.evenly import evenly
+from gan_core.data.found import twins_of
+from gan_core.data.readers.containers import listing
+from gan_core.data.readers.images import BadImage, opened
+from gan_core.runtime.errors import DataError
+
+GREY = 8
+"""Levels of 256 by which the channels of a grey picture may differ, as JPEG makes them."""
+PLAIN = {"min_per_class": None} | {
+    "size": 8, "channels": 3, "fit": "crop", "background": 0, "on_bad_image": "skip", "spelling": "as_is",
+}  # fmt: skip
+"""What a declaration to look with says of all that readers do not ask for."""
+MOST_CLASSES = 0.5
+"""Classes to pictures: where there are more, what was taken for a label tells single pictures apart."""
+
+
+@dataclass
+class Seen:
+    """What a look at some pictures of a source showed; numbers are of those looked at, ``total`` is all."""
+
+    path: Path
+    total: int
+    labels: bool | str
+    labels_from: str
+    official: bool
+    """Whether the source itself says what is held out."""
+    looked_at: int = 0
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    """Width and height of each."""
+    alpha: int = 0
+    colour: int = 0
+    deep: int = 0
+    lowest: float = inf
+    highest: float = -inf
+    """Of pixels of more than 8 bits."""
+    bad: list[str] = field(default_factory=list)
+    classes: Counter[str] = field(default_factory=Counter)
+    heldout: int = 0
+    why_not: str = ""
+    """Where no classes were found: what was said of the likeliest way."""
+
+    @property
+    def width(self) -> int:
+        """Of the median picture."""
+        return round(median(w for w, _ in self.sizes))
+
+    @property
+    def height(self) -> int:
+        """Of the median picture."""
+        return round(median(h for _, h in self.sizes))
+
+    @property
+    def alike(self) -> bool:
+        """Whether all have one size."""
+        return len(set(self.sizes)) == 1
+
+    @property
+    def twins(self) -> list[list[str]]:
+        """Classes that differ by spelling alone."""
+        return [alike for alike in twins_of(set(self.classes)) if len(alike) > 1]
+
+
+def asked(path: Path, labels: bool | str, official: bool) -> Images:
+    """A declaration to look with: of its values only what names classes and parts matters to the readers."""
+    entry = PLAIN | {"path": str(path), "labels": labels, "heldout": "official" if official else 0.2}
+    return TypeAdapter(Images).validate_json(json.dumps(entry))
+
+
+def ways(path: Path) -> Iterator[bool | str]:
+    """How classes may be named, the likeliest first: by the source itself, then by a table in it."""
+    yield True
+    if path.is_dir():
+        for table in sorted(p for p in path.iterdir() if p.name.lower().endswith(TABLES)):
+            yield table.name
+
+
+def look(path: Path) -> Seen:
+    """Look at a source with the product's own readers: with the parts and classes that it names, if it names any.
+
+    Raises:
+        DataError: it cannot be read, in the reader's sentence.
+    """
+    listing(asked(path, False, False)).items.close()
+    why_not = ""
+    for official in (True, False):
+        for labels in (*ways(path), False):
+            try:
+                found = seen(path, labels, official)
+            except DataError as error:
+                if isinstance(labels, str) and not official:
+                    why_not = why_not or str(error)
+                continue
+            several = 1 < len(found.classes) <= MOST_CLASSES * found.looked_at
+            parts = not official or 0 < found.heldout < found.looked_at
+            if parts and (several or not labels):
+                found.why_not = why_not
+                return found
+            if parts:
+                why_not = f"{listed_as(found)} name {len(found.classes):,} classes for {found.looked_at:,} pictures"
+    return seen(path, False, False)
+
+
+def listed_as(found: Seen) -> str:
+    """What names classes, as the beginning of a sentence."""
+    return found.labels_from or "labels"
+
+
+def seen(path: Path, labels: bool | str, official: bool) -> Seen:
+    """What a source shows, read in one way.
+
+    Raises:
+        DataError: it cannot be read so.
+    """
+    listed = listing(asked(path, labels, official))
+    found = Seen(path, listed.total, labels, listed.labels_from, official)
+    with closing(listed.items):
+        items, _ = evenly(listed.items)
+    for item in items:
+        found.looked_at += 1
+        found.heldout += item.part == "heldout"
+        if item.label is not None:
+            found.classes[item.label] += 1
+        try:
+            if item.fault:
+                raise BadImage(item.fault)
+            notice(found, *opened(item.content))
+        except BadImage as error:
+            found.bad.append(f"{item.name} {error}")
+    return found
+
+
+def notice(found: Seen, image: Image.Image | NDArray[Any], size: tuple[int, int]) -> None:
+    """Add one picture to what was seen."""
+    found.sizes.append(size)
+    if isinstance(image, np.ndarray) or image.mode.startswith(("I", "F")):
+        pixels = np.asarray(image)
+        found.deep += 1
+        found.colour += pixels.ndim == 3 and pixels.shape[2] >= 3
+        found.lowest, found.highest = min(found.lowest, float(pixels.min())), max(found.highest, float(pixels.max()))
+        return
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        found.alpha += int(np.asarray(image.getchannel("A")).min()) < 255
+    if image.mode not in ("1", "L"):
+        image.thumbnail((64, 64))
+        found.colour += int(np.ptp(np.asarray(image.convert("RGB")).astype(np.int16), axis=2).max()) > GREY

@@ -1,0 +1,214 @@
+"""From pictures to a declaration: what is seen is declared, with its reason, and trains and ships as it is."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.random import Generator
+from omegaconf import OmegaConf
+from PIL import Image
+
+from gan_core import __main__
+from gan_core.config.load import load_params
+from gan_core.propose import append
+from gan_core.runtime.errors import DataError, InputError
+from stages import evaluate, export, prepare_images, train
+from tests.conftest import DECLARED
+
+
+def picture(rng: Generator, high: int, wide: int, channels: int) -> Image.Image:
+    """A disc of some colour somewhere on a ground."""
+    y, x = np.mgrid[0:high, 0:wide]
+    at = rng.uniform(0.3, 0.7, 2)
+    disc = ((y / high - at[0]) ** 2 + (x / wide - at[1]) ** 2 < 0.06)[..., None]
+    pixels = np.where(disc, rng.integers(128, 256, channels), rng.integers(0, 100, channels)).astype(np.uint8)
+    if channels == 4:
+        pixels[..., 3] = 255 * disc[..., 0]
+    return Image.fromarray(pixels if channels > 1 else pixels[..., 0])
+
+
+def save(image: Image.Image, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+def logos(folder: Path, rng: Generator) -> None:
+    for k in range(130):
+        save(picture(rng, 18, 17, 4), folder / f"logo {k}.png")
+
+
+def emoji(folder: Path, rng: Generator) -> None:
+    rows = []
+    for k in range(260):
+        save(picture(rng, 16, 16, 3), folder / f"img/{k:04x}.png")
+        rows.append({"image": f"{k:04x}.png", "short_name": f"name {k}", "category": ["Flags", "Food & Drink"][k % 2]})
+    (folder / "emoji.json").write_text(json.dumps(rows))
+
+
+def mnist(folder: Path, rng: Generator) -> None:
+    folder.mkdir()
+    for part, n in (("train", 200), ("t10k", 100)):
+        x = rng.integers(0, 256, (n, 8, 8), np.uint8)
+        y = np.arange(n, dtype=np.uint8) % 10
+        images = struct.pack(">4I", 0x803, *x.shape) + x.tobytes()
+        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+        (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(struct.pack(">2I", 0x801, n) + y.tobytes()))
+
+
+def photographs(folder: Path, rng: Generator) -> None:
+    folder.mkdir()
+    with (folder / "labels.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["pth", "Label", "confidence"])
+        for k in range(260):
+            high, wide = rng.integers(16, 40, 2)
+            save(picture(rng, high, wide, 3), folder / f"face{k:03}.jpg")
+            rows.writerow([f"face{k:03}.jpg", ["Happy", "happy", "anger"][k % 3], 0.5 + k / 1000])
+
+
+def few(folder: Path, rng: Generator) -> None:
+    for k in range(104):
+        save(picture(rng, 12, 12, 1), folder / f"{k}.png")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+
+KINDS: dict[str, tuple[Callable[[Path, Generator], None], dict[str, str]]] = {
+    "logos": (
+        logos,
+        {
+            "labels: false": "no folders, table or column name classes",
+            "size: 16": "all pictures are 17x18; a size near it that the network can draw",
+            "channels: 4": "130 of 130 have transparent pixels",
+            "fit: pad": "nothing of a picture with transparency is cut off",
+            "augment: [color, translation, cutout]": "69 pictures are few",
+        },
+    ),
+    "emoji": (
+        emoji,
+        {
+            "labels: emoji.json": "2 classes, named by emoji.json, of 130 of the 260 looked at",
+            "size: 16": "all pictures are 16x16",
+            "channels: 3": "260 of 260 are in colour",
+            "variant: cgan": "2 classes: each can be asked for",
+        },
+    ),
+    "mnist": (
+        mnist,
+        {
+            "labels: true": "10 classes",
+            "heldout: official": "the source says itself",
+            "size: 8": "all pictures are 8x8",
+            "family: mlp": "for sides below 16 pixels",
+        },
+    ),
+    "photographs": (
+        photographs,
+        {
+            "labels: labels.csv": "3 classes, named by labels.csv, of 86 to 87 of the 260 looked at",
+            "spelling: folded": "'Happy' and 'happy' are one class",
+            "fit: crop": "the middle of pictures of several shapes",
+        },
+    ),
+    "few": (
+        few,
+        {
+            "heldout: 0.5": "of 104 pictures, at least 50 are needed to measure with",
+            "channels: 1": "are grey",
+            "on_bad_image: skip": "1 of 105 cannot be used: few/broken.png is",
+            "batch_size: 8": "pictures to train on",
+        },
+    ),
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a declaration of nothing, made to be quick."""
+    monkeypatch.chdir(tmp_path)
+    params = OmegaConf.load(DECLARED)
+    params.datasets = params.images = params.runs = {}
+    params.extractor.min_steps = params.extractor.max_steps = 10
+    params.evaluate.samples, params.evaluate.resamples = 500, 20
+    params.export.precisions = {"fp32": params.export.precisions.fp32}
+    params.export.engines.flavour, params.export.engines.precisions = "none", ["fp32"]
+    params.export.max_batch_size = 8
+    OmegaConf.save(params, "params.yaml")
+    return tmp_path
+
+
+def new(pictures: str, name: str | None = None, shown: bool = False) -> None:
+    """The command."""
+    __main__.new(argparse.Namespace(pictures=pictures, name=name, print=shown, params=Path("params.yaml")))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_declared_trains_and_ships(kind: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make, reasons = KINDS[kind]
+    make(project / kind, np.random.default_rng(0))
+    new(kind)
+    text = Path("params.yaml").read_text()
+    for value, why in reasons.items():
+        (line,) = [line for line in text.splitlines() if line.strip().startswith(f"{value} #")]
+        assert why in line
+    assert capsys.readouterr().out.splitlines()[-2:] == [f"  gan forecast {kind}", f"  dvc repro export@{kind}"]
+    steps = load_params().runs[kind].train.steps
+    Path("params.yaml").write_text(text.replace(f"steps: {steps}", "steps: 2").replace("width: 32", "width: 4"))
+    assert load_params().runs[kind].train.steps == 2
+    prepare_images.main(kind)
+    train.main(kind)
+    evaluate.main(kind, kind)
+    export.main(kind, kind)
+    assert Path(f"exported/{kind}/manifest.json").is_file()
+
+
+def test_too_few_pictures_are_refused_with_the_least_number(project: Path) -> None:
+    for k in range(20):
+        save(picture(np.random.default_rng(k), 12, 12, 3), Path(f"twenty/{k}.png"))
+    before = Path("params.yaml").read_text()
+    with pytest.raises(DataError, match="twenty holds 20 pictures that can be read, and 100 are the least"):
+        new("twenty")
+    assert Path("params.yaml").read_text() == before
+
+
+def test_a_name_that_is_taken_is_refused_and_printing_writes_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few(Path("few"), np.random.default_rng(0))
+    new("few")
+    before = Path("params.yaml").read_text()
+    with pytest.raises(InputError, match="has 'few' under images already; give another with --name"):
+        new("few")
+    capsys.readouterr()
+    new("few", "others", shown=True)
+    assert Path("params.yaml").read_text() == before
+    added = OmegaConf.create(capsys.readouterr().out)
+    assert list(added.images) == list(added.runs) == ["others"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("images: {}\nruns:\n", "images:\n  new: {}\nruns:\n"),
+        ("images: {} # mine\nruns:\n", "images: # mine\n  new: {}\nruns:\n"),
+        ("images:\n  a: 1 # one\n\n# of runs\nruns:\n", "images:\n  a: 1 # one\n  new: {}\n\n# of runs\nruns:\n"),
+        ("images:\n  a:\n    b: 1\n  # of a\nruns:\n", "images:\n  a:\n    b: 1\n  # of a\n  new: {}\nruns:\n"),
+        ("images:\n  a: 1", "images:\n  a: 1\n  new: {}\n"),
+        ("images:\nruns:\n", "images:\n  new: {}\nruns:\n"),
+        ("runs: {}\n", "runs: {}\n\nimages:\n  new: {}\n"),
+    ],
+)
+def test_an_entry_is_added_as_text(before: str, after: str) -> None:
+    assert append.added(before, "images", "  new: {}\n") == after
+
+
+def test_a_section_in_braces_is_left_alone() -> None:
+    with pytest.raises(InputError, match="images is written in braces"):
+        append.added("images: {a: {b: 1}}\n", "images", "  new: {}\n")
