@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
+from PIL import Image
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from gan_core.core.network_config import NetworkConfig
@@ -344,3 +345,53 @@ def test_no_gpu_is_claimed(ports) -> None:
         pytest.skip("there is a GPU")
     with urllib.request.urlopen(f"http://127.0.0.1:{ports.http}/v2/models/gan_generator/config") as answer:
         assert json.loads(answer.read())["instance_group"][0]["kind"] == "KIND_CPU"
+
+
+FORMS = {"wide": ("RGBA", [192, 320], 4, 8), "deep": ("I;16", 32, 1, 16)}
+"""Mode, size, channels and bits of pictures."""
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A run on rectangles with alpha and one on grey of 16 bits, from folders of PNG files to exports."""
+    made = Workspace(tmp_path_factory.mktemp("forms"))
+    rng = np.random.default_rng(0)
+    common = {"labels": False, "heldout": 0.5, "fit": "exact", "background": 0, "on_bad_image": "error"}
+    network = {"family": "dcgan", "width": 4, "latent": 8}
+    made.declare({"datasets": {}, "runs": {}, "evaluate.samples": 500, "export.engines.flavour": "none"})
+    for name, (mode, size, channels, bits) in FORMS.items():
+        folder = made.folder / "pictures" / name
+        folder.mkdir(parents=True)
+        high, wide = size if isinstance(size, list) else (size, size)
+        for k in range(110):
+            small = rng.integers(0, 256, (4, 4, channels), np.uint8)
+            image = Image.fromarray(small.squeeze(), "L" if channels == 1 else mode).resize((wide, high))
+            deep = Image.fromarray(np.asarray(image).astype(np.uint16) * 257) if bits == 16 else image
+            deep.save(folder / f"{k}.png")
+        made.declare(
+            {
+                f"images.{name}": common
+                | {"path": f"pictures/{name}", "size": size, "channels": channels, "bits": bits},
+                f"runs.{name}": {
+                    "variant": "gan", "dataset": name, "network": network,
+                    "train": {"steps": 4, "batch_size": 8, "evaluate_every": 2}, "settings": {"r1": 0.1},
+                },
+            }
+        )  # fmt: skip
+    done = made.run("dvc", "repro", *(f"export@{name}" for name in FORMS))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return made
+
+
+def test_rectangles_alpha_and_16_bits_reach_the_server_s_answer(forms: Workspace) -> None:
+    """What the server draws is to the bit what the exported graph gives here, in the shape and type of the data."""
+    folders = {name: forms.folder / "exported" / name for name in FORMS}
+    ports = Ports.free()
+    with server.running(server.Installation.find(TRITON), [f / "model_repository" for f in folders.values()], ports):
+        for name, (_, size, channels, bits) in FORMS.items():
+            high, wide = size if isinstance(size, list) else (size, size)
+            asked = client.Generator.connect(f"http://127.0.0.1:{ports.http}", folders[name]).draw(range(5, 8))
+            here = client.Generator.open(folders[name]).draw(range(5, 8))
+            assert (asked.shape, asked.dtype) == ((3, high, wide, channels), f"uint{bits}")
+            assert (asked == here).all()
+            assert len(np.unique(asked)) > 256 if bits == 16 else len(np.unique(asked)) > 8
