@@ -130,13 +130,15 @@ def test_what_was_found_in_a_user_s_own_images_is_told_once() -> None:
         "found": "1,291 images packed; 3 are near-blank",
         "counts": {"train": 1234, "heldout": 57},
         "classes": classes,
+        "odd": [f"no image has the class '{HOSTILE}'"],
     }
     one.metrics["generator"]["data"] = data
     one.metrics["x_b"] = one.metrics["generator"]
     read = Page.read(page.html([one]))
     assert read.faults() == []
     assert read.text.count("1,291 images packed; 3 are near-blank. 1,234 are trained on, 57 measured with.") == 1
-    assert f"{HOSTILE}1,23456" in read.text
+    assert f"0{HOSTILE}1,23456" in read.text
+    assert f"no image has the class '{HOSTILE}'" in read.text
     assert "The data" not in Page.read(page.html([facts("declared")])).text
 
 
