@@ -78,7 +78,7 @@ def test_a_patch_is_at_most_half_the_picture(side: int, field: int) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 6, 6), (3, 30, 32), (2,)])
 def test_what_a_translator_cannot_read_is_said(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="multiples of 4, from 8 on|draws images, these samples have shape"):
+    with pytest.raises(InputError, match=r"multiples of 4, from 8 on|draws images, these samples have shape"):
         build_network(NetworkSpec("resnet", 4, 0, shape).discriminator())
 
 

@@ -82,6 +82,6 @@ def test_the_presets_of_bigger_pictures_train(variant: str, settings: dict[str, 
 @pytest.mark.parametrize("shape", [(1, 6, 8), (3, 30, 36), (2,)])
 def test_what_it_cannot_draw_is_said(shape: tuple[int, ...]) -> None:
     with pytest.raises(
-        InputError, match="cannot draw .*at least 8 and halve evenly|draws images, these samples have shape"
+        InputError, match=r"cannot draw .*at least 8 and halve evenly|draws images, these samples have shape"
     ):
         build_network(NetworkSpec("resnet_gan", 4, 4, shape).discriminator())

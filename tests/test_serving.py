@@ -358,7 +358,8 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     rng = np.random.default_rng(0)
     common = {"labels": False, "heldout": 0.5, "fit": "exact", "background": 0, "on_bad_image": "error"}
     network = {"family": "dcgan", "width": 4, "latent": 8}
-    made.declare({"datasets": {}, "runs": {}, "evaluate.samples": 500, "export.engines.flavour": "none"})
+    made.declare({"datasets": {}, "runs": {}, "evaluate.samples": 500})
+    made.declare({"export.engines.flavour": "none", "export.max_batch_size": 8})
     for name, (mode, size, channels, bits) in FORMS.items():
         folder = made.folder / "pictures" / name
         folder.mkdir(parents=True)
