@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_core.config.schema import SECTIONS
-from gan_core.runtime.errors import InputError
+from gan_core.runtime.errors import InputError, did_you_mean
 
 T = TypeVar("T")
 TWO_WAYS = re.compile(r"[-+]?(0[0-9_]+|[0-9]+(_[0-9]*)+)")
@@ -126,8 +125,7 @@ class Checker:
         if new in known and not what:
             self.mistake(here, f"is called {new} now{more}; rename it")
             return
-        close = difflib.get_close_matches(what if what else here[-1], known, 1, 0.5)
-        meant = f"; did you mean {close[0]}?" if close else ""
+        meant = did_you_mean(what or here[-1], known, 0.5)
         subject = f"'{what}' is not one of" if what else "is unknown, known are"
         self.mistake(here, f"{subject} {', '.join(known) or '(none)'}{meant}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -10,7 +9,7 @@ from typing import TypeVar
 from gan_core.config.checker import Checker, Tree
 from gan_core.config.rules import check_datasets, check_features, check_images, check_runs, check_torch
 from gan_core.config.schema import SECTIONS, Evaluate, Export, Extractor, Params, Train
-from gan_core.runtime.errors import InputError
+from gan_core.runtime.errors import InputError, did_you_mean
 
 T = TypeVar("T")
 
@@ -67,7 +66,6 @@ def find(entries: Mapping[str, T], name: str, what: str) -> T:
         InputError: there is none, with the names there are.
     """
     if name not in entries:
-        close = difflib.get_close_matches(name, entries, 1)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        raise InputError(f"params.yaml declares no {what} '{name}', only {', '.join(entries) or 'none'}{meant}")
+        known = ", ".join(entries) or "none"
+        raise InputError(f"params.yaml declares no {what} '{name}', only {known}{did_you_mean(name, entries)}")
     return entries[name]

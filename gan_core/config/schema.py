@@ -185,11 +185,11 @@ def ends_or_word(value: Any) -> Any:
 class LabelColumns:
     """Where labels stand: in a table inside ``path``, or in columns of Parquet or of a JSON file beside each image."""
 
-    table: str | None
+    table: str | None = None
     """CSV, TSV, JSON or JSON lines; null: the source has columns itself."""
-    file: str | None
+    file: str | None = None
     """The column of file names; null: the one whose values are names of images."""
-    label: str | None
+    label: str | None = None
     """The column of classes; null: the one that is called as such columns usually are."""
 
     @field_validator("table")
@@ -203,10 +203,8 @@ class LabelColumns:
 def labels_or_table(value: Any) -> Any:
     """What `labels` of one's own images may be."""
     if isinstance(value, str) and value.lower().endswith(TABLES):
-        return {"table": value, "file": None, "label": None}
-    if isinstance(value, dict):
-        return {"table": None, "file": None, "label": None} | value
-    if not isinstance(value, bool | LabelColumns):
+        return {"table": value}
+    if not isinstance(value, bool | dict | LabelColumns):
         raise PydanticCustomError("labels", "must be true, false, a table (labels.csv), or {table: ..., label: ...}")
     return value
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
+
+from gan_core.runtime.errors import did_you_mean
 
 SHOWN = 20
 """Classes that a sentence names."""
@@ -19,9 +20,7 @@ def number_of(name: str, classes: Sequence[str]) -> int:
         return classes.index(name)
     if name.isdecimal() and int(name) < len(classes) and not any(other.isdecimal() for other in classes):
         return int(name)
-    close = difflib.get_close_matches(name, classes, 1)
-    meant = f"; did you mean {close[0]}?" if close else ""
-    raise ValueError(f"there is no class '{name}', only {table(classes)}{meant}")
+    raise ValueError(f"there is no class '{name}', only {table(classes)}{did_you_mean(name, classes)}")
 
 
 def table(classes: Sequence[str], most: int = SHOWN) -> str:

@@ -167,7 +167,7 @@ def numbered(labels: list[str], source: Listing, spec: Images) -> tuple[NDArray[
         names = sorted(there, key=lambda name: (int(name), name))
     else:
         names = sorted(there)
-    twins = [alike for alike in twins_of(there) if len(alike) > 1]
+    twins = twins_of(there)
     if twins and spec.spelling is None:
         raise DataError(
             f"the classes {listed(twins[0])} in {spec.path} differ in their spelling alone (case, blanks or Unicode "
@@ -179,11 +179,11 @@ def numbered(labels: list[str], source: Listing, spec: Images) -> tuple[NDArray[
 
 
 def twins_of(names: set[str]) -> list[list[str]]:
-    """Names that are the same but for their spelling, together."""
+    """Names that are the same but for their spelling, each such group together."""
     alike = defaultdict(list)
     for name in sorted(names):
         alike[folded(name)].append(name)
-    return list(alike.values())
+    return [names for names in alike.values() if len(names) > 1]
 
 
 def enough_of_each(found: Found, labels: NDArray[np.int64], names: list[str], spec: Images, least: int) -> None:
@@ -209,11 +209,12 @@ def look(
     source: Listing,
     labels: NDArray[np.int64] | None,
     names: list[str],
+    counts: dict[str, list[int]],
     heldout: NDArray[np.bool_],
     spec: Images,
     ends: Ends | None,
 ) -> dict[str, Any]:
-    """What a look at all images found; ``ends``: their range.
+    """What a look at all images found; ``counts``: of every class in each part; ``ends``: their range.
 
     Raises:
         DataError: all are of one shade; or a class is held out of which none is trained on.
@@ -227,8 +228,6 @@ def look(
     contents, first, which = np.unique(digests, return_index=True, return_inverse=True)
     disagree = [] if labels is None else np.flatnonzero(labels != labels[first][which]).tolist()
     (widths, heights) = (sorted(x) for x in zip(*found.sizes, strict=True))
-    counts = {} if labels is None else {p: np.bincount(labels[rows], minlength=len(names)).tolist()
-                                        for p, rows in (("train", ~heldout), ("heldout", heldout))}  # fmt: skip
     rows = np.delete(np.arange(found.images), found.skipped)
     pairs = [[called(source, spec, int(rows[k])) for k in (first[which[row]], row)] for row in disagree[:NAMED]]
     looked: dict[str, Any] = {
@@ -276,8 +275,7 @@ def odd_classes(names: list[str], counts: dict[str, list[int]], spec: Images) ->
         )
     total = {name: sum(of) for name, *of in zip(names, *counts.values(), strict=True)}
     for alike in twins_of(set(names)):
-        if len(alike) > 1:
-            yield f"the classes {listed(alike)} differ in their spelling alone"
+        yield f"the classes {listed(alike)} differ in their spelling alone"
     if unseen := [n for n, heldout in zip(names, counts["heldout"], strict=True) if total[n] and not heldout]:
         yield f"of {len(unseen)} classes none is held out, as they have few images: {listed(unseen)}"
     if empty := [name for name, count in total.items() if not count]:

@@ -15,6 +15,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gan_core.core.pixels import half
 from gan_core.core.samples import Sample
 from gan_core.runtime import files
 
@@ -66,7 +67,7 @@ def mapped(path: Path) -> NDArray[Any]:
         return np.frombuffer(pages, dtype, offset=file.tell()).reshape(shape)
 
 
-HALVES = {torch.uint8: 127.5, torch.uint16: 32767.5}
+HALVES = {torch.uint8: half(8), torch.uint16: half(16)}
 """Half of white, by the type that images are packed in."""
 
 
@@ -75,10 +76,9 @@ def to_model(raw: Tensor) -> Sample:
 
     The only scaling.
     """
-    half = HALVES.get(raw.dtype)
-    if half is None:
+    if raw.dtype not in HALVES:
         return raw
-    return raw.permute(0, 3, 1, 2).float().div_(half).sub_(1).contiguous()
+    return raw.permute(0, 3, 1, 2).float().div_(HALVES[raw.dtype]).sub_(1).contiguous()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing
 from dataclasses import asdict
+from functools import reduce
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -26,6 +27,7 @@ from gan_core.config.schema import Images
 from gan_core.data.found import Found, count_of, enough_of_each, look, note, numbered, range_of, usable, where
 from gan_core.data.packed import PARTS, ArrayWriter, write_index
 from gan_core.data.prepare import of_domains
+from gan_core.data.prepared import united
 from gan_core.data.readers.containers import listing
 from gan_core.data.readers.images import DIGEST, Chunk, Content, Ends, chunk, kept_as
 from gan_core.data.readers.items import Item
@@ -75,7 +77,8 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
         ends = range_of(found, spec)
         heldout = split_mask(found, labels, spec)
         parts = [counted(heldout, labels, domains == d, len(names)) for d in range(count_of(spec))]
-        looked = look(found, listed, labels, names, heldout, spec, ends)
+        whole = reduce(united, parts)
+        looked = look(found, listed, labels, names, whole["class_counts"], heldout, spec, ends)
         facts = {
             "source": asdict(spec),
             "kind": "image",

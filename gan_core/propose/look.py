@@ -77,7 +77,7 @@ class Seen:
     @property
     def twins(self) -> list[list[str]]:
         """Classes that differ by spelling alone."""
-        return [alike for alike in twins_of(set(self.classes)) if len(alike) > 1]
+        return twins_of(set(self.classes))
 
 
 def asked(path: Path, labels: bool | str, official: bool) -> Images:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,6 +38,12 @@ class NumericsError(FoundryError):
     """The numbers went wrong: NaN or infinity."""
 
     exit_code = 5
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The end of a sentence that names what was probably meant; nothing, if no known name is ``cutoff`` alike."""
+    close = difflib.get_close_matches(name, list(known), 1, cutoff)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def run(command: Callable[..., None], *names: str) -> None:

@@ -158,8 +158,12 @@ def columns(
     for column in (asked.file, asked.label) if asked else ():
         if column is not None and column not in there:
             raise DataError(f"{name} has no column '{column}', only {listed(there)}")
-    hits = {c: sum(find(str(row.get(c))) is not None for row in rows[:LOOKED_AT]) for c in there}
-    file = asked.file if asked and asked.file else max(there, key=lambda c: (hits[c], c.lower() in FILE_COLUMNS))
+
+    def likely(column: str) -> tuple[int, bool]:
+        hits = sum(find(str(row.get(column))) is not None for row in rows[:LOOKED_AT])
+        return hits, column.lower() in FILE_COLUMNS
+
+    file = asked.file if asked and asked.file else max(there, key=likely)
     if asked and asked.label:
         return file, asked.label
     others = [c for c in there if c != file]

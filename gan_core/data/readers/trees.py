@@ -143,11 +143,14 @@ class Tar:
 
 
 class Found(NamedTuple):
-    """An image: what holds it, its name there, and the path that says where it lies."""
+    """An image: what holds it, its name there, the path that says where it lies, and what that says (``where``)."""
 
     source: Source
     name: str
     place: str
+    domain: int
+    part: str | None
+    folders: list[str]
 
 
 @dataclass
@@ -183,12 +186,10 @@ def trees(path: Path, spec: Images) -> Listing:
     others: Counter[str] = Counter()
     with ExitStack() as open_now:
         sources = list(opened(path, spec, open_now))
-        levels = isinstance(spec, ImageDomains) + (spec.heldout == "official") + (spec.labels is True)
-        found = [image for source, above in sources for image in images_of(source, above, levels, others)]
+        found = [image for source, above in sources for image in images_of(source, above, spec, others)]
         if isinstance(spec, ImageDomains):
             found = in_domains(found, spec, path)
         labels = named(found, sources, spec, path)
-        places = [where(image.place, spec)[:2] for image in found]
         kept = [k for k in range(len(found)) if k not in labels.left_out]
         open_later = open_now.pop_all() if kept else ExitStack()
     unlike = sum(not image.name.lower().endswith(SUFFIXES) for image in found)
@@ -197,7 +198,7 @@ def trees(path: Path, spec: Images) -> Listing:
     def items() -> Generator[Item]:
         with open_later:
             for k in kept:
-                (source, name, _), (domain, part) = found[k], places[k]
+                source, name, _, domain, part, _ = found[k]
                 called, content = source.called(name), source.read(name)
                 if len(content) > MOST_BYTES:
                     raise DataError(f"{called} has more than {MOST_BYTES:,} bytes; no image has, so it is not read")
@@ -235,8 +236,12 @@ def archive(path: Path, open_now: ExitStack) -> Zip | Tar:
     return Zip(path, file) if isinstance(file, zipfile.ZipFile) else Tar(path, file)
 
 
-def images_of(source: Source, above: str, levels: int, others: Counter[str]) -> list[Found]:
-    """The images among the files of a source; of an archive without the one folder that all lie in."""
+def images_of(source: Source, above: str, spec: Images, others: Counter[str]) -> list[Found]:
+    """The images among the files of a source; of an archive without the one folder that all lie in.
+
+    Raises:
+        DataError: heldout is official, and an image lies in no part.
+    """
     names = []
     for name in source.names:
         lower = name.lower()
@@ -248,9 +253,11 @@ def images_of(source: Source, above: str, levels: int, others: Counter[str]) -> 
             others[PurePosixPath(lower).suffix or "without suffix"] += 1
     tops = {name.split("/", 1)[0] for name in names}
     alone = not isinstance(source, Folder) and len(tops) == 1
+    levels = isinstance(spec, ImageDomains) + (spec.heldout == "official") + (spec.labels is True)
     depth = levels - above.count("/")
     cut = len(next(iter(tops))) + 1 if alone and all(name.count("/") > depth for name in names) else 0
-    return [Found(source, name, above + name[cut:]) for name in names]
+    places = [above + name[cut:] for name in names]
+    return [Found(source, name, place, *where(place, spec)) for name, place in zip(names, places, strict=True)]
 
 
 def in_domains(found: list[Found], spec: ImageDomains, path: Path) -> list[Found]:
@@ -259,8 +266,8 @@ def in_domains(found: list[Found], spec: ImageDomains, path: Path) -> list[Found
     Raises:
         DataError: a domain has none.
     """
-    kept = [image for image in found if where(image.place, spec)[0] >= 0]
-    there = {where(image.place, spec)[0] for image in kept}
+    kept = [image for image in found if image.domain >= 0]
+    there = {image.domain for image in kept}
     for domain, name in enumerate(spec.domains):
         if domain not in there:
             folders = sorted({"/".join(image.place.split("/")[:2][: image.place.count("/")]) for image in found} - {""})
@@ -315,9 +322,8 @@ def named(found: list[Found], sources: list[tuple[Source, str]], spec: Images, p
         if spec.labels.table is None:
             return beside(found, sources, ".json", spec.labels.label)
         return from_table(found, top, find_table(top, spec.labels.table), spec.labels)
-    if (
-        table := next((n for n in (DATASET_JSON, *top.names) if n in top.names and is_dataset_json(n)), None)
-    ) and found:
+    table = min(filter(is_dataset_json, top.names), key=lambda name: name.count("/"), default=None)
+    if table and found:
         return from_table(found, top, table, None)
     if any(name.lower().endswith(".cls") for source, _ in sources for name in source.names):
         return beside(found, sources, ".cls", None)
@@ -337,12 +343,17 @@ def find_table(source: Source, table: str) -> str:
     """
     there = [name for name in source.names if name == table or name.endswith(f"/{table}")]
     if not there:
-        tables = [name for name in source.names if name.lower().endswith(TABLES) and not hidden(name)]
+        tables = tables_in(source)
         raise DataError(
             f"labels names the table '{table}', which is not in {source.path}"
             + (f"; there are {listed(tables)}" if tables else "; let `path` be the folder that holds images and table")
         )
     return min(there, key=len)
+
+
+def tables_in(source: Source) -> list[str]:
+    """The tables among its files."""
+    return [name for name in source.names if name.lower().endswith(TABLES) and not hidden(name)]
 
 
 def from_table(found: list[Found], source: Source, table: str, asked: LabelColumns | None) -> Labels:
@@ -399,22 +410,21 @@ def from_folders(found: list[Found], top: Source, spec: Images, path: Path) -> L
     """
     labels = []
     for image in found:
-        above = where(image.place, spec)[2]
-        if not above:
-            tables = [name for name in top.names if name.lower().endswith(TABLES) and not hidden(name)]
+        if not image.folders:
+            tables = tables_in(top)
             table = f"declare labels: {tables[0]}, if that names them, or " if tables else ""
             raise DataError(
                 f"labels is true, and '{image.place}' lies in no folder that names its class; {table}set labels to "
                 "false"
             )
-        labels.append(above[0])
+        labels.append(image.folders[0])
     classes = sorted(set(labels))
     if classes and spec.heldout != "official" and {c.lower() for c in classes} <= PART_NAMES.keys():
         raise DataError(
             f"the folders in {path} are called {', '.join(classes)}, which are parts, not classes; declare heldout: "
             f"official, or let `path` be {path}/{classes[0]}"
         )
-    deeper = sorted({above[1] for image in found if len(above := where(image.place, spec)[2]) > 1})
+    deeper = sorted({image.folders[1] for image in found if len(image.folders) > 1})
     if len(classes) == 1 and len(deeper) > 1:
         raise DataError(
             f"all images in {path} lie in the one folder '{classes[0]}', whose folders are called {listed(deeper)}; "
