@@ -32,7 +32,7 @@ from gan_core.serving import client
 from gan_core.serving.backends.base import Ports
 from gan_core.serving.backends.triton import server
 from tests import storm
-from tests.conftest import ROOT, Workspace
+from tests.conftest import ROOT, SMALL, Workspace
 
 RUNS = ("gan", "wgan_gp", "cgan", "cycle_gan", "vae_gan", "learned_f")
 MODELS = [
@@ -357,9 +357,12 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     made = Workspace(tmp_path_factory.mktemp("forms"))
     rng = np.random.default_rng(0)
     common = {"labels": False, "heldout": 0.5, "fit": "exact", "background": 0, "on_bad_image": "error"}
-    network = {"family": "dcgan", "width": 4, "latent": 8}
-    made.declare({"datasets": {}, "runs": {}, "evaluate.samples": 500})
-    made.declare({"export.engines.flavour": "none", "export.max_batch_size": 8})
+    network = {"family": "dcgan", "width": 1, "latent": 8}
+    made.declare({"datasets": {}, "runs": {}, "evaluate.samples": 500, "evaluate.features": "own"})
+    made.declare({"extractor.steps_per_class": 1, "extractor.min_steps": 1, "extractor.max_steps": 10})
+    made.declare({"export.engines": {"flavour": "none", "targets": [], "precisions": [], "here": []}})
+    fp32 = {key: value for key, value in SMALL["export"]["precisions"].items() if key == "fp32"}
+    made.declare({"export.precisions": fp32, "export.max_batch_size": 8})
     for name, (mode, size, channels, bits) in FORMS.items():
         folder = made.folder / "pictures" / name
         folder.mkdir(parents=True)
@@ -375,7 +378,7 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
                 | {"path": f"pictures/{name}", "size": size, "channels": channels, "bits": bits},
                 f"runs.{name}": {
                     "variant": "gan", "dataset": name, "network": network,
-                    "train": {"steps": 4, "batch_size": 8, "evaluate_every": 2}, "settings": {"r1": 0.1},
+                    "train": {"steps": 2, "batch_size": 8, "evaluate_every": 2}, "settings": {"r1": 0.1},
                 },
             }
         )  # fmt: skip
