@@ -30,7 +30,7 @@ from gan_core.data import sources
 from gan_core.data.batches import Batches
 from gan_core.data.prepare import prepare
 from gan_core.data.prepared import Prepared
-from gan_core.networks.dcgan import Doubling
+from gan_core.networks.layers.doubling import Doubling
 from gan_core.objectives.two_sample import energy_distance
 from gan_core.runtime import files
 from gan_core.runtime.device import set_up

@@ -22,7 +22,7 @@ from torch.nn.functional import (
 from torch.optim import Adam, RMSprop
 from torch.utils.data import DataLoader, TensorDataset
 
-from gan_core.networks.dcgan import Doubling
+from gan_core.networks.layers.doubling import Doubling
 
 Steps = Iterator[dict[str, float]]
 

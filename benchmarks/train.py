@@ -35,7 +35,7 @@ from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.types import Moment
 from gan_core.data.batches import Batches
 from gan_core.data.packed import to_model
-from gan_core.networks.dcgan import Doubling
+from gan_core.networks.layers.doubling import Doubling
 from gan_core.objectives import penalties
 from gan_core.runtime import files
 from gan_core.runtime.device import keep_memory, set_up

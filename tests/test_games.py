@@ -75,6 +75,10 @@ def test_only_the_players_of_an_update_move(game: Game, data: Prepared) -> None:
 def test_every_weight_gets_a_finite_gradient_in_some_update(game: Game, data: Prepared) -> None:
     batch = Batches(data, 32, 0).at(0)
     largest: dict[str, float] = {}
+    for network in modules(game).trained.values():
+        for p in network.parameters():
+            if p.dim() > 1 and not p.any():  # a layer that begins at zero hides what lies before it
+                nn.init.normal_(p, std=0.1)
     for update, losses in in_order(game, batch):
         torch.stack(list(losses.terms.values())).sum().backward()
         for player in update.players:

@@ -20,7 +20,7 @@ from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.types import Batch, Losses, Moment
 from gan_core.data.batches import Batches
 from gan_core.data.prepared import Prepared
-from gan_core.networks.dcgan import Doubling
+from gan_core.networks.layers.doubling import Doubling
 from gan_core.runtime import distributed
 from gan_core.runtime.errors import InputError
 from gan_core.runtime.seeds import fold

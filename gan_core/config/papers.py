@@ -85,6 +85,20 @@ def needs(variant: str) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
+def roles(variant: str) -> Mapping[str, tuple[str, ...]]:
+    """Role of a network -> what a paper asks of that network."""
+    return {key: asked for key, asked in needs(variant).items() if key.partition(" ")[0] not in ("batch", "aligned")}
+
+
+def batch_fields(variant: str, symbols: Mapping[str, Any]) -> list[str]:
+    """The fields of a batch that a paper asks for where its symbols have these values."""
+    found = [*needs(variant)["batch"]]
+    for key, asked in needs(variant).items():
+        _, _, symbol = key.partition("batch if ")
+        found += asked if symbol and symbols.get(symbol) else ()
+    return found
+
+
 def exports(variant: str) -> tuple[str, ...]:
     """The roles that a paper keeps: the literal ``exports`` of its dataclass."""
     found: tuple[str, ...] = class_literal(variant, "exports")

@@ -143,7 +143,7 @@ def check_runs(checker: Checker, tree: Any, defaults: Mapping[str, Any], dataset
         elif "variant" in entry:
             model = papers.settings_of(entry["variant"])
             settings = checker.build(model, entry.get("settings", {}), (*here, "settings"))
-            check_fit(checker, here, entry, network, train, datasets.get(str(entry.get("dataset"))))
+            check_fit(checker, here, entry, network, train, settings, datasets.get(str(entry.get("dataset"))))
         symbols = {key: getattr(settings, key) for key in type(settings).model_fields} if settings else {}
         if settings and train:
             for key, sentence in conflicts(symbols, train, datasets.get(str(entry.get("dataset")))):
@@ -169,11 +169,17 @@ def check_network(checker: Checker, tree: Any, here: tuple[str, ...]) -> Network
 
 
 def check_fit(
-    checker: Checker, here: tuple[str, ...], entry: Tree, network: Network | None, train: Train | None, dataset: Any
+    checker: Checker,
+    here: tuple[str, ...],
+    entry: Tree,
+    network: Network | None,
+    train: Train | None,
+    settings: Any,
+    dataset: Any,
 ) -> None:
     """Whether the family has the networks a paper asks for, and the data set and its batches what it asks of them."""
-    variant, needs = entry["variant"], papers.needs(entry["variant"])
-    batch, roles = needs["batch"], {role: asked for role, asked in needs.items() if role not in ("batch", "aligned")}
+    variant, roles = entry["variant"], papers.roles(entry["variant"])
+    batch = papers.batch_fields(variant, settings.model_dump() if settings else {})
     source = dataset.get("source") if isinstance(dataset, dict) else None
     if network:
         family = (*here, "network", "family")
@@ -196,7 +202,7 @@ def check_fit(
             f"variant '{variant}' needs two, as source {' or '.join(TWO_DOMAIN_SOURCES)} has, and images with `domains`"
         )
         checker.mistake((*here, "dataset"), f"is '{entry['dataset']}', which has one domain; {has}")
-    elif isinstance(dataset, dict) and needs.get("aligned"):
+    elif isinstance(dataset, dict) and papers.needs(variant).get("aligned"):
         checker.mistake(
             (*here, "dataset"),
             f"is '{entry['dataset']}', whose two domains are not paired, and variant '{variant}' needs pairs",

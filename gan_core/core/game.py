@@ -22,7 +22,8 @@ Spec: TypeAlias = Mapping[str, NetworkConfig | Input | tuple[Input, ...] | nn.Mo
 
 Needs: TypeAlias = Mapping[str, tuple[str, ...]]
 """What a paper asks for. Role of a network -> what that network must offer (``CAPABILITIES`` of its family), ``batch``
--> fields of the batch, ``aligned`` -> those whose rows must belong together. Generators and encoders need a latent."""
+-> fields of the batch, ``batch if <symbol>`` -> those that it asks for besides where that symbol is true, ``aligned``
+-> those whose rows must belong together. Generators and encoders need a latent."""
 
 Scorer: TypeAlias = Callable[[Sample, Batch], Score]
 """From samples, and a batch of what they are conditioned on, to scores: the higher, the more like the data."""

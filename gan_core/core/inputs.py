@@ -123,8 +123,12 @@ class Input:
         off = PRIORS[self.prior].off
         if off is None:
             return value.flatten(1)
-        one_hot = torch.eye(self.size, device=value.device)[torch.where(value < 0, self.size, value)]
+        one_hot = self.one_hot(value)
         return one_hot if off == 0 else one_hot * (1 - off) + off
+
+    def one_hot(self, value: Tensor) -> Tensor:
+        """Whole numbers (N,) as rows of 0 and 1, (N, size); raises as ``embed``."""
+        return torch.eye(self.size, device=value.device)[torch.where(value < 0, self.size, value)]
 
     def planes(self, value: Tensor, sides: Sequence[int]) -> Tensor:
         """As maps, (N, channels, *sides) floats: an image of these sides as it is, all else as planes of one value."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
 
@@ -22,6 +22,10 @@ class NetworkSpec:
     classes: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     bits: int = 8
+
+    def with_family(self, family: str, **options: Any) -> NetworkSpec:
+        """Of another family, with its options."""
+        return replace(self, family=family, options=options)
 
     def prior(self, name: str = "z") -> Input:
         """The usual latent: N(0, I) of the declared size."""

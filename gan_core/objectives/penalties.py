@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu, relu
 from torch.overrides import TorchFunctionMode
 
-from gan_core.core.types import Sample, Score, Terms
+from gan_core.core.schedule import Schedule
+from gan_core.core.types import Moment, Sample, Score, Terms
 
 
 class Straight(TorchFunctionMode):
@@ -83,3 +84,13 @@ def penalised(discriminator: Callable[[Sample], Score], x: Sample, name: str, ga
         return discriminator(x), {}
     v, norm = with_squared_gradient_norm(discriminator, x)
     return v, {name: gamma * norm.mean() / 2}
+
+
+def lazy(at: Moment, gamma: float | Schedule[float], every: int) -> float:
+    """The weight of a penalty that is computed every so many steps, and weighs as much more: 0 at the others.
+
+    Lazy regularisation, Karras et al. 2020 (arXiv 1912.04958), appendix B, without its correction of Adam's rates.
+    """
+    if every == 1:
+        return at.value(gamma)
+    return 0.0 if at.step % every else at.value(gamma) * every

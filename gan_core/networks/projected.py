@@ -1,0 +1,129 @@
+"""The projected discriminator of Sauer et al. 2021 (arXiv 2111.01007), on the frozen EfficientNet-Lite0.
+
+A picture is seen through the four levels of a network trained on ImageNet, mixed by convolutions with fixed random
+weights across channels (section 3.2, CCM) and across scales (CSM); a small discriminator judges each of the four maps.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gan_core.core.network_config import NetworkConfig
+from gan_core.core.samples import Sample, Score, opaque
+from gan_core.networks.efficientnet_lite0 import LEVELS, STAGES, lite0
+from gan_core.networks.layers.head import normalised
+from gan_core.networks.layers.resize import Resize
+from gan_core.runtime.errors import InputError
+
+CAPABILITIES = {"discriminator": ("conditions",)}
+CHANNELS = (64, 128, 256, 512)
+"""Of the mixed maps, from the finest level to the coarsest."""
+LEAST = 32
+MOST, SMALLEST = 512, 4
+"""Channels of a head, and the side of the map on which it judges."""
+
+
+class Mixing(nn.Module):
+    """CCM and CSM: a convolution 1x1 of each level; from the coarsest, added to the next finer one and convolved."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        sizes = [(n, n) for n in map_sides(side)]
+        self.resizes = nn.ModuleList(Resize(a, b, "bilinear") for b, a in itertools.pairwise(sizes))
+        fan_in = [STAGES[k][3] for k in LEVELS]
+        self.across_channels = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(fan_in, CHANNELS, strict=True))
+        finer = [CHANNELS[0], *CHANNELS[:-1]]
+        self.across_scales = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(CHANNELS, finer, strict=True))
+        for convolution in [*self.across_channels, *self.across_scales]:
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear")
+            nn.init.zeros_(convolution.bias)
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """The maps of four levels, finest first, to as many mixed ones of the same sides."""
+        found: list[Tensor] = []
+        coarser: Tensor | None = None
+        for level in range(len(levels) - 1, -1, -1):
+            h = self.across_channels[level](levels[level])
+            if coarser is not None:
+                h = h + self.resizes[level](coarser)
+            found.insert(0, h)
+            coarser = self.across_scales[level](h)
+        return found
+
+
+class Projector(nn.Module):
+    """From images (N, 1, 3 or 4, H, W) to four maps (N, C, side / 2^k, side / 2^k); nothing of it is trained.
+
+    ``side``: height and width to which every picture of ``sides`` is brought.
+
+    Raises:
+        InputError: ``side`` is below 32.
+    """
+
+    def __init__(self, sides: Sequence[int], side: int) -> None:
+        super().__init__()
+        if side < LEAST:
+            raise InputError(f"settings.side is {side}; EfficientNet-Lite0 has four levels from {LEAST} pixels on")
+        self.resize = Resize(sides, (side, side), "bicubic")
+        self.side, self.network, self.mixing = side, copy.deepcopy(lite0()), Mixing(side)
+
+    def forward(self, x: Sample) -> list[Tensor]:
+        """The mixed maps, finest first; differentiable in the images."""
+        found: list[Tensor] = self.mixing(self.network.levels(self.resize(opaque(x)), self.side))
+        return found
+
+
+def map_sides(side: int) -> list[int]:
+    """Height and width of the four maps of a picture of ``side`` pixels, finest first."""
+    sizes, n = [], -(-side // 2)  # of the stem
+    for k, stage in enumerate(STAGES):
+        n = -(-n // stage[1])
+        if k in LEVELS:
+            sizes.append(n)
+    return sizes
+
+
+class Head(nn.Module):
+    """Judges one map: (conv 4x4 stride 2, LeakyReLU 0.2) down to 4x4, then one number for each picture."""
+
+    def __init__(self, config: NetworkConfig, channels: int, side: int) -> None:
+        super().__init__()
+        sizes = [channels]
+        while side >= 2 * SMALLEST:
+            sizes.append(min(2 * sizes[-1], MOST))
+            side //= 2
+        layers: list[nn.Module] = []
+        for a, b in itertools.pairwise(sizes):
+            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        self.body = normalised(nn.Sequential(*layers), config)
+        self.last = normalised(nn.Conv2d(sizes[-1], 1, min(side, SMALLEST)), config)
+        classes = sum(i.size for i in config.projected)
+        self.embed = normalised(nn.Linear(classes, sizes[-1], bias=False), config) if classes else None
+
+    def forward(self, h: Tensor, *one_hot: Tensor) -> Score:
+        """(N, C, side, side), and the rows of conditions (N, classes) where there are any, to (N,)."""
+        h = self.body(h)
+        v: Tensor = self.last(h).mean((1, 2, 3))
+        if self.embed is not None:
+            v = v + (self.embed(torch.cat(one_hot, 1)) * h.mean((2, 3))).sum(1)
+        return v
+
+
+class Discriminator(nn.Module):
+    """A head for each map, their weights spectrally normalised (Miyato et al. 2018)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        sides = map_sides(config.options["side"])
+        self.heads = nn.ModuleList(Head(config, c, side) for c, side in zip(CHANNELS, sides, strict=True))
+
+    def forward(self, maps: Sequence[Tensor], *conditions: Tensor) -> Score:
+        """Four maps, finest first, and conditions to (N, 4) scores."""
+        rows = [i.embed(y) for i, y in zip(self.config.projected, conditions, strict=True)]
+        return torch.stack([head(h, *rows) for head, h in zip(self.heads, maps, strict=True)], 1)

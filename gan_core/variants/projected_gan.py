@@ -1,0 +1,88 @@
+"""Projected GANs Converge Faster. Sauer et al. 2021."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from gan_core.config.bounds import Fraction, LearningRate, PositiveInt, Scheduled
+from gan_core.core.game import Adam, Exports, Frozen, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
+from gan_core.core.inputs import Input
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch, Generator, Losses, Moment, Sample, Score
+from gan_core.networks.projected import Discriminator, Projector
+from gan_core.objectives import adversarial
+
+
+@dataclass(frozen=True)
+class ProjectedGan:
+    """Eq. 4: discriminators of four fixed maps of a picture, each with the hinge objective.
+
+    The maps are those of the frozen EfficientNet-Lite0 (the paper: Lite1), which has seen ImageNet's photographs: what
+    it sees needs not be learned, so few pictures and few steps suffice. FD-Lite0 flatters a generator that was trained
+    against Lite0. ``conditional``: each discriminator knows the label, by projection (Miyato & Koyama 2018).
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    projector: Frozen
+    z: Input
+    labels: tuple[Input, ...]
+    conditional: bool = False
+    side: PositiveInt = 64  # pixels at which the frozen network sees pictures
+    learning_rate: LearningRate = 2e-4
+    discriminator_learning_rate: LearningRate = 2e-4
+    beta1: Scheduled[Fraction] = 0.0
+    beta2: Scheduled[Fraction] = 0.99
+    needs: ClassVar[Needs] = {"generator": (), "batch": ("x",), "batch if conditional": ("y",)}
+    exports: ClassVar[Exports] = ("generator",)
+
+    @staticmethod
+    def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
+        z, labels = spec.prior(), (spec.label(),) if settings["conditional"] else ()
+        side = settings["side"]
+        discriminator = spec.with_family("projected", side=side).discriminator(projected=labels, spectral=True)
+        projector = Frozen(Projector(spec.shape[1:], side))
+        return {
+            "generator": spec.generator(z, *labels),
+            "discriminator": discriminator,
+            "projector": projector,
+            "z": z,
+            "labels": labels,
+        }
+
+    def conditions(self, batch: Batch) -> tuple[Tensor, ...]:
+        """The labels of a batch, where the game is conditional."""
+        return (batch.y,) if self.labels else ()
+
+    def score(self, x: Sample, batch: Batch) -> Score:
+        """(N, 4): what each discriminator says of its map."""
+        v: Score = self.discriminator(self.projector(x), *self.conditions(batch))
+        return v
+
+    def fake(self, batch: Batch) -> Sample:
+        """G(z) on fresh noise, under the labels of the real samples."""
+        return self.generator(self.z.like(batch.x), *self.conditions(batch))
+
+    def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
+        """Eq. 4: E max(0, 1 - D(P(x))) + E max(0, 1 + D(P(G(z)))), the mean over discriminators."""
+        real, fake = self.score(batch.x, batch), self.score(self.fake(batch), batch)
+        return Losses(adversarial.discriminator_hinge(real, fake))
+
+    def generator_loss(self, batch: Batch, at: Moment) -> Losses:
+        """Eq. 4 from the generator's side: -E D(P(G(z))), on another batch and fresh noise."""
+        return Losses(adversarial.generator_wasserstein(self.score(self.fake(batch), batch)))
+
+    def scorers(self) -> Scorers:
+        return {"generator": lambda x, batch: self.score(x, batch).mean(1)}
+
+    def optimizers(self) -> Optimizers:
+        return {
+            "generator": Adam(self.learning_rate, self.beta1, self.beta2),
+            "discriminator": Adam(self.discriminator_learning_rate, self.beta1, self.beta2),
+        }
+
+    def updates(self) -> Updates:
+        return Update(("discriminator",), self.discriminator_loss), Update(("generator",), self.generator_loss)
