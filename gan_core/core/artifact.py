@@ -34,9 +34,8 @@ class Artifact:
 
 def content_digest(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
     """The sha256 of all names, shapes, types and values, and of what is said about them."""
-    return files.digest(
-        safetensors.torch.save(dict(sorted(tensors.items()))) + json.dumps(about, sort_keys=True).encode()
-    )
+    in_order = {name: tensors[name].contiguous() for name in sorted(tensors)}
+    return files.digest(safetensors.torch.save(in_order) + json.dumps(about, sort_keys=True).encode())
 
 
 def save(path: Path, network: nn.Module, config: NetworkConfig, notes: Mapping[str, Any]) -> None:
