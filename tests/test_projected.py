@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch.nn.functional import interpolate
@@ -10,7 +12,6 @@ from gan_core.core.artifact import content_digest
 from gan_core.core.build_game import build_game
 from gan_core.core.game import Game, modules
 from gan_core.core.network_spec import NetworkSpec
-from gan_core.core.types import Batch
 from gan_core.networks import efficientnet_lite0 as lite0
 from gan_core.networks.layers.resize import Resize
 from gan_core.networks.projected import CHANNELS, map_sides
@@ -19,8 +20,9 @@ from gan_core.runtime.errors import InputError
 pytestmark = pytest.mark.skipif(lite0.installed() is None, reason="the weights of EfficientNet-Lite0 are not installed")
 
 
-def game(seed: int = 0, **settings: object) -> Game:
+def game(seed: int = 0, projection_seed: int = 0, **settings: object) -> Game:
     torch.manual_seed(seed)
+    settings |= {"projection_seed": projection_seed}
     return build_game("projected_gan", NetworkSpec("fastgan", 4, 8, (3, 64, 64), 3), settings)
 
 
@@ -31,20 +33,26 @@ def test_resize_is_interpolation() -> None:
         assert torch.allclose(Resize((20, 28), size, mode)(x), expected, atol=1e-5)  # type: ignore[arg-type]
 
 
-def test_the_projector_is_a_function_of_the_seed_and_in_no_checkpoint() -> None:
-    first, again, other = (modules(game(seed)) for seed in (0, 0, 1))
-    digests = [content_digest(m.frozen["projector"].state_dict(), {}) for m in (first, again, other)]
+def test_the_projector_is_a_function_of_the_declaration_and_in_no_checkpoint() -> None:
+    found = [modules(game(*which)) for which in ((0, 0), (1, 0), (0, 1))]
+    digests = [content_digest(m.frozen["discriminator.projector"].network.state_dict(), {}) for m in found]
     assert digests[0] == digests[1] != digests[2]
-    assert "projector" not in first.saved
-    assert not any(p.requires_grad for p in first.frozen["projector"].parameters())
+    trained = found[0].trained["discriminator"]
+    assert {name.split(".")[0] for name in trained.state_dict()} == {"heads"}
+    before = copy.deepcopy(trained.projector.network.state_dict())  # type: ignore[union-attr]
+    trained.double().train()
+    assert trained(torch.zeros(2, 3, 64, 64, dtype=torch.float64)).dtype == torch.float64
+    assert not trained.projector.network.training  # type: ignore[union-attr]
+    after = trained.float().projector.network.state_dict()  # type: ignore[union-attr]
+    assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
 @pytest.mark.parametrize("side", [32, 64, 100])
 def test_maps_have_the_sides_that_heads_are_made_for(side: int) -> None:
     played = game(side=side)
-    maps = played.projector(torch.rand(2, 3, 64, 64) * 2 - 1)  # type: ignore[attr-defined]
+    maps = played.discriminator.projector(torch.rand(2, 3, 64, 64) * 2 - 1)  # type: ignore[attr-defined]
     assert [tuple(m.shape[1:]) for m in maps] == [(c, n, n) for c, n in zip(CHANNELS, map_sides(side), strict=True)]
-    assert played.discriminator(maps).shape == (2, 4)  # type: ignore[attr-defined]
+    assert played.discriminator(torch.zeros(2, 3, 64, 64)).shape == (2, 4)  # type: ignore[attr-defined]
     with pytest.raises(InputError, match=r"settings.side is 16; .* from 32 pixels on"):
         game(side=16)
 
@@ -52,9 +60,9 @@ def test_maps_have_the_sides_that_heads_are_made_for(side: int) -> None:
 def test_a_label_changes_scores_and_alpha_is_seen() -> None:
     played = game(conditional=True)
     x = torch.rand(4, 3, 64, 64) * 2 - 1
-    one, two = (played.score(x, Batch(x, y=torch.full((4,), k))) for k in (0, 1))  # type: ignore[attr-defined]
+    one, two = (played.discriminator(x, torch.full((4,), k)) for k in (0, 1))  # type: ignore[attr-defined]
     assert (one != two).all()
     clear = torch.cat([x, torch.full((4, 1, 64, 64), -1.0)], 1)
     torch.manual_seed(0)
-    seen = build_game("projected_gan", NetworkSpec("fastgan", 4, 8, (4, 64, 64)), {}).projector(clear)  # type: ignore[attr-defined]
+    seen = build_game("projected_gan", NetworkSpec("fastgan", 4, 8, (4, 64, 64)), {}).discriminator.projector(clear)  # type: ignore[attr-defined]
     assert all(torch.allclose(m, m[:1].expand_as(m), atol=1e-4) for m in seen)  # nothing but the background

@@ -128,17 +128,20 @@ class Game(Protocol):
 
 
 class Frozen(nn.Module):
-    """A network that only computes: in evaluation mode, without weights to train, in no checkpoint.
+    """A network that only computes: in evaluation mode, without weights to train, in no checkpoint and no artefact.
 
-    Its digest is part of what a run's result depends on.
+    A field of a game, or a part of a network. Its digest is part of what a run's result depends on.
     """
+
+    network: nn.Module
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network.eval().requires_grad_(False)
+        self.__dict__["network"] = network.eval().requires_grad_(False)  # no submodule: its weights are not listed
 
-    def train(self, mode: bool = True) -> Frozen:
-        """Stay in evaluation mode."""
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Frozen:
+        """Moved and converted with what it is part of."""
+        self.network._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def forward(self, *inputs: Tensor) -> Any:
@@ -155,6 +158,7 @@ class Modules:
     state: Mapping[str, nn.Module]
     """Buffers without weights to train, as a history of fakes: part of every checkpoint."""
     frozen: Mapping[str, Frozen]
+    """Fields, and parts of networks under ``<field>.<part>``."""
 
     @property
     def saved(self) -> dict[str, nn.Module]:
@@ -206,7 +210,8 @@ def modules(game: Game) -> Modules:
     """
     owned = {f.name: getattr(game, f.name) for f in fields(game)}  # type: ignore[arg-type]
     networks = {name: value for name, value in owned.items() if isinstance(value, nn.Module)}
-    frozen = {name: network for name, network in networks.items() if isinstance(network, Frozen)}
+    parts = ((f"{name}.{at}".strip("."), part) for name, n in networks.items() for at, part in n.named_modules())
+    frozen = {name: part for name, part in parts if isinstance(part, Frozen)}
     trained = {name: networks[name] for name in optimizers(game)}
     state = {name: network for name, network in networks.items() if name not in {**trained, **frozen}}
     if idle := [name for name, network in state.items() if next(network.parameters(), None) is not None]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from gan_core.core.game import Frozen
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.samples import Sample, Score, opaque
 from gan_core.networks.efficientnet_lite0 import LEVELS, STAGES, lite0
@@ -20,6 +21,7 @@ from gan_core.networks.layers.head import normalised
 from gan_core.networks.layers.resize import Resize
 from gan_core.runtime.errors import InputError
 
+FAMILY = "projected"
 CAPABILITIES = {"discriminator": ("conditions",)}
 CHANNELS = (64, 128, 256, 512)
 """Of the mixed maps, from the finest level to the coarsest."""
@@ -31,7 +33,7 @@ MOST, SMALLEST = 512, 4
 class Mixing(nn.Module):
     """CCM and CSM: a convolution 1x1 of each level; from the coarsest, added to the next finer one and convolved."""
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, seed: int) -> None:
         super().__init__()
         sizes = [(n, n) for n in map_sides(side)]
         self.resizes = nn.ModuleList(Resize(a, b, "bilinear") for b, a in itertools.pairwise(sizes))
@@ -39,8 +41,9 @@ class Mixing(nn.Module):
         self.across_channels = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(fan_in, CHANNELS, strict=True))
         finer = [CHANNELS[0], *CHANNELS[:-1]]
         self.across_scales = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(CHANNELS, finer, strict=True))
+        drawn = torch.Generator().manual_seed(seed)
         for convolution in [*self.across_channels, *self.across_scales]:
-            nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear")
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear", generator=drawn)
             nn.init.zeros_(convolution.bias)
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
@@ -59,18 +62,18 @@ class Mixing(nn.Module):
 class Projector(nn.Module):
     """From images (N, 1, 3 or 4, H, W) to four maps (N, C, side / 2^k, side / 2^k); nothing of it is trained.
 
-    ``side``: height and width to which every picture of ``sides`` is brought.
+    ``side``: height and width to which every picture of ``sides`` is brought; ``seed``: of the random weights.
 
     Raises:
         InputError: ``side`` is below 32.
     """
 
-    def __init__(self, sides: Sequence[int], side: int) -> None:
+    def __init__(self, sides: Sequence[int], side: int, seed: int) -> None:
         super().__init__()
         if side < LEAST:
             raise InputError(f"settings.side is {side}; EfficientNet-Lite0 has four levels from {LEAST} pixels on")
         self.resize = Resize(sides, (side, side), "bicubic")
-        self.side, self.network, self.mixing = side, copy.deepcopy(lite0()), Mixing(side)
+        self.side, self.network, self.mixing = side, copy.deepcopy(lite0()), Mixing(side, seed)
 
     def forward(self, x: Sample) -> list[Tensor]:
         """The mixed maps, finest first; differentiable in the images."""
@@ -115,15 +118,17 @@ class Head(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """A head for each map, their weights spectrally normalised (Miyato et al. 2018)."""
+    """The projector, which stays as it is, and a head for each map, spectrally normalised (Miyato et al. 2018)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        sides = map_sides(config.options["side"])
-        self.heads = nn.ModuleList(Head(config, c, side) for c, side in zip(CHANNELS, sides, strict=True))
+        side = config.options["side"]
+        self.projector = Frozen(Projector(config.shape[1:], side, config.options["seed"]))
+        pairs = zip(CHANNELS, map_sides(side), strict=True)
+        self.heads = nn.ModuleList(Head(config, channels, n) for channels, n in pairs)
 
-    def forward(self, maps: Sequence[Tensor], *conditions: Tensor) -> Score:
-        """Four maps, finest first, and conditions to (N, 4) scores."""
+    def forward(self, x: Sample, *conditions: Tensor) -> Score:
+        """(N, C, H, W) and conditions to (N, 4), a score for each map."""
         rows = [i.embed(y) for i, y in zip(self.config.projected, conditions, strict=True)]
-        return torch.stack([head(h, *rows) for head, h in zip(self.heads, maps, strict=True)], 1)
+        return torch.stack([head(h, *rows) for head, h in zip(self.heads, self.projector(x), strict=True)], 1)

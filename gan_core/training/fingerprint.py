@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from gan_core.core.artifact import content_digest
+from gan_core.core.game import Frozen
 from gan_core.runtime import closure, files
 from gan_core.training.checkpoint import FORMAT
 
@@ -26,7 +26,7 @@ def facts(
     data_sha256: str,
     device: str,
     code: list[Path],
-    frozen: Mapping[str, nn.Module],
+    frozen: Mapping[str, Frozen],
     of_length: bool,
 ) -> dict[str, str]:
     """Everything a state depends on, flat: name -> value.
@@ -41,7 +41,7 @@ def facts(
         **({f"{STEPS}, whose share a schedule follows": steps} if of_length else {}),
         "data": data_sha256,
         **{f"code.{closure.relative(path)}": files.file_digest(path)[:16] for path in code},
-        **{f"frozen.{name}": content_digest(network.state_dict(), {})[:16] for name, network in frozen.items()},
+        **{f"frozen.{name}": content_digest(part.network.state_dict(), {})[:16] for name, part in frozen.items()},
         "state_format": str(FORMAT),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from gan_core.config.bounds import Fraction, LearningRate, PositiveInt, Scheduled
-from gan_core.core.game import Adam, Exports, Frozen, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
+from gan_core.config.bounds import Fraction, LearningRate, PositiveInt, Scheduled, Seed
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
-from gan_core.core.types import Batch, Generator, Losses, Moment, Sample, Score
-from gan_core.networks.projected import Discriminator, Projector
+from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment, Sample
+from gan_core.networks.projected import FAMILY
 from gan_core.objectives import adversarial
 
 
@@ -27,11 +27,11 @@ class ProjectedGan:
 
     generator: Generator
     discriminator: Discriminator
-    projector: Frozen
     z: Input
     labels: tuple[Input, ...]
     conditional: bool = False
     side: PositiveInt = 64  # pixels at which the frozen network sees pictures
+    projection_seed: Seed = 0  # of the random convolutions after it
     learning_rate: LearningRate = 2e-4
     discriminator_learning_rate: LearningRate = 2e-4
     beta1: Scheduled[Fraction] = 0.0
@@ -42,25 +42,13 @@ class ProjectedGan:
     @staticmethod
     def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
         z, labels = spec.prior(), (spec.label(),) if settings["conditional"] else ()
-        side = settings["side"]
-        discriminator = spec.with_family("projected", side=side).discriminator(projected=labels, spectral=True)
-        projector = Frozen(Projector(spec.shape[1:], side))
-        return {
-            "generator": spec.generator(z, *labels),
-            "discriminator": discriminator,
-            "projector": projector,
-            "z": z,
-            "labels": labels,
-        }
+        seen = spec.with_family(FAMILY, side=settings["side"], seed=settings["projection_seed"])
+        discriminator = seen.discriminator(projected=labels, spectral=True)
+        return {"generator": spec.generator(z, *labels), "discriminator": discriminator, "z": z, "labels": labels}
 
     def conditions(self, batch: Batch) -> tuple[Tensor, ...]:
         """The labels of a batch, where the game is conditional."""
         return (batch.y,) if self.labels else ()
-
-    def score(self, x: Sample, batch: Batch) -> Score:
-        """(N, 4): what each discriminator says of its map."""
-        v: Score = self.discriminator(self.projector(x), *self.conditions(batch))
-        return v
 
     def fake(self, batch: Batch) -> Sample:
         """G(z) on fresh noise, under the labels of the real samples."""
@@ -68,15 +56,17 @@ class ProjectedGan:
 
     def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Eq. 4: E max(0, 1 - D(P(x))) + E max(0, 1 + D(P(G(z)))), the mean over discriminators."""
-        real, fake = self.score(batch.x, batch), self.score(self.fake(batch), batch)
+        conditions = self.conditions(batch)
+        real, fake = (self.discriminator(x, *conditions) for x in (batch.x, self.fake(batch)))
         return Losses(adversarial.discriminator_hinge(real, fake))
 
     def generator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Eq. 4 from the generator's side: -E D(P(G(z))), on another batch and fresh noise."""
-        return Losses(adversarial.generator_wasserstein(self.score(self.fake(batch), batch)))
+        fake = self.discriminator(self.fake(batch), *self.conditions(batch))
+        return Losses(adversarial.generator_wasserstein(fake))
 
     def scorers(self) -> Scorers:
-        return {"generator": lambda x, batch: self.score(x, batch).mean(1)}
+        return {"generator": lambda x, batch: self.discriminator(x, *self.conditions(batch)).mean(1)}
 
     def optimizers(self) -> Optimizers:
         return {
