@@ -53,6 +53,8 @@ def test_maps_have_the_sides_that_heads_are_made_for(side: int) -> None:
     maps = played.discriminator.projector(torch.rand(2, 3, 64, 64) * 2 - 1)  # type: ignore[attr-defined]
     assert [tuple(m.shape[1:]) for m in maps] == [(c, n, n) for c, n in zip(CHANNELS, map_sides(side), strict=True)]
     assert played.discriminator(torch.zeros(2, 3, 64, 64)).shape == (2, 4)  # type: ignore[attr-defined]
+    beside = game(side=side, pixels=4)
+    assert beside.discriminator(torch.zeros(2, 3, 64, 64)).shape == (2, 5)  # type: ignore[attr-defined]
     with pytest.raises(InputError, match=r"settings.side is 16; .* from 32 pixels on"):
         game(side=16)
 

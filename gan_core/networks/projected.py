@@ -92,43 +92,65 @@ def map_sides(side: int) -> list[int]:
 
 
 class Head(nn.Module):
-    """Judges one map: (conv 4x4 stride 2, LeakyReLU 0.2) down to 4x4, then one number for each picture."""
+    """Judges one map: (conv 4x4 stride 2, LeakyReLU 0.2) down to 4 to 7 pixels, then one number for each picture."""
 
-    def __init__(self, config: NetworkConfig, channels: int, side: int) -> None:
+    def __init__(self, config: NetworkConfig, channels: int, high: int, wide: int) -> None:
         super().__init__()
         sizes = [channels]
-        while side >= 2 * SMALLEST:
+        while min(high, wide) >= 2 * SMALLEST:
             sizes.append(min(2 * sizes[-1], MOST))
-            side //= 2
+            high, wide = high // 2, wide // 2
         layers: list[nn.Module] = []
         for a, b in itertools.pairwise(sizes):
             layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         self.body = normalised(nn.Sequential(*layers), config)
-        self.last = normalised(nn.Conv2d(sizes[-1], 1, min(side, SMALLEST)), config)
+        self.last = normalised(nn.Conv2d(sizes[-1], 1, (high, wide)), config)
         classes = sum(i.size for i in config.projected)
         self.embed = normalised(nn.Linear(classes, sizes[-1], bias=False), config) if classes else None
 
     def forward(self, h: Tensor, *one_hot: Tensor) -> Score:
         """(N, C, side, side), and the rows of conditions (N, classes) where there are any, to (N,)."""
         h = self.body(h)
-        v: Tensor = self.last(h).mean((1, 2, 3))
+        v: Tensor = self.last(h).flatten()
         if self.embed is not None:
             v = v + (self.embed(torch.cat(one_hot, 1)) * h.mean((2, 3))).sum(1)
         return v
 
 
+class Pixels(nn.Module):
+    """Judges the picture itself, by weights that are all trained: what the frozen network does not see, as hues."""
+
+    def __init__(self, config: NetworkConfig, channels: int) -> None:
+        super().__init__()
+        planes, high, wide = config.shape
+        first = nn.Sequential(nn.Conv2d(planes, channels, 3, padding=1), nn.LeakyReLU(0.2))
+        self.first = normalised(first, config)
+        self.head = Head(config, channels, high, wide)
+
+    def forward(self, x: Sample, *one_hot: Tensor) -> Score:
+        """(N, C, H, W), and the rows of conditions where there are any, to (N,)."""
+        v: Score = self.head(self.first(x), *one_hot)
+        return v
+
+
 class Discriminator(nn.Module):
-    """The projector, which stays as it is, and a head for each map, spectrally normalised (Miyato et al. 2018)."""
+    """The projector, which stays as it is, and a head for each map, spectrally normalised (Miyato et al. 2018).
+
+    With ``pixels`` channels there is a discriminator of the picture itself beside them, as in vision-aided training
+    (Kumari et al. 2022, arXiv 2112.09130).
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        side = config.options["side"]
+        side, pixels = config.options["side"], config.options["pixels"]
         self.projector = Frozen(Projector(config.shape[1:], side, config.options["seed"]))
         pairs = zip(CHANNELS, map_sides(side), strict=True)
-        self.heads = nn.ModuleList(Head(config, channels, n) for channels, n in pairs)
+        self.heads = nn.ModuleList(Head(config, channels, n, n) for channels, n in pairs)
+        self.pixels = Pixels(config, pixels) if pixels else None
 
     def forward(self, x: Sample, *conditions: Tensor) -> Score:
-        """(N, C, H, W) and conditions to (N, 4), a score for each map."""
+        """(N, C, H, W) and conditions to (N, 4), a score for each map, or (N, 5) with that of the pixels."""
         rows = [i.embed(y) for i, y in zip(self.config.projected, conditions, strict=True)]
-        return torch.stack([head(h, *rows) for head, h in zip(self.heads, self.projector(x), strict=True)], 1)
+        scores = [head(h, *rows) for head, h in zip(self.heads, self.projector(x), strict=True)]
+        return torch.stack([*scores, self.pixels(x, *rows)] if self.pixels else scores, 1)

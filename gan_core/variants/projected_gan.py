@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from gan_core.config.bounds import Fraction, LearningRate, PositiveInt, Scheduled, Seed
+from gan_core.config.bounds import Fraction, LearningRate, NonNegativeInt, PositiveInt, Scheduled, Seed
 from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
@@ -31,6 +31,7 @@ class ProjectedGan:
     labels: tuple[Input, ...]
     conditional: bool = False
     side: PositiveInt = 64  # pixels at which the frozen network sees pictures
+    pixels: NonNegativeInt = 0  # channels of a discriminator of the pixels beside the projected ones; 0: none
     projection_seed: Seed = 0  # of the random convolutions after it
     learning_rate: LearningRate = 2e-4
     discriminator_learning_rate: LearningRate = 2e-4
@@ -42,7 +43,8 @@ class ProjectedGan:
     @staticmethod
     def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
         z, labels = spec.prior(), (spec.label(),) if settings["conditional"] else ()
-        seen = spec.with_family(FAMILY, side=settings["side"], seed=settings["projection_seed"])
+        options = {"side": settings["side"], "pixels": settings["pixels"], "seed": settings["projection_seed"]}
+        seen = spec.with_family(FAMILY, **options)
         discriminator = seen.discriminator(projected=labels, spectral=True)
         return {"generator": spec.generator(z, *labels), "discriminator": discriminator, "z": z, "labels": labels}
 
