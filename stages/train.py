@@ -60,7 +60,7 @@ def main(name: str) -> None:
         spec = NetworkSpec(*wanted, data.shape, data.classes, network.options, data.bits)
         game = build_game(declared.variant, spec, declared.settings)
         parent = warm.Parent.read(Path(declared.init.path)) if declared.init else None
-        freeze = declared.init.freeze if declared.init else {}
+        freeze = (declared.init and declared.init.freeze) or {}
         warm.check_freeze(name, game, freeze)
         others = {"threads": params.threads, "extractor": extractor.sha256, "features": looked_at}
         facts = fingerprint.facts(
@@ -83,7 +83,7 @@ def main(name: str) -> None:
         begun, class_names = start(game, plan, device, execution, freeze), data.index.get("class_names") or []
         lineage = {}
         if parent and declared.init:
-            found = warm.inherit(begun, parent, declared.init.parts, data.shape[0], class_names)
+            found = warm.inherit(begun, parent, declared.init.parts or (), data.shape[0], class_names)
             lineage = {NOTE: found}
             if first:
                 print("\n".join(f"{name}: {line}" for line in sentences(found)), file=sys.stderr)

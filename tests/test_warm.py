@@ -11,20 +11,26 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from gan_core.config import papers
 from gan_core.config.load import load_params
 from gan_core.core import artifact, lineage
 from gan_core.core.build_network import build_network
+from gan_core.core.game import modules
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.data.batches import Batches
 from gan_core.data.prepared import Prepared
+from gan_core.export import card
+from gan_core.report import page, words
 from gan_core.runtime.errors import InputError
 from gan_core.training import warm
 from gan_core.training.change import LUMA, Side
 from gan_core.training.checkpoint import State
 from gan_core.training.loop import Stopped, start, train
 from gan_core.training.run import Run
-from tests.conftest import SMALL, SMALL_FILE, Workspace, begin, fit, plan, take_steps
+from tests.conftest import SMALL, SMALL_FILE, VARIANTS, Workspace, begin, fit, fitting, plan, take_steps
+from tests.html import Page
+from tests.test_report import facts
 
 FAMILIES = ("mlp", "dcgan", "resnet_gan")
 NAMES = ("ant", "bee", "cat")
@@ -145,6 +151,19 @@ def test_turned_pictures_share_no_pixels() -> None:
     assert brought(discriminator(old), discriminator(new))[2].fresh == ["body.0.weight"]
 
 
+@pytest.mark.parametrize("settings", [{}, {"spectral_norm": True, "pack": 2}])
+def test_every_network_finds_all_of_itself(digits: Prepared, domains: Prepared, settings: dict) -> None:
+    """Of every paper and family, called and uncalled layers, spectral norms and statistics."""
+    for variant, family in [(v, f) for v in VARIANTS for f in fitting(v) if not settings or v == "gan"]:
+        data = domains if "x_b" in papers.needs(variant)["batch"] else digits
+        made = [modules(fit(variant, settings, family, data)).trained for _ in range(2)]
+        for name, a in made[0].items():
+            side = Side(a.config, data.shape[0])
+            found, where = warm.transfer(a, made[1][name], (side, side)), (variant, family, name)
+            assert (found.weights, found.changed, found.fresh) == (found.of, [], []), where
+            assert all(torch.equal(v, made[1][name].state_dict()[k]) for k, v in a.state_dict().items()), where
+
+
 @pytest.fixture
 def parent(digits: Prepared, tmp_path: Path) -> tuple[Run, Path]:
     """A run of 12 steps, and its networks as the pipeline keeps them."""
@@ -216,7 +235,7 @@ def test_what_does_not_fit_is_told(parent: tuple[Run, Path], digits: Prepared) -
     assert says[1].startswith("discriminator: whole came over")
     assert "changed for other channels or classes: body.0.weight" in says[1]
     assert says[2] == "generator: nothing came over, init.parts does not name it"
-    for wrong, words in (
+    for wrong, sentence in (
         ({"parts": ["recogniser"], "variant": "info_gan"}, r"recogniser: there is none, only discriminator, generator"),
         ({"variant": "vae"}, r"younger: init.path .*elder cannot be started from: encoder: there is none"),
         ({"freeze": {"discriminator": ["bdy.0"]}}, r"no weights 'bdy.0', only body, body.0, .*; did you mean body.0\?"),
@@ -224,8 +243,24 @@ def test_what_does_not_fit_is_told(parent: tuple[Run, Path], digits: Prepared) -
         ({"freeze": {"discriminator": ["body", "head"]}}, r"leaves nothing of it to train"),
         ({"freeze": {"discriminator": ["body.0"]}, "parts": ["generator"]}, r"stay as it was drawn at random"),
     ):
-        with pytest.raises(InputError, match=words):
+        with pytest.raises(InputError, match=sentence):
             child(digits, parent[1], **wrong)
+
+
+def test_card_and_report_say_where_the_weights_came_from(parent: tuple[Run, Path], digits: Prepared) -> None:
+    _, told = child(digits, parent[1], parts=["discriminator"], variant="gan")
+    made = facts("younger")
+    made.manifest["roles"]["generator"]["provenance"]["notes"][lineage.NOTE] = told
+    read = Page.read(page.html([made, facts("other")]))
+    assert read.faults() == []
+    for sentence in lineage.sentences(told):
+        assert sentence in read.text
+        assert f"- {sentence}.\n" in card.paragraph(told)
+    assert "younger from elder" in read.text
+    said = words.summary([made, facts("other")], [], Path("report.html"))
+    assert "younger starts from elder: discriminator whole" in said
+    assert "other starts" not in said
+    assert card.paragraph(None) == ""
 
 
 KID = {

@@ -420,10 +420,10 @@ class Init:
 
     path: Annotated[str, Field(min_length=1)]
     """Where an earlier run's networks are: players/<run>, models/<run> (what it ships), or such a folder elsewhere."""
-    parts: list[str] = Field(default_factory=list)
-    """Networks that come over, as the paper names them; [], or left out: all that both runs have."""
-    freeze: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
-    """Network -> its layers that stay as they come over (FreezeD)."""
+    parts: Annotated[list[str], Field(min_length=1)] | None = None
+    """Networks that come over, as the paper names them; null, or left out: all that both runs have."""
+    freeze: dict[str, Annotated[list[str], Field(min_length=1)]] | None = None
+    """Network -> its layers that stay as they come over (FreezeD); null, or left out: none."""
 
 
 @dataclass(frozen=True, config=STRICT)
