@@ -11,7 +11,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from gan_core.config import papers
+from gan_core.config import papers, places
 from gan_core.config.load import load_params
 from gan_core.core import artifact, lineage
 from gan_core.core.build_network import build_network
@@ -308,6 +308,18 @@ def test_a_wrong_parent_is_refused_before_anything_runs(tmp_path: Path, declared
         load_params(tmp_path / "params.yaml")
     assert re.search(words, str(refused.value)), refused.value
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_networks_kept_elsewhere_must_be_there(tmp_path: Path) -> None:
+    params = OmegaConf.load(SMALL_FILE)
+    params.warm_starts = {"kid": {**KID, "init": {"path": "kept/faces"}}, "other": KID}
+    OmegaConf.save(params, tmp_path / "params.yaml")
+    runs = load_params(tmp_path / "params.yaml").runs
+    assert list(places.parents_missing(runs, tmp_path)) == [
+        "warm_starts.kid.init.path 'kept/faces' does not exist; look at the path, or put the networks there"
+    ]
+    (tmp_path / "kept/faces").mkdir(parents=True)
+    assert not list(places.parents_missing(runs, tmp_path))
 
 
 def test_init_of_a_run_that_starts_afresh_is_sent_to_its_section(tmp_path: Path) -> None:
