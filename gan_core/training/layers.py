@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,9 @@ class Layer:
     maps: bool
     """It reads maps (N, C, H, W), not rows (N, D)."""
     columns: int
-    """Channels or numbers that it reads."""
+    """Channels or numbers that it reads; 0 of whole numbers."""
+    whole: Input | None
+    """The input of whole numbers that it reads, as an embedding does."""
     first: bool
     """It reads what the network is given: no weights came before it."""
     last: bool
@@ -60,23 +62,25 @@ def layers(network: nn.Module, config: NetworkConfig) -> list[Layer]:
     traced = copy.deepcopy(network).cpu().float().eval().requires_grad_(True)
     found: list[Layer] = []
     sides: list[tuple[int, ...]] = []
+    weighty: list[bool] = []
 
     def called(name: str, module: nn.Module, given: tuple[Tensor, ...], output: Any) -> None:
         read, made = given[0], output if isinstance(output, Tensor) else output[0]
+        whole = next((i for i, row in zip(inputs, rows, strict=True) if row is read and i.is_integer), None)
+        columns = 0 if whole else read.shape[1]
         first = not any(tensor.requires_grad for tensor in given)
         sides.append(tuple(made.shape[2:]))
-        found.append(Layer(name, type(module).__name__, (), read.dim() == 4, read.shape[1], first, False))
+        found.append(Layer(name, type(module).__name__, (), read.dim() == 4, columns, whole, first, False))
+        weighty.append(isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d))
 
     for name, module in traced.named_modules():
         if WITHIN not in name and own(module):
             module.register_forward_hook(partial(called, name))
+    rows = [torch.from_numpy(i.fixed(1, 0)) for i in inputs]
     with torch.enable_grad():
-        traced(*(torch.from_numpy(i.fixed(1, 0)) for i in inputs))
-    weighty = [k for k, layer in enumerate(found) if layer.kind.endswith(("Linear", "Conv2d", "ConvTranspose2d"))]
-    return [
-        Layer(f.name, f.kind, nearest(sides, k), f.maps, f.columns, f.first, k == max(weighty, default=-1))
-        for k, f in enumerate(found)
-    ]
+        traced(*rows)
+    last = max((k for k, dense in enumerate(weighty) if dense), default=-1)
+    return [replace(layer, sides=nearest(sides, k), last=k == last) for k, layer in enumerate(found)]
 
 
 def own(module: nn.Module) -> bool:

@@ -150,13 +150,19 @@ def adapted(tensors: Mapping[str, Tensor], its: Layer, mine: Layer, sides: tuple
 
 
 def read_by(its: Layer, mine: Layer, sides: tuple[Side, Side]) -> Affine | None:
-    """What two first layers read: the network's inputs, or the conditions that its features are projected on."""
+    """What two first layers read: one whole number, the inputs side by side, or the conditions to project on.
+
+    None: what the old one reads cannot be had. What is none of these (features of a frozen network) is the same.
+    """
     old, new = (side.config for side in sides)
+    if its.whole and mine.whole:
+        found = change.numbers(its.whole, mine.whole, (sides[0].classes, sides[1].classes))
+        return found and (found[0], 0 * found[1])  # rows of 0 and 1, whatever stands for zeros elsewhere
     for a, b in ((reads(old), reads(new)), (old.projected, new.projected)):
         columns = change.offsets(a, its.maps)[-1], change.offsets(b, mine.maps)[-1]
         if columns == (its.columns, mine.columns):
             return change.of_inputs(a, b, sides, mine.maps)
-    return None
+    return change.eye(its.columns), torch.zeros(its.columns, dtype=torch.float64)
 
 
 def drawn_by(mine: Layer, sides: tuple[Side, Side]) -> Affine | None:
