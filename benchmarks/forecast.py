@@ -30,6 +30,7 @@ def places(run: str, dataset: str) -> measure.Places:
         paths.extractor(dataset),
         paths.model(run),
         paths.last(run),
+        paths.players(run),
         paths.report(run),
         paths.exported(run),
         paths.STATE,
@@ -57,7 +58,7 @@ def real(tree: dict[str, object], run: str, dataset: str, folder: Path) -> list[
     first = "prepare_images" if own["images"] else "prepare"
     stages = (
         ("prepare", [first, dataset], (at.prepared, at.extractor)),
-        ("train", ["train", run], (at.model,)),
+        ("train", ["train", run], (at.model, at.players)),
         ("evaluate", ["evaluate", run, dataset], (at.report,)),
         ("export", ["export", run, dataset], (at.exported,)),
     )

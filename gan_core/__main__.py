@@ -35,7 +35,7 @@ def check(arguments: argparse.Namespace) -> None:
             f"{DVC_LOCK} is cut short: DVC was killed while it wrote it; if no other dvc runs here, remove it"
         ) from None
     params, root = load_params(arguments.params), arguments.params.parent
-    if gone := list(places.missing(params.images, root)):
+    if gone := [*places.missing(params.images, root), *places.parents_missing(params.runs, root)]:
         raise errors.DataError("\n".join(gone))
     datasets = [*params.datasets, *params.images]
     print(f"{arguments.params}: {len(params.runs)} runs, {len(datasets)} data sets, no mistakes")
@@ -77,6 +77,7 @@ def forecast(arguments: argparse.Namespace) -> None:
         Path("data/extractors") / f"{dataset}.safetensors",
         model,
         model / "last",
+        Path("players") / run,
         Path("reports") / run,
         Path("exported") / run,
         Path(".state"),

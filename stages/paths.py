@@ -34,6 +34,11 @@ def last(run: str) -> Path:
     return model(run) / "last"
 
 
+def players(run: str) -> Path:
+    """All networks that were trained, as they were at the last step, and their averages."""
+    return Path("players") / run
+
+
 def snapshots(run: str) -> Path:
     """Samples from the same inputs at several steps."""
     return model(run) / "monitor" / "snapshots.safetensors"

@@ -1,10 +1,9 @@
-"""train: a declared run -> one file a shipped role, its tables and its health. Killed, it goes on where it was."""
+"""train: a declared run -> its networks, its tables and its health. Killed, it goes on where it was."""
 
 import json
 import shutil
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from gan_core.core import artifact
 from gan_core.core.build_game import build_game
 from gan_core.core.feature_names import feature_name
 from gan_core.core.game import depends_on_length, modules
+from gan_core.core.lineage import NOTE, sentences
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.samples import Chosen, Samples
@@ -30,7 +30,7 @@ from gan_core.runtime import closure, distributed, errors, files
 from gan_core.runtime.device import keep_memory, set_up
 from gan_core.runtime.process import Stop, exclusive_lock
 from gan_core.runtime.seeds import fold
-from gan_core.training import fingerprint
+from gan_core.training import fingerprint, warm
 from gan_core.training.checkpoint import State
 from gan_core.training.ema import recalibrate
 from gan_core.training.history import HEALTH_FORMAT, write_table
@@ -59,8 +59,12 @@ def main(name: str) -> None:
         wanted = network.family, network.width, network.latent
         spec = NetworkSpec(*wanted, data.shape, data.classes, network.options, data.bits)
         game = build_game(declared.variant, spec, declared.settings)
+        parent = warm.Parent.read(Path(declared.init.path)) if declared.init else None
+        freeze = (declared.init and declared.init.freeze) or {}
+        warm.check_freeze(name, game, freeze)
+        others = {"threads": params.threads, "extractor": extractor.sha256, "features": looked_at}
         facts = fingerprint.facts(
-            asdict(declared) | {"threads": params.threads, "extractor": extractor.sha256, "features": looked_at},
+            declared.to_json() | others | ({"parent": parent.sha256} if parent else {}),
             data.index["sha256"],
             device,
             closure.run_files("train", declared.variant, network.family),
@@ -76,16 +80,31 @@ def main(name: str) -> None:
         features = feature_network(looked_at, extractor, params.evaluate.inception, device, paths.FEATURES)
         references = {space: reference(domain, features, space) for space, domain in data.spaces.items()}
         monitor = Monitor(train.evaluate_every, train.steps, train.seed, train.batch_size, references)
+        begun, class_names = start(game, plan, device, execution, freeze), data.index.get("class_names") or []
+        lineage = {}
+        if parent and declared.init:
+            found = warm.inherit(begun, parent, declared.init.parts or (), data.shape[0], class_names)
+            lineage = {NOTE: found}
+            if first:
+                print("\n".join(f"{name}: {line}" for line in sentences(found)), file=sys.stderr)
         try:
-            run = train_run(start(game, plan, device, execution), batches.at, state, stop, monitor)
+            run = train_run(begun, batches.at, state, stop, monitor)
         except Stopped as stopped:
             print(f"{name}: {stopped}; the same command goes on from there", file=sys.stderr)
             raise SystemExit(stop.exit_code) from None
         if not first:
             return
-        notes = {"run": name, "variant": declared.variant, "steps": train.steps, "ema": str(train.ema_half_life)}
-        named = {"class_names": json.dumps(names)} if (names := data.index.get("class_names")) else {}
-        keep(name, run, monitor.best.best, train, notes | {"data": data.index["sha256"], **named})
+        notes: dict[str, Any] = {
+            "run": name,
+            "variant": declared.variant,
+            "steps": train.steps,
+            "ema": str(train.ema_half_life),
+        }
+        named = {"class_names": json.dumps(class_names)} if class_names else {}
+        notes |= {"data": data.index["sha256"], **named, **lineage}
+        with files.replacing(paths.players(name)) as folder:
+            warm.save_players(folder, run, notes | {"step": run.step, "shape": list(data.shape)})
+        keep(name, run, monitor.best.best, train, notes)
         write_snapshots(paths.snapshots(name), monitor.snapshots)
         write_table(paths.report(name) / "loss.csv", run.history)
         write_table(paths.report(name) / "progress.csv", monitor.figures)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gan_core.config.checker import Checker, Tree
-from gan_core.config.rules import check_datasets, check_features, check_images, check_runs, check_torch
+from gan_core.config.places import WARM
+from gan_core.config.rules import check_datasets, check_features, check_images, check_parents, check_runs, check_torch
 from gan_core.config.schema import SECTIONS, Evaluate, Export, Extractor, Params, Train
 from gan_core.runtime.errors import InputError, did_you_mean
 
@@ -26,7 +27,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         if name not in SECTIONS:
             checker.unknown((name,), list(SECTIONS))
     for name in SECTIONS:
-        if name not in tree:
+        if name not in tree and name != WARM:
             checker.mistake((name,), "is missing")
     torch, threads = tree.get("torch"), tree.get("threads")
     if "torch" in tree:
@@ -43,20 +44,30 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     defaults = train_tree if isinstance(train_tree, dict) else {}
     declared: Tree = {}
     for section in ("datasets", "images"):
-        named_here = tree[section] if isinstance(tree.get(section), dict) else {}
-        for name in declared.keys() & named_here.keys():
-            checker.mistake((section, str(name)), "is the name of a data set above as well; give it another")
-        declared |= named_here
+        declared |= named_once(checker, tree.get(section), section, declared, "a data set")
+    entries: Tree = {}
+    for section in ("runs", WARM):
+        entries |= named_once(checker, tree.get(section), section, entries, "a run")
     runs = dict(check_runs(checker, tree.get("runs", {}), defaults, declared))
+    runs |= check_runs(checker, tree.get(WARM, {}), defaults, declared, WARM)
+    check_parents(checker, tree.get(WARM, {}), entries)
     if evaluate:
         check_features(checker, evaluate.features, runs, declared)
     for name in export.engines.here if export else ():
-        if name not in tree.get("runs", {}):
-            checker.unknown(("export", "engines", "here"), list(map(str, tree.get("runs", {}))), name)
+        if name not in entries:
+            checker.unknown(("export", "engines", "here"), list(map(str, entries)), name)
     if checker.mistakes:
         raise InputError("\n".join(checker.mistakes))
     assert torch and threads and train and extractor and evaluate and export
     return Params(torch, threads, datasets, images, runs, train, extractor, evaluate, export)
+
+
+def named_once(checker: Checker, tree: Any, section: str, above: Tree, what: str) -> Tree:
+    """The entries of a section, none of which may have the name of one above."""
+    entries: Tree = tree if isinstance(tree, dict) else {}
+    for name in above.keys() & entries.keys():
+        checker.mistake((section, str(name)), f"is the name of {what} above as well; give it another")
+    return entries
 
 
 def find(entries: Mapping[str, T], name: str, what: str) -> T:

@@ -105,6 +105,16 @@ def exports(variant: str) -> tuple[str, ...]:
     return found
 
 
+INPUTS = ("Input", "tuple[Input, ...]", "Pool")
+"""Types of fields without a default that hold no weights."""
+
+
+def networks(variant: str) -> list[str]:
+    """The fields of a paper that are networks, as its dataclass declares them."""
+    declared = (n for n in paper(variant).body if isinstance(n, ast.AnnAssign) and n.value is None and not literal(n))
+    return [ast.unparse(n.target) for n in declared if ast.unparse(n.annotation) not in INPUTS]
+
+
 def class_literal(variant: str, name: str) -> Any:
     """A literal attribute of a paper's dataclass."""
     found = (n for n in paper(variant).body if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == name)

@@ -12,9 +12,11 @@ import yaml
 from gan_core.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from gan_core.config.schema import Images
+    from gan_core.config.schema import Images, Run
 
-OF_RUNS = ("exported", "models", "reports", "engines", "data/hardware", ".state")
+WARM = "warm_starts"
+"""The section of runs that start from another's networks."""
+OF_RUNS = ("exported", "models", "players", "reports", "engines", "data/hardware", ".state")
 OF_DATASETS = ("data/prepared", "data/extractors")
 OWN = (*OF_DATASETS, *OF_RUNS, ".dvc", ".git")
 """Folders that the pipeline, DVC or git write into; in those of runs and data sets each entry has its name."""
@@ -42,17 +44,43 @@ def cannot_be_source(path: str, root: Path) -> str | None:
     return None
 
 
+NETWORKS = ("players", "models")
+"""Where trained networks lie: all of a run, and what it ships."""
+
+
+def networks_of(path: str, root: Path) -> tuple[str, str] | None:
+    """Whose networks a path holds, and whether ``players`` or ``models``; None: it is none of the pipeline's."""
+    whole = Path(os.path.realpath(root / path))
+    return next(((whole.name, k) for k in NETWORKS if whole.parent == Path(os.path.realpath(root / k))), None)
+
+
+def holds_no_networks(path: str, root: Path) -> str | None:
+    """Why nothing can be started from a path, as the end of a sentence: the pipeline puts something else there."""
+    whole = Path(os.path.realpath(root / path))
+    others = (name for name in OWN if name not in NETWORKS and whole.is_relative_to(os.path.realpath(root / name)))
+    return next((f"and {name}/ holds no networks to train on; write players/<run>" for name in others), None)
+
+
+def parents_missing(runs: Mapping[str, Run], root: Path) -> Iterator[str]:
+    """A sentence for each warm start whose networks are no run's of this project, and not there."""
+    for name, run in runs.items():
+        path = run.init.path if run.init else ""
+        if path and not networks_of(path, root) and not (root / path).is_dir():
+            yield f"{WARM}.{name}.init.path '{path}' does not exist; {remedy(path, root, 'networks')}"
+
+
 def missing(images: Mapping[str, Images], root: Path) -> Iterator[str]:
     """A sentence for each data set whose images are not there, with the command that brings them if DVC tracks them."""
     for name, spec in images.items():
         if not (root / spec.path).exists():
-            pointer = tracked_by(spec.path, root)
-            remedy = (
-                f"`dvc pull {pointer}` brings it (`dvc checkout {pointer}` where it is in this machine's cache)"
-                if pointer
-                else "look at the path, or put the images there"
-            )
-            yield f"images.{name}.path '{spec.path}' does not exist; {remedy}"
+            yield f"images.{name}.path '{spec.path}' does not exist; {remedy(spec.path, root, 'images')}"
+
+
+def remedy(path: str, root: Path, what: str) -> str:
+    """How what a declaration names gets there."""
+    if pointer := tracked_by(path, root):
+        return f"`dvc pull {pointer}` brings it (`dvc checkout {pointer}` where it is in this machine's cache)"
+    return f"look at the path, or put the {what} there"
 
 
 def tracked_by(path: str, root: Path) -> Path | None:
@@ -72,8 +100,8 @@ def declared_runs(path: Path) -> list[str]:
         tree = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError):
         raise InputError(f"{path} cannot be read: `gan check` says where; or name the folders to use") from None
-    runs = tree.get("runs") if isinstance(tree, dict) else None
-    return [str(name) for name in runs] if isinstance(runs, dict) else []
+    sections = [tree.get(key) for key in ("runs", WARM)] if isinstance(tree, dict) else []
+    return [str(name) for runs in sections if isinstance(runs, dict) for name in runs]
 
 
 def left_over(root: Path, runs: Collection[str], datasets: Collection[str]) -> list[Path]:

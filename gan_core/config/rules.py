@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from gan_core.config import papers, places
 from gan_core.config.checker import Checker, Tree
-from gan_core.config.schema import Dataset, ImageDomains, Images, Network, Run, Train
+from gan_core.config.schema import Dataset, ImageDomains, Images, Init, Network, Run, Train
 from gan_core.core.feature_names import LITE0_FROM
 from gan_core.core.sides import unfit
 
@@ -118,13 +118,16 @@ def source_name(schema: Any) -> str:
     return str(get_args(schema.__pydantic_fields__["source"].annotation)[0])
 
 
-def check_runs(checker: Checker, tree: Any, defaults: Mapping[str, Any], datasets: Tree) -> Iterator[tuple[str, Run]]:
+def check_runs(
+    checker: Checker, tree: Any, defaults: Mapping[str, Any], datasets: Tree, section: str = "runs"
+) -> Iterator[tuple[str, Run]]:
     """Each run, its ``train`` laid over the defaults, its ``settings`` by the schema of its paper."""
-    for name, entry in named(checker, tree, "runs"):
-        here = ("runs", name)
+    for name, entry in named(checker, tree, section):
+        here = (section, name)
         for key in entry:
             if key not in RUN_KEYS:
                 checker.unknown((*here, str(key)), RUN_KEYS)
+        init = check_init(checker, entry, here)
         for key in ("variant", "dataset", "network"):
             if key not in entry:
                 checker.mistake((*here, key), "is missing")
@@ -149,7 +152,75 @@ def check_runs(checker: Checker, tree: Any, defaults: Mapping[str, Any], dataset
             for key, sentence in conflicts(symbols, train, datasets.get(str(entry.get("dataset")))):
                 checker.mistake((*here, "settings", key), sentence)
         if network and train and settings and not checker.mistakes:
-            yield name, Run(entry["variant"], entry["dataset"], network, train, symbols)
+            yield name, Run(entry["variant"], entry["dataset"], network, train, symbols, init)
+
+
+def check_init(checker: Checker, entry: Tree, here: tuple[str, ...]) -> Init | None:
+    """What a run of ``warm_starts`` starts from; other runs start afresh."""
+    if (here[0] == places.WARM) == ("init" in entry):
+        return checker.build(Init, entry["init"], (*here, "init")) if "init" in entry else None
+    missing = "is missing; write init: {path: players/<run>}, or move this run under runs, where it starts afresh"
+    misplaced = f"is for runs under {places.WARM}: move this run there, so that the pipeline trains it after the other"
+    checker.mistake((*here, "init"), missing if here[0] == places.WARM else misplaced)
+    return None
+
+
+def check_parents(checker: Checker, tree: Any, entries: Tree) -> None:
+    """What can be said of warm starts without torch. ``tree``: their section; ``entries``: all runs."""
+    root = checker.path.parent
+    parents: dict[str, str] = {}
+    for name, entry in tree.items() if isinstance(tree, dict) else ():
+        init = entry.get("init") if isinstance(entry, dict) else None
+        if not (isinstance(init, dict) and isinstance(init.get("path"), str)):
+            continue
+        here, path, variant = (places.WARM, str(name), "init"), init["path"], str(entry.get("variant"))
+        known = papers.networks(variant) if variant in papers.variants() else []
+        if why := places.holds_no_networks(path, root):
+            checker.mistake((*here, "path"), f"is '{path}', {why}")
+        elif found := places.networks_of(path, root):
+            parent, kind = found
+            parents[str(name)] = parent
+            if parent not in entries:
+                checker.unknown((*here, "path"), list(map(str, entries)), parent)
+            elif circle := circular(str(name), parents):
+                checker.mistake(
+                    (*here, "path"), f"is '{path}', and {circle}: one of them must start afresh, under runs"
+                )
+            else:
+                known = check_parent(checker, here, path, entry, entries[parent], known, kind)
+        for key in ("parts", "freeze"):
+            given = init.get(key)
+            for part in given if known and isinstance(given, list | dict) else ():
+                if part not in known:
+                    checker.unknown((*here, key), known, str(part))
+                elif key == "freeze" and part not in (init.get("parts") or known):
+                    checker.mistake((*here, key, part), "is not among parts: it would stay as it was drawn at random")
+
+
+def check_parent(
+    checker: Checker, here: tuple[str, ...], path: str, entry: Tree, parent: Any, known: list[str], kind: str
+) -> list[str]:
+    """Whether two declared runs have networks in common; which."""
+    other = parent if isinstance(parent, dict) else {}
+    families = [e["network"].get("family") if isinstance(e.get("network"), dict) else None for e in (entry, other)]
+    if None not in families and families[0] != families[1]:
+        sentence = f"is '{path}', whose networks are of family '{families[1]}', and this run's are '{families[0]}'"
+        checker.mistake((*here, "path"), f"{sentence}: use one family")
+    if str(other.get("variant")) not in papers.variants():
+        return known
+    theirs = (papers.networks if kind == "players" else papers.exports)(other["variant"])
+    common = [part for part in known if part in theirs]
+    if known and not common:
+        checker.mistake((*here, "path"), f"is '{path}', which has {', '.join(theirs)}; this run has {', '.join(known)}")
+    return common
+
+
+def circular(name: str, parents: Mapping[str, str]) -> str:
+    """The circle that a run is in, in words; nothing where it is in none."""
+    chain = [name]
+    while (parent := parents.get(chain[-1])) and parent not in chain:
+        chain.append(parent)
+    return " and ".join(f"{run} starts from {parents[run]}" for run in chain) if parent == name else ""
 
 
 def check_network(checker: Checker, tree: Any, here: tuple[str, ...]) -> Network | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, fields
+from dataclasses import KW_ONLY, asdict, fields
 from math import fsum, inf, isclose
 from typing import Annotated, Any, Literal
 
@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from gan_core.config.bounds import Scheduled, Seed, Share
+from gan_core.config.places import WARM
 from gan_core.core.feature_names import Asked
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -414,6 +415,18 @@ class Export:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Init:
+    """What a run's networks begin with: docs/warm-start.md."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """Where an earlier run's networks are: players/<run>, models/<run> (what it ships), or such a folder elsewhere."""
+    parts: Annotated[list[str], Field(min_length=1)] | None = None
+    """Networks that come over, as the paper names them; null, or left out: all that both runs have."""
+    freeze: dict[str, Annotated[list[str], Field(min_length=1)]] | None = None
+    """Network -> its layers that stay as they come over (FreezeD); null, or left out: none."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class Run:
     """One declared run: one trained, measured and shipped generator."""
 
@@ -422,6 +435,12 @@ class Run:
     network: Network
     train: Train
     settings: dict[str, Any]
+    init: Init | None = None
+    """Of warm starts."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; without ``init`` where the run starts afresh."""
+        return {key: value for key, value in asdict(self).items() if key != "init" or value}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -439,4 +458,5 @@ class Params:
     export: Export
 
 
-SECTIONS = tuple(f.name for f in fields(Params))
+SECTIONS = (*(f.name for f in fields(Params)), WARM)
+"""Of params.yaml. Runs of ``warm_starts``, which may be left out, are among ``Params.runs``."""

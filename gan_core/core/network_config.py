@@ -44,6 +44,11 @@ class NetworkConfig:
         return self.network.partition(".")[0]
 
     @property
+    def draws(self) -> bool:
+        """Whether the output is a sample."""
+        return self.network.endswith((".generator", ".translator"))
+
+    @property
     def size(self) -> int:
         """How many numbers one sample has."""
         return prod(self.shape)

@@ -8,6 +8,7 @@ from typing import Any
 
 from gan_core.core import latents
 from gan_core.core.classes import table
+from gan_core.core.lineage import NOTE, sentences
 from gan_core.export.manifest import TensorSpec, endpoints_of, main_graph
 
 CARD = """# {run}
@@ -16,7 +17,7 @@ Variant `{variant}`, trained for {steps} steps on data set `{dataset}` ({licence
 
 ![samples](samples.png)
 
-{roles}
+{lineage}{roles}
 Any server that speaks KServe v2 takes the `curl` lines. NVIDIA Triton loads `model_repository/` as it is; without a GPU
 add `--model-config-name=cpu`. {engines}Every file's sha256, what was measured against which tolerance, and where the
 weights came from: `manifest.json`. Whether the folder is whole, and a server draws what it should:
@@ -126,8 +127,14 @@ def card(manifest: Mapping[str, Any], index: Mapping[str, Any]) -> str:
         engines=RTX
         if any("tensorrt_rtx" in e["library"] for r in manifest["roles"].values() for e in r["engines"])
         else "",
+        lineage=paragraph(notes.get(NOTE)),
         roles="\n".join(section(name, role, manifest, image) for name, role in manifest["roles"].items()),
     )
+
+
+def paragraph(lineage: Mapping[str, Any] | None) -> str:
+    """Where the first weights came from, of a run that starts from another's."""
+    return "".join(f"- {line}.\n" for line in sentences(lineage)) + "\n" if lineage else ""
 
 
 def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], image: bool) -> str:

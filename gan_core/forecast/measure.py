@@ -20,6 +20,7 @@ import yaml
 from numpy.typing import NDArray
 
 from gan_core.config.load import find
+from gan_core.config.places import WARM
 from gan_core.core.feature_names import feature_name
 from gan_core.data.readers.containers import listing
 from gan_core.data.split import MIN_SAMPLES
@@ -53,6 +54,7 @@ class Places:
     extractor: Path
     model: Path
     last: Path
+    players: Path
     report: Path
     exported: Path
     state: Path
@@ -134,6 +136,7 @@ def measure(
     for name, path in (("evaluate", places.report), ("export", places.exported)):
         found.kept[name] = size_of(folder / path)
     found.kept["train"] = size_of(folder / places.model) - size_of(folder / places.last)
+    found.kept["train"] += size_of(folder / places.players)
     found.kept["engines"] = size_of(folder / places.exported / "engines")
     found.kept["prepare"] = size_of(folder / places.prepared) + (folder / places.extractor).stat().st_size
     found.load, found.seconds = (load, os.getloadavg()[0]), time.perf_counter() - begun
@@ -143,7 +146,10 @@ def measure(
 def alone(tree: Mapping[str, Any], run: str, dataset: str) -> dict[str, Any]:
     """A declaration of one run and its data set alone; paths that it names are made absolute."""
     less = deepcopy(dict(tree))
-    less["runs"] = {run: less["runs"][run]}
+    for section in ("runs", WARM):
+        less[section] = {name: entry for name, entry in less.get(section, {}).items() if name == run}
+    if declared := less[WARM].get(run):
+        declared["init"]["path"] = str(Path(declared["init"]["path"]).absolute())
     for section in ("datasets", "images"):
         less[section] = {name: entry for name, entry in less.get(section, {}).items() if name == dataset}
     for entry in less["images"].values():
@@ -240,7 +246,7 @@ def trained(
     Returns what these took, and after how many steps each they were evaluated.
     """
     train = params.runs[run].train
-    own = less["runs"][run].setdefault("train", {})
+    own = (less["runs"] | less[WARM])[run].setdefault("train", {})
 
     def steps(count: int, every: int) -> Spent:
         own.update({"steps": count, "evaluate_every": every, "checkpoint_every": count})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def groups(runs: Mapping[str, Run], reports: Path) -> Iterator[Group]:
     alike: dict[str, list[str]] = {}
     for name, run in runs.items():
         if (reports / name / "metrics.json").is_file():
-            declared = asdict(run)
+            declared = run.to_json()
             del declared["train"]["seed"]
             alike.setdefault(json.dumps(declared, sort_keys=True), []).append(name)
     for names in alike.values():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gan_core.core.lineage import NOTE
 from gan_core.export.manifest import manifest_of
 from gan_core.metrics.record import read_figures
 from gan_core.runtime import files
@@ -93,9 +94,20 @@ class Facts:
         return f"{self.name} {role}" if len(self.measured) > 1 else self.name
 
     @property
+    def notes(self) -> Mapping[str, Any]:
+        """What its networks say of themselves."""
+        notes: Mapping[str, Any] = next(iter(self.roles.values()))["provenance"]["notes"]
+        return notes
+
+    @property
     def variant(self) -> str:
         """The paper."""
-        return str(next(iter(self.roles.values()))["provenance"]["notes"].get("variant", ""))
+        return str(self.notes.get("variant", ""))
+
+    @property
+    def lineage(self) -> Mapping[str, Any] | None:
+        """Where its first weights came from, if it starts from another run's networks."""
+        return self.notes.get(NOTE)
 
     @property
     def roles(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from gan_core.core import lineage
 from gan_core.core.feature_names import SHOWN, in_features, split_name
 from gan_core.report import charts, pictures, words
 from gan_core.report.facts import Facts, figures, interval
@@ -216,8 +217,13 @@ class Shown:
     @property
     def shipped(self) -> float:
         """The step whose weights ship; the last, where nothing else is said."""
-        notes = next(iter(self.run.roles.values()))["provenance"]["notes"]
+        notes = self.run.notes
         return float(notes.get("step", notes["steps"]))
+
+    @property
+    def lineage(self) -> list[str]:
+        """Where its first weights came from, in sentences."""
+        return lineage.sentences(self.run.lineage) if self.run.lineage else []
 
     @property
     def last(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gan_core.core import lineage
 from gan_core.core.feature_names import SHOWN, in_features, split_name
 from gan_core.report.facts import Facts, interval
 
@@ -234,7 +235,9 @@ def summary(runs: Sequence[Facts], others: Sequence[str], report: Path) -> str:
             lines.append((entry.title, metric, f"{run.worst_error:.1e}", health(run)[1], run.artefacts))
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
     rows = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-    left = [f"{not_made(others)}", ""] if others else []
+    left = [f"{run.name} starts from {lineage.short(run.lineage)}" for run in runs if run.lineage]
+    left = [*left, *([not_made(others)] if others else [])]
+    left += [""] if left else []
     return "\n".join([rows[0], "-" * len(rows[0]), *rows[1:], "", *left, f"report: {report}"])
 
 

@@ -135,26 +135,30 @@ def listed(stage: str, of_runs: bool) -> list[str]:
     return sorted(kept, key=lambda name: (not name.startswith("stages/"), name))
 
 
-STAGE, DEPS, ITEM = re.compile(r"  (\w+):"), re.compile(r"( +)deps:\s*$"), re.compile(r" +- (gan_core|stages)\b")
+OF_RUNS = ("foreach: ${runs}", "foreach: ${warm_starts}")
+STAGE, PROGRAM = re.compile(r"  (\w+):"), re.compile(r" +cmd: .*-m stages\.(\w+)")
+DEPS, ITEM = re.compile(r"( +)deps:\s*$"), re.compile(r" +- (gan_core|stages)\b")
 
 
 def with_lists(text: str) -> str:
     """The text of dvc.yaml with the code of every stage listed anew; all else stays.
 
     Raises:
-        DataError: a stage has no program of its name.
+        DataError: a stage's program is not there.
     """
-    stage, of_runs, indent, lines = "", False, "", list[str]()
+    stage, program, of_runs, indent, lines = "", "", False, "", list[str]()
     for line in text.splitlines():
         if found := STAGE.match(line):
-            stage, of_runs, indent = found[1], False, ""
-        of_runs = of_runs or "foreach: ${runs}" in line
+            stage, program, of_runs, indent = found[1], found[1], False, ""
+        if found := PROGRAM.match(line):
+            program = found[1]
+        of_runs = of_runs or line.strip() in OF_RUNS
         if indent and ITEM.match(line):
             continue
         if indent and not line.startswith(f"{indent}  "):
-            if not (ROOT / f"stages/{stage}.py").is_file():
-                raise DataError(f"dvc.yaml: stage '{stage}' has no stages/{stage}.py")
-            lines += [f"{indent}  - {name}" for name in listed(stage, of_runs)]
+            if not (ROOT / f"stages/{program}.py").is_file():
+                raise DataError(f"dvc.yaml: stage '{stage}' has no stages/{program}.py")
+            lines += [f"{indent}  - {name}" for name in listed(program, of_runs)]
             indent = ""
         if found := DEPS.match(line):
             indent = found[1]

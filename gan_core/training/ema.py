@@ -15,10 +15,11 @@ RAMP = 0.077
 """The half-life is at most this share of the images seen: the average forgets what the first steps were like."""
 
 
-def decay(half_life: float, images: int, batch_size: int) -> float:
+def decay(half_life: float, images: float, batch_size: int) -> float:
     """What remains of the average after a step of ``batch_size`` images that made them ``images`` in all.
 
     A weight of ``half_life`` images ago counts half, whatever the batch size. 0: no average, the weights themselves.
+    Infinitely many images: it goes on from an average, of which nothing is to be forgotten sooner.
     """
     length = min(half_life, RAMP * images)
     return 0.5 ** (batch_size / length) if length else 0.0

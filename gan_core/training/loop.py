@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import inf
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -62,8 +64,14 @@ class NullCallback:
         pass
 
 
-def start(game: Game, plan: Plan, device: str = "cpu", execution: ExecutionConfig = DEFAULT) -> Run:
-    """A run at step 0, its networks on ``device``."""
+def start(
+    game: Game,
+    plan: Plan,
+    device: str = "cpu",
+    execution: ExecutionConfig = DEFAULT,
+    freeze: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Run:
+    """A run at step 0, its networks on ``device``. ``freeze``: player -> submodules whose weights stay as they are."""
     parts = modules(game)
     for network in (*parts.saved.values(), *parts.frozen.values()):
         network.to(device).requires_grad_(False)  # an update turns it on for what it moves
@@ -74,7 +82,7 @@ def start(game: Game, plan: Plan, device: str = "cpu", execution: ExecutionConfi
                 part.register_forward_hook(in_float32)
     exports = exported(game)
     averages = {role: Average(player) for role, player in exports.items()}  # type: ignore[arg-type]
-    run = Run(game, algorithm_box(game), exports, averages, {}, plan, execution)
+    run = Run(game, algorithm_box(game), exports, averages, {}, plan, execution, freeze=freeze)
     capturable = execution.cuda_graph and device == "cuda" and execution.shards == 1
     run.optimizers = {name: make_optimizer(spec, run.weights[name], capturable) for name, spec in run.specs.items()}
     run.graphs = [captured(run, update) for update in run.updates if capturable]
@@ -187,8 +195,9 @@ def advance(run: Run, batch_at: Callable[[int], Batch]) -> None:
     for name, optimizer in run.optimizers.items():
         set_symbols(optimizer, run.specs[name], run.at, run.lr_scale)
     stats, batch_size = train_step(run, batch_at), run.plan.batch_size
-    kept = decay(run.at.value(run.plan.ema_half_life), run.at.images + batch_size, batch_size)
+    half_life, images = run.at.value(run.plan.ema_half_life), run.at.images + batch_size
     for role, average in run.averages.items():
+        kept = decay(half_life, inf if role in run.warm else images, batch_size)
         average.update(run.exports[role], kept)  # type: ignore[arg-type]
     for name, value in stats.items():
         run.window[name] = run.window[name] + value if name in run.window else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
@@ -80,10 +80,17 @@ class Run:
     """Where the numbers became NaN or infinite and the run went back, each as step and sentence."""
     graphs: list[Captured] = field(default_factory=list)
     """Of every update, where they are used."""
+    freeze: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Player -> submodules whose weights stay, beside those that the paper freezes."""
+    warm: set[str] = field(default_factory=set)
+    """Roles whose average goes on from that of an earlier run."""
 
     def __post_init__(self) -> None:
         self.modules = modules(self.game)
-        self.specs: dict[str, Optimizer] = optimizers(self.game)
+        self.specs: dict[str, Optimizer] = {
+            name: replace(spec, freeze=(*spec.freeze, *self.freeze.get(name, ())))
+            for name, spec in optimizers(self.game).items()
+        }
         self.weights = {name: trainable(self.modules.trained[name], spec) for name, spec in self.specs.items()}
         """Of every player, those that move."""
 
