@@ -5,6 +5,7 @@ import shutil
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import torch
 from torch import nn
 
 from gan_core.config.load import find, load_params
-from gan_core.config.schema import Train
+from gan_core.config.schema import Augment, Train
 from gan_core.core import artifact
-from gan_core.core.build_game import build_game
+from gan_core.core.build_game import Wrap, build_game
 from gan_core.core.feature_names import feature_name
 from gan_core.core.game import depends_on_length, modules
 from gan_core.core.network_config import NetworkConfig
@@ -26,6 +27,7 @@ from gan_core.data.prepared import Prepared
 from gan_core.metrics.batching import fixed_rows
 from gan_core.metrics.features import FeatureNetwork, feature_network
 from gan_core.metrics.online import OnlineMeasure
+from gan_core.networks.layers.augmented import Augmented
 from gan_core.runtime import closure, distributed, errors, files
 from gan_core.runtime.device import keep_memory, set_up
 from gan_core.runtime.process import Stop, exclusive_lock
@@ -56,22 +58,24 @@ def main(name: str) -> None:
         how = train.instance_noise, device, train.channels_last, train.balanced
         batches = Batches(data, train.batch_size, train.seed, *how)
         torch.manual_seed(fold(train.seed, "weights"))
+        strength = declared.augment.p if declared.augment else None
         wanted = network.family, network.width, network.latent
         spec = NetworkSpec(*wanted, data.shape, data.classes, network.options, data.bits)
-        game = build_game(declared.variant, spec, declared.settings)
+        game = build_game(declared.variant, spec, declared.settings, shown(declared.augment, data.shape[0]))
         facts = fingerprint.facts(
-            asdict(declared) | {"threads": params.threads, "extractor": extractor.sha256, "features": looked_at},
+            asdict(declared)
+            | {"threads": params.threads, "extractor": extractor.sha256, "features": looked_at, "flip": data.flip},
             data.index["sha256"],
             device,
             closure.run_files("train", declared.variant, network.family),
             modules(game).frozen,
-            depends_on_length(game, train.ema_half_life),
+            depends_on_length(game, train.ema_half_life, strength),
         )
         state = State(paths.STATE / name, fingerprint.key(facts))
         if first:
             fingerprint.announce(state.folder, facts)
         how_often = train.log_every, train.checkpoint_every
-        plan = Plan(name, train.steps, train.batch_size, train.seed, *how_often, train.ema_half_life)
+        plan = Plan(name, train.steps, train.batch_size, train.seed, *how_often, train.ema_half_life, strength)
         execution = ExecutionConfig(train.channels_last, train.precision, train.shards, train.cuda_graph)
         features = feature_network(looked_at, extractor, params.evaluate.inception, device, paths.FEATURES)
         references = {space: reference(domain, features, space) for space, domain in data.spaces.items()}
@@ -91,6 +95,11 @@ def main(name: str) -> None:
         write_table(paths.report(name) / "progress.csv", monitor.figures)
         files.write_json(paths.report(name) / "health.json", {"format": HEALTH_FORMAT, **monitor.health(run)})
         state.finish(train.steps)
+
+
+def shown(augment: Augment | None, channels: int) -> Wrap | None:
+    """What takes the place of a discriminator: one that is shown augmented samples, where they are declared."""
+    return partial(Augmented, policy=augment.policy, channels=channels) if augment else None
 
 
 def reference(domain: Prepared, network: FeatureNetwork, space: str) -> DomainReference:

@@ -24,6 +24,9 @@ Needs: TypeAlias = Mapping[str, tuple[str, ...]]
 """What a paper asks for. Role of a network -> what that network must offer (``CAPABILITIES`` of its family), ``batch``
 -> fields of the batch, ``aligned`` -> those whose rows must belong together. Generators and encoders need a latent."""
 
+Signed: TypeAlias = Mapping[str, tuple[str, ...]]
+"""Symbol -> its values with which a score above 0 says that a sample is real; none: whatever they are."""
+
 Scorer: TypeAlias = Callable[[Sample, Batch], Score]
 """From samples, and a batch of what they are conditioned on, to scores: the higher, the more like the data."""
 
@@ -105,7 +108,8 @@ Scorers: TypeAlias = Mapping[str, Scorer]
 class Game(Protocol):
     """One paper. A frozen dataclass of its networks and symbols; nothing to inherit.
 
-    A method ``scorers`` may say who scores what a role draws.
+    A method ``scorers`` may say who scores what a role draws; a literal ``signed``, when the sign of a score tells real
+    from fake, by which the strength of augmentation can be adapted.
     """
 
     needs: ClassVar[Needs]

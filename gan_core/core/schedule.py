@@ -10,6 +10,25 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
+class Adaptive:
+    """A probability that moves so that the mean sign of real scores stays at ``target``. Karras et al. 2020 (ADA), 3.1.
+
+    It could go from 0 to 1 within ``images`` real images.
+
+    Raises:
+        ValueError: ``target`` is not between 0 and 1, or ``images`` below 1.
+    """
+
+    target: float
+    images: int
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+
+    def __post_init__(self) -> None:
+        if not 0 < self.target < 1 or self.images < 1:
+            raise ValueError("an adaptive p has a target between 0 and 1, and takes 1 image or more")
+
+
+@dataclass(frozen=True)
 class Schedule(Generic[Value]):
     """A symbol that goes from ``start`` to ``end`` and stays there, on a straight line or half a cosine.
 

@@ -80,7 +80,8 @@ class Batches:
     """The batches of a run. The i-th is a function of (seed, i); instance noise has torch's current seed.
 
     ``x`` and its labels ``y`` go together; a second domain ``x_b`` is shuffled on its own, unless the set is aligned.
-    ``balanced``: every class is as frequent (``Balanced``), in each domain that is shuffled.
+    ``balanced``: every class is as frequent (``Balanced``), in each domain that is shuffled. Where the set says that
+    pictures may be mirrored, each is at even odds; pairs are mirrored together.
     """
 
     def __init__(
@@ -93,7 +94,8 @@ class Batches:
         channels_last: bool = False,
         balanced: bool = False,
     ) -> None:
-        self.noise, self.channels_last = noise, channels_last and data.is_image
+        self.noise, self.channels_last, self.seed = noise, channels_last and data.is_image, seed
+        self.flip, self.apart = data.flip, data.other is not None and not data.aligned
         domains = {"x": data} | ({"x_b": data.other} if data.other is not None else {})
         self.samples = {name: cached(domain.raw("train")).to(device) for name, domain in domains.items()}
         labels = data.labels("train")
@@ -113,16 +115,24 @@ class Batches:
             return Balanced(y, batch_size, device, *path)
 
         self.epochs = dict.fromkeys(self.samples, shuffled("x", data, seed, "epoch"))
-        if data.other is not None and not data.aligned:
+        if data.other is not None and self.apart:
             self.epochs["x_b"] = shuffled("x_b", data.other, seed, "other", "epoch")
 
     def at(self, i: int) -> Batch:
         """The i-th batch of the run."""
         rows = {name: epochs.rows(i) for name, epochs in self.epochs.items()}
-        fields = {name: self._noisy(samples[rows[name]]) for name, samples in self.samples.items()}
+        fields = {name: self._noisy(self._seen(samples[rows[name]], i, name)) for name, samples in self.samples.items()}
         return Batch(**fields, y=self.labels[rows["x"]] if self.labels is not None else None)
 
-    def _noisy(self, raw: Tensor) -> Sample:
+    def _seen(self, raw: Tensor, i: int, name: str) -> Sample:
+        """Samples of the i-th batch; those that may be mirrored are at even odds, a function of (seed, i)."""
         x = to_model(raw)
+        if not self.flip:
+            return x
+        seed = fold(self.seed, "flip", name if self.apart else "x", i)
+        mirrored = torch.rand(len(x), generator=torch.Generator().manual_seed(seed)) < 0.5
+        return torch.where(mirrored.to(x.device)[:, None, None, None], x.flip(3), x)
+
+    def _noisy(self, x: Sample) -> Sample:
         x = x + self.noise * torch.randn_like(x) if self.noise else x
         return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_core.core.game import Adam, Game, Optimizer, RMSprop, Update, modules, optimizers, trainable
-from gan_core.core.schedule import Schedule
+from gan_core.core.schedule import Adaptive, Schedule
 from gan_core.core.types import Moment, Player
 from gan_core.runtime import distributed
 from gan_core.runtime.errors import NumericsError
@@ -37,6 +37,8 @@ class Plan:
     checkpoint_every: int
     ema_half_life: float | Schedule[float] = 0.0
     """Of the averaged weights, in images."""
+    augment_p: float | Schedule[float] | Adaptive | None = None
+    """Probability of each change that discriminators are shown; None: they see samples as they are."""
 
 
 @dataclass(frozen=True)
