@@ -21,6 +21,7 @@ from gan_core.core.game import depends_on_length, modules
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.samples import Chosen, Samples
+from gan_core.core.schedule import Adaptive
 from gan_core.data.batches import Batches
 from gan_core.data.packed import View
 from gan_core.data.prepared import Prepared
@@ -55,10 +56,11 @@ def main(name: str) -> None:
     with exclusive_lock(paths.STATE / name) if first else nullcontext():
         data, extractor = Prepared(paths.prepared(declared.dataset)), artifact.load(paths.extractor(declared.dataset))
         looked_at = feature_name(params.evaluate.features, data.shape)
-        how = train.instance_noise, device, train.channels_last, train.balanced
+        strength = declared.augment.p if declared.augment else None
+        aside = (isinstance(strength, Adaptive) and strength.aside) or 0.0
+        how = train.instance_noise, device, train.channels_last, train.balanced, aside
         batches = Batches(data, train.batch_size, train.seed, *how)
         torch.manual_seed(fold(train.seed, "weights"))
-        strength = declared.augment.p if declared.augment else None
         wanted = network.family, network.width, network.latent
         spec = NetworkSpec(*wanted, data.shape, data.classes, network.options, data.bits)
         game = build_game(declared.variant, spec, declared.settings, shown(declared.augment, data.shape[0]))
@@ -81,7 +83,9 @@ def main(name: str) -> None:
         references = {space: reference(domain, features, space) for space, domain in data.spaces.items()}
         monitor = Monitor(train.evaluate_every, train.steps, train.seed, train.batch_size, references)
         try:
-            run = train_run(start(game, plan, device, execution), batches.at, state, stop, monitor)
+            begun = start(game, plan, device, execution)
+            begun.aside_at = batches.aside if aside else None
+            run = train_run(begun, batches.at, state, stop, monitor)
         except Stopped as stopped:
             print(f"{name}: {stopped}; the same command goes on from there", file=sys.stderr)
             raise SystemExit(stop.exit_code) from None

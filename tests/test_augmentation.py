@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gan_core.config import schema
 from gan_core.core.build_game import build_game
 from gan_core.core.game import Adam, Game, Update
+from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.schedule import Adaptive, Schedule
 from gan_core.core.types import Batch, Losses, Moment
@@ -27,7 +28,7 @@ from gan_core.networks.layers.augment import CHANGES, augmented, numbers
 from gan_core.networks.layers.augmented import Augmented
 from gan_core.networks.layers.minibatch import MinibatchStd
 from gan_core.objectives import adversarial
-from gan_core.training.augmentation import MOST
+from gan_core.training.augmentation import MOST, discriminators, overfitting
 from gan_core.training.checkpoint import State
 from gan_core.training.loop import Stopped, train
 from gan_core.training.run import ExecutionConfig, Plan, Run
@@ -71,6 +72,18 @@ def test_pictures_change_with_probability_p() -> None:
     for policy in ("cutout", "brightness", "rotation", "scale"):
         y = augmented(x, [policy], torch.tensor(0.3), u[:, : numbers([policy])])
         assert (y != x).flatten(1).any(1).double().mean().item() == pytest.approx(0.3, abs=0.025)
+
+
+@pytest.mark.parametrize(
+    "policy", [("flip", "rotate90", "shift"), ("brightness", "contrast", "luma_flip", "hue", "saturation", "cutout")]
+)
+def test_a_policy_is_its_changes_one_after_the_other(policy: tuple[str, ...]) -> None:
+    x, u = pictures(40), torch.rand(40, numbers(policy))
+    together, own, one_by_one = augmented(x, tuple(reversed(policy)), torch.tensor(0.7), u), u, x
+    for name in policy:
+        one_by_one = augmented(one_by_one, [name], torch.tensor(0.7), own[:, : numbers([name])])
+        own = own[:, numbers([name]) :]
+    assert torch.allclose(together, one_by_one, atol=1e-4)
 
 
 @pytest.mark.parametrize("policy", ALL)
@@ -252,10 +265,10 @@ def test_features_that_are_compared_are_of_the_same_changes() -> None:
         return around.features(x), around.features(x), around(x), around(x), torch.rand(3)
 
     first, second, score, other, after = once(0)
+    assert all(torch.equal(a, b) for a, b in zip(once(0), (first, second, score, other, after), strict=True))
     assert torch.equal(first, second)
     assert not torch.equal(score, other)
     assert not torch.equal(once(1)[0], first)
-    assert all(torch.equal(a, b) for a, b in zip(once(0), (first, second, score, other, after), strict=True))
     around.eval()
     assert torch.equal(around.features(x), around.features(x))
 
@@ -289,7 +302,8 @@ def test_an_adaptive_p_follows_the_sign_of_real_scores(digits: Prepared, shards:
     )
     for _ in range(10):
         run.window, run.times = {}, {}
-        take_steps(run, at, 4)
+        assert "augment_r" not in take_steps(run, at, 3).window
+        take_steps(run, at, 1)
         r = run.window["augment_r"].item()
         seen.add(r > 0.3)
         p = min(max(p + (1 if r > 0.3 else -1) * 4 * 16 / 640, 0.0), MOST)
@@ -316,6 +330,60 @@ def test_an_adaptive_run_resumes_to_the_bit(digits: Prepared, tmp_path: Any) -> 
         assert all(torch.equal(ends[0]["parts"][part][k], v) for k, v in ends[1]["parts"][part].items())
     assert ends[0]["history"] == ends[1]["history"]
     assert ends[1]["parts"]["network/discriminator"]["p"] > 0
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize(("aside", "r"), [(1.0, 0.0), (0.25, 0.75), (0.0, 1.0), (-3.0, 1.0), (9.0, -1.0), (None, 0.5)])
+def test_r_is_how_far_samples_set_aside_fall_behind_or_the_sign(aside: float | None, r: float, shards: int) -> None:
+    """R_v: 0 of samples that score like those trained on, 1 of such that score like generated ones. Else r_t."""
+
+    class Black(nn.Module):
+        config = SimpleNamespace(inputs=(Input("z", "uniform", 1),), output_space="x")
+
+        def forward(self, z: Tensor) -> Tensor:
+            return torch.zeros(len(z), 1, 4, 4)
+
+    run: Any = SimpleNamespace(
+        game=SimpleNamespace(scorers=lambda: {"generator": lambda x, _: x.flatten(1).mean(1)}),
+        exports={"generator": Black()},
+        execution=ExecutionConfig(shards=shards),
+        plan=Plan("test", 12, 8, 0, 2, 3),
+        step=3,
+        aside_at=None if aside is None else lambda _: Batch(torch.full((8, 1, 4, 4), aside)),
+    )
+    real = torch.ones(8, 1, 4, 4)
+    if aside is None:
+        real[:2] = -1
+    assert overfitting(run, Batch(real)).item() == pytest.approx(r, abs=1e-6)
+
+
+@pytest.mark.parametrize("variant", ["wgan_gp", "cycle_gan"])
+def test_scores_without_a_zero_lead_p_by_samples_set_aside(digits: Prepared, domains: Prepared, variant: str) -> None:
+    data = domains if variant == "cycle_gan" else digits
+    game = build_game(variant, NetworkSpec("mlp", 8, 4, data.shape), {}, shown(["flip"], 0.4, data.shape[0]))
+    run, batches = (
+        begin(game, Plan("test", 12, 16, 0, 2, 3, 100.0, Adaptive(0.5, 640, 0.2))),
+        Batches(data, 16, 0, aside=0.2),
+    )
+    run.aside_at = batches.aside
+    take_steps(run, batches.at, 4)
+    p = 0.5 if run.window["augment_r"] > 0.5 else 0.3
+    assert [network.p.item() for network in discriminators(run)] == pytest.approx([p] * data.domains)
+
+
+def test_samples_set_aside_are_in_no_batch(digits: Prepared) -> None:
+    batches = Batches(digits, 64, 0, aside=0.1)
+    trained, aside = (
+        torch.cat([at(i).x for i in range(count)]).flatten(1).unique(dim=0)
+        for at, count in ((batches.at, 30), (batches.aside, 5))
+    )
+    together = torch.cat([trained, aside]).unique(dim=0)
+    everything = to_model(digits.raw("train")).flatten(1).unique(dim=0)
+    assert len(together) >= len(trained) + len(aside) - 3, "but for pictures that are there twice"
+    assert len(aside) == pytest.approx(0.1 * len(everything), abs=3)
+    again = Batches(digits, 64, 0, aside=0.1)
+    assert torch.equal(again.at(3).x, batches.at(3).x)
+    assert torch.equal(again.aside(3).x, batches.aside(3).x)
 
 
 class Known(nn.Module):

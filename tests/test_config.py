@@ -97,7 +97,7 @@ BAD = [
     (
         "variant: wgan_gp\n",
         "variant: wgan_gp\n    augment: {policy: [flip], p: {target: 0.6, images: 500000}}\n",
-        ["runs.wgan_gp.augment.p adapts to the sign of scores, and those of variant 'wgan_gp' have no zero"],
+        ["p adapts to the sign of scores, and those of variant 'wgan_gp' have no zero", "; add `aside: 0.1`, a share"],
     ),
     (
         "settings: {r1: 0.1}",

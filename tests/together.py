@@ -52,7 +52,7 @@ def main(folder: Path, dies: int) -> None:
     for variant, (body, settings) in GAMES.items():
         torch.manual_seed(0)
         adapts = variant == ADAPTIVE
-        wrap = partial(Augmented, policy=["rotation", "hue"], channels=1) if adapts else None
+        wrap = partial(Augmented, policy=["rotation", "contrast"], channels=1, p=0.6) if adapts else None
         game = build_game(variant, body, settings, wrap)
         batches = Batches(Noise(), 16, 0, 0.05)
         state = State(folder / variant, "f")

@@ -180,8 +180,12 @@ def check_augment(
         checker.mistake(here, f"is what a discriminator sees, and variant '{variant}' has none; leave it out")
     elif isinstance(dataset, dict) and dataset.get("source") in POINTS:
         checker.mistake(here, "changes pictures, and this data set holds points; leave it out")
-    elif isinstance(augment.p, Adaptive) and (why := no_sign(variant, settings)):
-        checker.mistake((*here, "p"), f"adapts to the sign of scores, and {why}; write a number or a schedule")
+    elif isinstance(augment.p, Adaptive) and not augment.p.aside and (why := no_sign(variant, settings)):
+        checker.mistake(
+            (*here, "p"),
+            f"adapts to the sign of scores, and {why}; add `aside: 0.1`, a share of the training samples to compare "
+            "with, or write a number or a schedule",
+        )
 
 
 def no_sign(variant: str, settings: Tree) -> str:

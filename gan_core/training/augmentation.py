@@ -20,6 +20,8 @@ EVERY = 4
 MOST = 0.8
 """Where an adaptive p stops: beyond, what is changed is more frequent than what is not, and the generator learns it
 (Karras et al. 2020, section 2.2)."""
+SMALLEST = 1e-12
+"""Of how much higher real samples are scored than generated ones: below, a discriminator knows nothing."""
 
 
 def discriminators(run: Run) -> list[Augmented]:
@@ -43,7 +45,8 @@ def strength(run: Run, batch_at: Callable[[int], Batch]) -> dict[str, Tensor]:
         return {}
     found = {"augment_p": networks[0].p.clone()}
     if isinstance(declared, Adaptive) and (run.step + 1) % EVERY == 0:
-        r = real_sign(run, batch_at(run.drawn - 1))
+        reseed(run.plan.seed, run.step, "augmentation")  # of what batches draw
+        r = overfitting(run, batch_at(run.drawn - 1))
         by = EVERY * run.plan.batch_size / declared.images
         for network in networks:
             network.p.add_(torch.sign(r - declared.target), alpha=by).clamp_(0, MOST)
@@ -52,13 +55,35 @@ def strength(run: Run, batch_at: Callable[[int], Batch]) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def real_sign(run: Run, batch: Batch) -> Tensor:
-    """R = E sign v(x) of augmented real samples, over all shards and scorers. Karras et al. 2020, section 3.1, r_t."""
-    place, share = (run.plan.seed, run.step, "augmentation"), 1 / run.execution.shards
-    judged = [(run.exports[role].config.output_space, scorer) for role, scorer in scorers(run.game).items()]
-    total = torch.zeros((), device=batch.x.device)
-    for k, shard in enumerate(shards_of(batch, run.execution.shards)):
-        reseed(*place, "shard", distributed.rank() + k * distributed.world_size())
-        signs = [scorer(vars(shard)[space], shard).sign().mean() for space, scorer in judged]
-        total += torch.stack(signs).mean() * share
-    return distributed.sum_over_processes([], {"r": total})["r"]
+def overfitting(run: Run, batch: Batch) -> Tensor:
+    """R_t, or r_v where samples are set aside, in [-1, 1], over all shards and scorers. Karras et al. 2020, 3.1."""
+    count = run.execution.shards
+    given = shards_of(batch, count)
+    aside = shards_of(run.aside_at(run.step // EVERY), count) if run.aside_at else [None] * len(given)
+    means: dict[str, Tensor] = {}
+    for k, (shard, other) in enumerate(zip(given, aside, strict=True)):
+        reseed(run.plan.seed, run.step, "augmentation", distributed.rank() + k * distributed.world_size())
+        for name, value in judged(run, shard, other).items():
+            means[name] = value / count + means.get(name, 0)
+    means = distributed.sum_over_processes([], means)
+    if "sign" in means:
+        return means["sign"]
+    gap, whole = means["real"] - means["aside"], means["real"] - means["fake"]
+    return (gap / whole.clamp(min=SMALLEST)).clamp(-1, 1)
+
+
+def judged(run: Run, batch: Batch, aside: Batch | None) -> dict[str, Tensor]:
+    """What scorers say of one shard: the mean sign of real scores, or the mean scores that r_v compares."""
+    found: dict[str, list[Tensor]] = {}
+    for role, scorer in scorers(run.game).items():
+        config = run.exports[role].config
+        real = scorer(vars(batch)[config.output_space], batch)
+        if aside is None:
+            found.setdefault("sign", []).append(real.sign().mean())
+            continue
+        given = [vars(batch)[i.field] if i.field else i.like(batch.x) for i in config.inputs]
+        fake = run.exports[role](*given)  # type: ignore[operator]
+        other = scorer(vars(aside)[config.output_space], aside)
+        for name, v in {"real": real, "aside": other, "fake": scorer(fake, batch)}.items():
+            found.setdefault(name, []).append(v.mean())
+    return {name: torch.stack(values).mean() for name, values in found.items()}

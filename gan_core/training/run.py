@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gan_core.core.game import Adam, Game, Optimizer, RMSprop, Update, modules, optimizers, trainable
 from gan_core.core.schedule import Adaptive, Schedule
-from gan_core.core.types import Moment, Player
+from gan_core.core.types import Batch, Moment, Player
 from gan_core.runtime import distributed
 from gan_core.runtime.errors import NumericsError
 from gan_core.training.ema import Average
@@ -82,6 +82,8 @@ class Run:
     """Where the numbers became NaN or infinite and the run went back, each as step and sentence."""
     graphs: list[Captured] = field(default_factory=list)
     """Of every update, where they are used."""
+    aside_at: Callable[[int], Batch] | None = None
+    """The i-th batch of training samples that are set aside, by which augmentation adapts; None: there are none."""
 
     def __post_init__(self) -> None:
         self.modules = modules(self.game)
