@@ -12,6 +12,8 @@ from typing import Any, ClassVar, get_args
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from gan_core.config import schema
 from gan_core.core.build_game import build_game
@@ -96,6 +98,23 @@ def test_gradients_are_those_of_finite_differences(policy: str) -> None:
 
     assert torch.autograd.gradcheck(squares, x, fast_mode=True)
     assert torch.autograd.gradgradcheck(squares, x, fast_mode=True)
+
+
+class OffDevice(TorchDispatchMode):
+    """Refuses tensors on the CPU: on a GPU each would be a copy that a step waits for, and no graph captures."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, Tensor)]
+        assert {t.device.type for t in tensors} <= {"meta"}, f"{func} meets the CPU"
+        return out
+
+
+def test_nothing_is_copied_between_devices() -> None:
+    x, u = torch.empty(4, 4, 8, 8, device="meta", requires_grad=True), torch.empty(4, numbers(ALL), device="meta")
+    p = torch.empty((), device="meta")
+    with OffDevice():
+        MinibatchStd(2)(augmented(x, ALL, p, u)).sum().backward()
 
 
 def test_flips_turns_and_whole_shifts_move_pixels_exactly() -> None:

@@ -69,7 +69,8 @@ def augmented(x: Sample, policy: Collection[str], p: Tensor, u: Tensor) -> Sampl
             later.append((change, happens, own))
             continue
         made = change.make(own, x.shape[2:]) if change.kind == "place" else change.make(own)
-        maps[change.kind].append(torch.where(happens[:, None, None], made, torch.eye(made.shape[1]).to(made)))
+        same = torch.eye(made.shape[1], dtype=made.dtype, device=made.device)
+        maps[change.kind].append(torch.where(happens[:, None, None], made, same))
     if maps["place"]:
         whole = all(change.whole for change in chosen if change.kind == "place")
         x = resampled(x, reduce(product, maps["place"]), whole)
@@ -108,7 +109,7 @@ def angle(u: Tensor) -> tuple[Tensor, Tensor]:
 
 def flip(u: Tensor, _sides: Sides) -> Tensor:
     """Mirrored left to right, or not, at even odds."""
-    return scaled(torch.ones_like(u[:, 0]), torch.where(u[:, 0] < 0.5, 1.0, -1.0).to(u))
+    return scaled(torch.ones_like(u[:, 0]), 1 - 2 * (u[:, 0] >= 0.5).to(u))
 
 
 def rotate90(u: Tensor, sides: Sides) -> Tensor:
@@ -202,7 +203,7 @@ def contrast(u: Tensor) -> Tensor:
 
 def luma_flip(u: Tensor) -> Tensor:
     """Light for dark, hues as they are, or not, at even odds: I - 2 v v^T."""
-    return about_grey(torch.where(u[:, 0] < 0.5, 1.0, -1.0).to(u), torch.ones_like(u[:, 0]))
+    return about_grey(1 - 2 * (u[:, 0] >= 0.5).to(u), torch.ones_like(u[:, 0]))
 
 
 def hue(u: Tensor) -> Tensor:
@@ -258,13 +259,13 @@ def translation(x: Sample, u: Tensor) -> Sample:
     y = resampled(x, shifted(*by), whole=True)
     inside = [line(side, x) + b[:, None] for side, b in zip(sides, by, strict=True)]
     kept = [(i >= 0) & (i < side) for i, side in zip(inside, sides, strict=True)]
-    return torch.where((kept[0][:, :, None] & kept[1][:, None, :])[:, None], y, 0.0)
+    return y.masked_fill(~(kept[0][:, :, None] & kept[1][:, None, :])[:, None], 0.0)
 
 
 def cutout(x: Sample, u: Tensor) -> Sample:
     """A rectangle of half of each side, its centre anywhere, becomes grey."""
     rows, columns = (window(side, u[:, k]) for k, side in enumerate(x.shape[2:]))
-    return torch.where((rows[:, :, None] & columns[:, None, :])[:, None], 0.0, x)
+    return x.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
 
 
 def window(side: int, u: Tensor) -> Tensor:
