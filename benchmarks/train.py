@@ -112,6 +112,7 @@ class Noise:
     folder: Path = Path("noise")
     is_image: bool = True
     aligned: bool = False
+    flip: bool = False
 
     def raw(self, _part: str) -> torch.Tensor:
         """uint8 (N, H, W, C)."""

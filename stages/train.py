@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,23 @@ import torch
 from torch import nn
 
 from gan_core.config.load import find, load_params
-from gan_core.config.schema import Train
+from gan_core.config.schema import Augment, Train
 from gan_core.core import artifact
-from gan_core.core.build_game import build_game
+from gan_core.core.build_game import Wrap, build_game
 from gan_core.core.feature_names import feature_name
 from gan_core.core.game import depends_on_length, modules
 from gan_core.core.lineage import NOTE, sentences
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.samples import Chosen, Samples
+from gan_core.core.schedule import Adaptive
 from gan_core.data.batches import Batches
 from gan_core.data.packed import View
 from gan_core.data.prepared import Prepared
 from gan_core.metrics.batching import fixed_rows
 from gan_core.metrics.features import FeatureNetwork, feature_network
 from gan_core.metrics.online import OnlineMeasure
+from gan_core.networks.layers.augmented import Augmented
 from gan_core.runtime import closure, distributed, errors, files
 from gan_core.runtime.device import keep_memory, set_up
 from gan_core.runtime.process import Stop, exclusive_lock
@@ -53,29 +56,31 @@ def main(name: str) -> None:
     with exclusive_lock(paths.STATE / name) if first else nullcontext():
         data, extractor = Prepared(paths.prepared(declared.dataset)), artifact.load(paths.extractor(declared.dataset))
         looked_at = feature_name(params.evaluate.features, data.shape)
-        how = train.instance_noise, device, train.channels_last, train.balanced
+        strength = declared.augment.p if declared.augment else None
+        aside = (isinstance(strength, Adaptive) and strength.aside) or 0.0
+        how = train.instance_noise, device, train.channels_last, train.balanced, aside
         batches = Batches(data, train.batch_size, train.seed, *how)
         torch.manual_seed(fold(train.seed, "weights"))
         wanted = network.family, network.width, network.latent
         spec = NetworkSpec(*wanted, data.shape, data.classes, network.options, data.bits)
-        game = build_game(declared.variant, spec, declared.settings)
+        game = build_game(declared.variant, spec, declared.settings, shown(declared.augment, data.shape[0]))
         parent = warm.Parent.read(Path(declared.init.path)) if declared.init else None
         freeze = (declared.init and declared.init.freeze) or {}
         warm.check_freeze(name, game, freeze)
-        others = {"threads": params.threads, "extractor": extractor.sha256, "features": looked_at}
+        others = {"threads": params.threads, "extractor": extractor.sha256, "features": looked_at, "flip": data.flip}
         facts = fingerprint.facts(
             declared.to_json() | others | ({"parent": parent.sha256} if parent else {}),
             data.index["sha256"],
             device,
             closure.run_files("train", declared.variant, network.family),
             modules(game).frozen,
-            depends_on_length(game, train.ema_half_life),
+            depends_on_length(game, train.ema_half_life, strength),
         )
         state = State(paths.STATE / name, fingerprint.key(facts))
         if first:
             fingerprint.announce(state.folder, facts)
         how_often = train.log_every, train.checkpoint_every
-        plan = Plan(name, train.steps, train.batch_size, train.seed, *how_often, train.ema_half_life)
+        plan = Plan(name, train.steps, train.batch_size, train.seed, *how_often, train.ema_half_life, strength)
         execution = ExecutionConfig(train.channels_last, train.precision, train.shards, train.cuda_graph)
         features = feature_network(looked_at, extractor, params.evaluate.inception, device, paths.FEATURES)
         references = {space: reference(domain, features, space) for space, domain in data.spaces.items()}
@@ -87,6 +92,7 @@ def main(name: str) -> None:
             lineage = {NOTE: found}
             if first:
                 print("\n".join(f"{name}: {line}" for line in sentences(found)), file=sys.stderr)
+        begun.aside_at = batches.aside if aside else None
         try:
             run = train_run(begun, batches.at, state, stop, monitor)
         except Stopped as stopped:
@@ -110,6 +116,11 @@ def main(name: str) -> None:
         write_table(paths.report(name) / "progress.csv", monitor.figures)
         files.write_json(paths.report(name) / "health.json", {"format": HEALTH_FORMAT, **monitor.health(run)})
         state.finish(train.steps)
+
+
+def shown(augment: Augment | None, channels: int) -> Wrap | None:
+    """What takes the place of a discriminator: one that is shown augmented samples, where they are declared."""
+    return partial(Augmented, policy=augment.policy, channels=channels) if augment else None
 
 
 def reference(domain: Prepared, network: FeatureNetwork, space: str) -> DomainReference:

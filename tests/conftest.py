@@ -9,9 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from gan_core.data.prepared import Prepared
 from gan_core.data.sources import read
 from gan_core.metrics.features import of_network
 from gan_core.metrics.measure import Reference
+from gan_core.networks.layers.augmented import Augmented
 from gan_core.objectives.adversarial import OBJECTIVES
 from gan_core.objectives.f_divergence import DIVERGENCES
 from gan_core.runtime.device import set_up
@@ -109,7 +111,8 @@ OPTIONS: list[tuple[str, dict[str, object]]] = [
     ("cgan", {"conditioning": "projection"}),
     ("cgan", {"matching_aware": True}),
     ("gan", {"dragan": 10.0, "spectral_norm": True}),
-    ("gan", {"pack": 2, "r1": 0.1, "dragan": 1.0, "augment": ("color", "translation", "cutout")}),
+    ("gan", {"pack": 2, "r1": 0.1, "dragan": 1.0, "augment": get_args(schema.Policy)}),
+    *((variant, {"augment": ("rotation", "hue", "cutout")}) for variant in ("vae_gan", "cycle_gan", "wgan_gp")),
     ("vae", {"likelihood": "bernoulli", "beta": 2.0}),
     ("vae_gan", {"margin": 0.35}),
     ("info_gan", {"continuous": 0}),
@@ -119,7 +122,7 @@ OPTIONS: list[tuple[str, dict[str, object]]] = [
     ("cycle_gan", {"identity": 0.0}),
     ("r3gan", {"conditional": True, "penalty_every": 2}),
 ]
-"""Games whose settings take another path than the paper's values do."""
+"""Games whose settings take another path than the paper's values do; ``augment``: a policy, of p 0.9."""
 
 
 def fitting(variant: str) -> list[str]:
@@ -152,7 +155,10 @@ def take_steps(run: Run, batch_at: Callable[[int], Any], count: int) -> Run:
 
 def fit(variant: str, settings: Mapping[str, Any], family: str, data: Prepared) -> Game:
     """A small game on some data."""
-    return build_game(variant, NetworkSpec(family, 16, 8, data.shape, data.classes), settings)
+    symbols = dict(settings)
+    policy = symbols.pop("augment", None)
+    wrap = partial(Augmented, policy=policy, channels=data.shape[0], p=0.9) if policy else None
+    return build_game(variant, NetworkSpec(family, 16, 8, data.shape, data.classes), symbols, wrap)
 
 
 @pytest.fixture(params=PLAYED, ids=lambda p: "-".join([p[0], p[2], *map(str, p[1].values())]))

@@ -141,10 +141,10 @@ MUTANTS = (
     ),
     Mutant(
         "cutout spares the last lines",
-        "gan_core/objectives/augment.py",
-        "torch.randint(0, side + 1 - size % 2, (n, 1), device=x.device)",
-        "torch.randint(0, side, (n, 1), device=x.device)",
-        "test_objectives.py::test_cutout_spares_no_edge",
+        "gan_core/networks/layers/augment.py",
+        "whole(u, side + 1 - size % 2)",
+        "whole(u, side)",
+        "test_augmentation.py::test_cutout_spares_no_edge",
     ),
     Mutant(
         "fixed inputs come from NumPy's own generator",

@@ -80,8 +80,42 @@ BAD = [
     (
         "dataset: digits\n    network: {family: mlp, width: 256, latent: 32}\n    train: {steps: 4000}\n"
         "    settings: {r1",
-        "dataset: grid\n    network: {family: mlp, width: 256, latent: 2}\n    settings: {augment: [cutout], r1",
-        ["runs.gan.settings.augment changes images, and this data set holds points"],
+        "dataset: grid\n    network: {family: mlp, width: 256, latent: 2}\n    augment: {policy: [flip], p: 1.0}\n"
+        "    settings: {r1",
+        ["runs.gan.augment changes pictures, and this data set holds points"],
+    ),
+    (
+        "settings: {r1: 0.1}",
+        "settings: {r1: 0.1, augment: [cutout]}",
+        ["settings.augment stands beside settings now: write `augment: {policy: [cutout], p: 1.0}` in the run"],
+    ),
+    (
+        "variant: vae\n",
+        "variant: vae\n    augment: {policy: [flip], p: 1.0}\n",
+        ["runs.vae.augment is what a discriminator sees, and variant 'vae' has none"],
+    ),
+    (
+        "variant: wgan_gp\n",
+        "variant: wgan_gp\n    augment: {policy: [flip], p: {target: 0.6, images: 500000}}\n",
+        ["p adapts to the sign of scores, and those of variant 'wgan_gp' have no zero", "; add `aside: 0.1`, a share"],
+    ),
+    (
+        "settings: {r1: 0.1}",
+        "settings: {objective: least_squares}\n    augment: {policy: [flip], p: {target: 0.6, images: 500000}}",
+        ["those of objective 'least_squares' have no zero between real and fake, as of non_saturating or"],
+    ),
+    (
+        "settings: {r1: 0.1}",
+        "augment: {policy: [flip, flip], p: 1.5}",
+        [
+            "augment.policy is ['flip', 'flip']: must name each change once",
+            "augment.p is 1.5: must be less than or equal",
+        ],
+    ),
+    (
+        "settings: {r1: 0.1}",
+        "augment: {policy: [flop], p: {targt: 0.6, images: 5}}",
+        ["augment.policy.0 is 'flop'", "augment.p.targt is unknown", "did you mean target?", "p.target is missing"],
     ),
     (
         "variant: vae\n    dataset: digits",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gan_core.config.bounds import NonNegativeFloat, PositiveInt, Scheduled
 from gan_core.core.build_game import assembled
 from gan_core.core.build_network import build_network
-from gan_core.core.game import Adam, Frozen, Update, modules
+from gan_core.core.game import Adam, Frozen, Update
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.schedule import Schedule
@@ -22,7 +22,7 @@ from gan_core.data.prepared import Prepared
 from gan_core.objectives import adversarial, penalties
 from gan_core.training import loop
 from gan_core.training.ema import decay
-from gan_core.training.run import ExecutionConfig, Run
+from gan_core.training.run import Run
 from tests.conftest import begin, plan, take_steps
 
 
@@ -131,57 +131,7 @@ def test_lazy_regularisation(spec: NetworkSpec, digits: Prepared) -> None:
     assert other.game.path_mean.value == mean, "what it remembers is part of the state"
 
 
-# (b) ADA (Karras et al. 2020, section 3.1): the strength of augmentation follows the sign of the real scores.
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adaptive(Plain):
-    strength: Memory  # p
-    target: float = 0.6
-    images_to_one: int = 640
-
-    @staticmethod
-    def build_spec(spec: NetworkSpec, settings: Any) -> dict[str, Any]:
-        return {**Plain.build_spec(spec, settings), "strength": Memory()}
-
-    def augmented(self, x: Tensor) -> Tensor:
-        """Mirrored with probability p."""
-        flipped = torch.rand(len(x), 1, 1, 1, device=x.device) < self.strength.value
-        return torch.where(flipped, x.flip(3), x)
-
-    def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
-        fake = self.generator(self.z.like(batch.x))
-        real = self.discriminator(self.augmented(batch.x))
-        terms = adversarial.discriminator(real, self.discriminator(self.augmented(fake)))
-        return Losses(terms, {"sign": real.sign().mean(), "images": torch.tensor(float(at.batch_size))})
-
-    def control(self, stats: Any) -> None:
-        step = torch.sign(stats["sign"] - self.target) * stats["images"] / self.images_to_one
-        self.strength.value.add_(step).clamp_(0, 1)
-
-    def updates(self) -> Any:
-        _, g = Plain.updates(self)
-        return Update(("discriminator",), self.discriminator_loss, after=self.control), g
-
-
-@pytest.mark.parametrize("shards", [1, 2])
-def test_adaptive_augmentation(spec: NetworkSpec, digits: Prepared, shards: int) -> None:
-    """It rises by so much an image while real scores are positive more often than the target says, else it falls."""
-    game = assembled(Adaptive, spec, {})
-    run = begin(game, plan(40), execution=ExecutionConfig(shards=shards))
-    expected, rises = 0.0, set()
-    for _ in range(40):
-        before = run.window.get("sign", torch.tensor(0.0)).clone()
-        take_steps(run, Batches(digits, 16, 0).at, 1)
-        sign = float(run.window["sign"] - before)
-        rises.add(sign > 0.6)
-        expected = min(max(expected + (1 if sign > 0.6 else -1 if sign < 0.6 else 0) * 16 / 640, 0.0), 1.0)
-        assert game.strength.value.item() == pytest.approx(expected, abs=1e-5)
-    assert rises == {True, False}
-    assert "strength" in modules(game).state
-
-
-# (c) R3GAN (Huang et al. 2024): rate, beta 2, gamma, EMA half-life and augmentation follow one schedule each.
+# (b) R3GAN (Huang et al. 2024): rate, beta 2, gamma, EMA half-life and augmentation follow one schedule each.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +176,7 @@ def test_five_schedules(spec: NetworkSpec, digits: Prepared, monkeypatch: pytest
     assert half_lives[-1] == pytest.approx(250, rel=0.02)
 
 
-# (d) A frozen network in a loss, as perceptual losses and projected GANs have one.
+# (c) A frozen network in a loss, as perceptual losses and projected GANs have one.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +206,7 @@ def test_a_frozen_network_in_a_loss(spec: NetworkSpec, digits: Prepared) -> None
     assert torch.autograd.grad(term, next(game.generator.parameters()))[0].abs().sum() > 0
 
 
-# (e) FreezeD (Mo et al. 2020): the first layers of the discriminator stay what they were.
+# (d) FreezeD (Mo et al. 2020): the first layers of the discriminator stay what they were.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +236,7 @@ def replace_optimizer(game: Any, name: str) -> Any:
     return Wrong(**vars(game))
 
 
-# (f) A paired game, as pix2pix (Isola et al. 2017, eq. 4): the discriminator sees the source beside the target.
+# (e) A paired game, as pix2pix (Isola et al. 2017, eq. 4): the discriminator sees the source beside the target.
 
 
 @dataclass(frozen=True, kw_only=True)

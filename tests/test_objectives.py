@@ -11,7 +11,8 @@ from torch import nn
 from gan_core.core.build_game import build_game
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.types import Batch, Moment
-from gan_core.objectives import adversarial, augment, f_divergence, penalties, two_sample, variational
+from gan_core.objectives import adversarial, f_divergence, penalties, two_sample, variational
+from gan_core.objectives.packing import packed
 from gan_core.objectives.two_sample import energy_distance
 from gan_core.runtime.errors import InputError
 
@@ -233,8 +234,8 @@ def test_dragan_looks_beside_the_data_not_at_it() -> None:
 def test_penalties_see_a_pack_as_one_sample() -> None:
     """PacGAN: a score belongs to a pack, so the gradient's norm is over the pack. |w|^2 / 2 for v = <w, pack>."""
     wide, x = Linear(12, 3.0), torch.randn(8, 6)
-    assert penalties.r1(lambda x: wide(augment.packed(x, 2)), x, 1.0)[1]["r1"].item() == pytest.approx(4.5)
-    assert penalties.dragan(lambda x: wide(augment.packed(x, 2)), x).item() == pytest.approx(4.0)
+    assert penalties.r1(lambda x: wide(packed(x, 2)), x, 1.0)[1]["r1"].item() == pytest.approx(4.5)
+    assert penalties.dragan(lambda x: wide(packed(x, 2)), x).item() == pytest.approx(4.0)
 
 
 def test_a_patch_score_counts_once_for_its_sample() -> None:
@@ -320,44 +321,7 @@ def test_energy_distance_of_gaussians() -> None:
 
 def test_a_pack_holds_whole_samples_side_by_side() -> None:
     x = torch.arange(12.0).reshape(4, 3)
-    assert augment.packed(x, 2).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
-    assert augment.packed(torch.zeros(6, 1, 8, 8), 3).shape == (2, 3, 8, 8)
+    assert packed(x, 2).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+    assert packed(torch.zeros(6, 1, 8, 8), 3).shape == (2, 3, 8, 8)
     with pytest.raises(InputError, match=r"settings.pack 3 does not divide train.batch_size 4"):
-        augment.packed(x, 3)
-
-
-@pytest.mark.parametrize("policy", list(augment.POLICIES))
-def test_an_augmentation_is_differentiable_and_differs_by_sample(policy: str) -> None:
-    x = torch.rand(16, 3, 16, 16).requires_grad_()
-    y = augment.augmented(x, (policy,))
-    assert y.shape == x.shape
-    assert len({round(v, 4) for v in (y - x).abs().mean((1, 2, 3)).tolist()}) > 3
-    y.sum().backward()
-    assert torch.isfinite(x.grad).all()
-    assert x.grad.abs().sum() > 0
-    with pytest.raises(InputError, match="holds points"):
-        augment.augmented(torch.zeros(4, 2), (policy,))
-
-
-def test_translation_moves_and_cutout_cuts() -> None:
-    x = torch.arange(1.0, 65).reshape(1, 1, 8, 8).expand(200, 1, 8, 8)
-    moved = augment.translation(x)
-    for one in moved[:20, 0]:
-        found = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if one[3, 3] == x[0, 0, 3 + i, 3 + j]]
-        assert len(found) == 1
-        (i, j) = found[0]
-        inside = one[1:7, 1:7]
-        assert torch.equal(inside, x[0, 0, 1 + i : 7 + i, 1 + j : 7 + j])
-    gone = (augment.cutout(x) == 0).sum((1, 2, 3))
-    assert gone.max() == 16, "a quarter of the picture, where the window lies inside"
-    assert (gone > 0).all()
-
-
-@pytest.mark.parametrize("side", [6, 8, 14, 28])
-def test_cutout_spares_no_edge(side: int) -> None:
-    """Opposite lines are cut equally often, the middle ones most (Zhao et al. 2020: half of the side)."""
-    share = augment.window(40_000, side, torch.empty(0)).double().mean(0)
-    assert torch.allclose(share, share.flip(0), atol=0.02)
-    size, places = (side + 1) // 2, side + 1 - (side + 1) // 2 % 2
-    assert share[0].item() == pytest.approx((size // 2 + 1) / places, abs=0.02)
-    assert share[side // 2].item() == pytest.approx(size / places, abs=0.02)
+        packed(x, 3)

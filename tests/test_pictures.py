@@ -28,7 +28,6 @@ from gan_core.data.prepared import Prepared
 from gan_core.data.readers.images import chunk
 from gan_core.metrics.similarity import ms_ssim
 from gan_core.networks.efficientnet_lite0 import as_input
-from gan_core.objectives.augment import augmented
 from gan_core.report.pictures import picture, webp
 from gan_core.runtime.errors import DataError, InputError
 
@@ -319,13 +318,6 @@ def test_who_knows_no_alpha_sees_pictures_on_mid_grey() -> None:
     hidden = x.clone()
     hidden[2, :3] = 1
     assert ms_ssim(x, hidden).tolist() == pytest.approx([1, 1, 1])
-
-
-def test_colours_are_changed_and_alpha_is_not() -> None:
-    x = torch.rand(5, 4, 8, 8) * 2 - 1
-    changed = augmented(x, ["color"])
-    assert torch.equal(changed[:, 3], x[:, 3])
-    assert not torch.equal(changed[:, :3], x[:, :3])
 
 
 def test_sheets_keep_alpha_and_16_bits_of_grey() -> None:

@@ -88,7 +88,9 @@ KINDS: dict[str, tuple[Callable[[Path, Generator], None], dict[str, str]]] = {
             "size: 16": "all pictures are 17x18; a size near it that the network can draw",
             "channels: 4": "130 of 130 have transparent pixels",
             "fit: pad": "nothing of a picture with transparency is cut off",
-            "augment: [color, translation, cutout]": "69 pictures are few",
+            "augment:": "69 pictures are few",
+            "policy: [color, translation, cutout]": "DiffAugment",
+            "flip: false": "logos often have letters",
         },
     ),
     "emoji": (
@@ -98,6 +100,7 @@ KINDS: dict[str, tuple[Callable[[Path, Generator], None], dict[str, str]]] = {
             "size: 16": "all pictures are 16x16",
             "channels: 3": "260 of 260 are in colour",
             "variant: cgan": "2 classes: each can be asked for",
+            "flip: true": "as of photographs",
         },
     ),
     "mnist": (

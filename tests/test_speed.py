@@ -187,9 +187,11 @@ def test_two_processes_are_one_and_a_killed_one_ends_both_and_goes_on(tmp_path: 
     assert (tmp_path / "two/wgan_gp/f/step-000000003.state").exists()
     resumed = together(tmp_path / "two", 2)
     assert resumed.returncode == 0, resumed.stderr
-    one, two = (torch.load(tmp_path / n / "wgan_gp.end") for n in ("one", "two"))
-    assert all(torch.equal(one["weights"][k], two["weights"][k]) for k in one["weights"])
-    assert one["history"] == two["history"]
+    for name in ("wgan_gp", "f_gan"):
+        one, two = (torch.load(tmp_path / n / f"{name}.end") for n in ("one", "two"))
+        assert all(torch.equal(one["weights"][k], two["weights"][k]) for k in one["weights"])
+        assert one["history"] == two["history"]
+    assert one["history"][-1]["augment_p"] > 0
     # Power iterations of spectral normalisation go on with each forward pass, so a process that computes fewer shards
     # is a few behind: close, not equal.
     one, two = (torch.load(tmp_path / n / "gan.end") for n in ("one", "two"))

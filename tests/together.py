@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,7 +13,9 @@ import torch
 from gan_core.core.build_game import build_game
 from gan_core.core.game import modules
 from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.schedule import Adaptive
 from gan_core.data.batches import Batches
+from gan_core.networks.layers.augmented import Augmented
 from gan_core.runtime import distributed
 from gan_core.runtime.device import set_up
 from gan_core.runtime.errors import EnvironmentFailure
@@ -24,13 +27,16 @@ SHARDS = 2
 GAMES = {
     "wgan_gp": (NetworkSpec("mlp", 16, 4, (1, 8, 8)), {}),
     "gan": (NetworkSpec("dcgan", 4, 4, (1, 8, 8)), {"spectral_norm": True}),
+    "f_gan": (NetworkSpec("mlp", 16, 4, (1, 8, 8)), {"learning_rate": 0.01}),
 }
+ADAPTIVE = "f_gan"
+"""Its discriminator is shown augmented samples, of a p that adapts."""
 
 
 class Noise:
     """A data set of random images."""
 
-    is_image, aligned, other, folder = True, False, None, Path("noise")
+    is_image, aligned, other, flip, folder = True, False, None, False, Path("noise")
 
     def raw(self, _part: str) -> torch.Tensor:
         return torch.randint(256, (100, 8, 8, 1), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -45,7 +51,9 @@ def main(folder: Path, dies: int) -> None:
         distributed.init_distributed(SHARDS, "cpu", "tests.together")
     for variant, (body, settings) in GAMES.items():
         torch.manual_seed(0)
-        game = build_game(variant, body, settings)
+        adapts = variant == ADAPTIVE
+        wrap = partial(Augmented, policy=["rotation", "contrast"], channels=1, p=0.6) if adapts else None
+        game = build_game(variant, body, settings, wrap)
         batches = Batches(Noise(), 16, 0, 0.05)
         state = State(folder / variant, "f")
         asked = itertools.count(1)
@@ -55,7 +63,8 @@ def main(folder: Path, dies: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             return False
 
-        begun = start(game, Plan(variant, 8, 16, 0, 4, 3, 100.0), execution=ExecutionConfig(shards=SHARDS))
+        plan = Plan(variant, 8, 16, 0, 4, 3, 100.0, Adaptive(0.3, 256) if adapts else None)
+        begun = start(game, plan, execution=ExecutionConfig(shards=SHARDS))
         run = train(begun, batches.at, state, stop)
         if distributed.rank() == 0:
             weights = {f"{n}.{k}": v for n, p in modules(run.game).saved.items() for k, v in p.named_parameters()}

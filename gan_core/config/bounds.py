@@ -4,7 +4,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Discriminator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Tag
 
-from gan_core.core.schedule import Schedule
+from gan_core.core.schedule import Adaptive, Schedule
 
 __all__ = [
     "Fraction",
@@ -21,6 +21,9 @@ __all__ = [
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 """0 <= x < 1, as the betas of Adam."""
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+"""0 <= x <= 1."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 """0 < x < 1."""
@@ -46,3 +49,18 @@ LearningRate = Annotated[
     Discriminator(form),
 ]
 """Above 0; a schedule may end at 0."""
+
+
+def form_of_strength(value: Any) -> str:
+    """Whether a strength is declared as a number, as a schedule or as adaptive."""
+    adaptive = isinstance(value, Adaptive) or (isinstance(value, dict) and not {"start", "end"} & value.keys())
+    return "adaptive" if adaptive else form(value)
+
+
+Strength = Annotated[
+    Annotated[Probability, Tag("number")]
+    | Annotated[Schedule[Probability], Tag("schedule")]
+    | Annotated[Adaptive, Tag("adaptive")],
+    Discriminator(form_of_strength),
+]
+"""A probability, a schedule between two of them, or one that adapts."""

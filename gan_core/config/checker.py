@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -13,6 +14,7 @@ import pydantic
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import Tag
 
 from gan_core.config.schema import SECTIONS
 from gan_core.runtime.errors import InputError, did_you_mean
@@ -28,7 +30,7 @@ RENAMED = {
     "ema_decay": ("ema_half_life", ", in images: 0.69 x batch_size / (1 - decay)"),
 }
 """Keys of earlier versions -> what they are called now, and what else has changed."""
-TAGS = ("number", "schedule", "bool", "LabelColumns")
+TAGS = ("number", "schedule", "adaptive", "bool", "LabelColumns")
 """Of what a key may be declared as; pydantic puts them into the place of a mistake."""
 
 
@@ -139,10 +141,17 @@ def not_yaml(path: Path, error: Exception) -> str:
 
 def known_keys(schema: Any, path: tuple[Any, ...]) -> list[str]:
     """The keys a schema knows at a path inside it."""
-    for part in path:
+    for part, below in zip_longest(path, path[1:]):
         if part in (known := fields_of(schema)):  # else a name that the user gave, of one entry of many
-            schema = next((a for a in alternatives(known[part]) if fields_of(a)), known[part])
+            declared = tagged(known[part], below)
+            schema = next((a for a in alternatives(declared) if fields_of(a)), declared)
     return list(fields_of(schema))
+
+
+def tagged(annotation: Any, tag: Any) -> Any:
+    """Of what may be declared in several forms, the one of a tag; else all of it."""
+    forms = (a for a in alternatives(annotation) if Tag(tag) in getattr(a, "__metadata__", ()))
+    return next(forms, annotation)
 
 
 def fields_of(schema: Any) -> dict[str, Any]:

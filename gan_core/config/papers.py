@@ -115,12 +115,23 @@ def networks(variant: str) -> list[str]:
     return [ast.unparse(n.target) for n in declared if ast.unparse(n.annotation) not in INPUTS]
 
 
+def has_discriminator(variant: str) -> bool:
+    """Whether a paper has a discriminator or critic: a field declared as one."""
+    declared = (n for n in paper(variant).body if isinstance(n, ast.AnnAssign) and n.value is None)
+    return any(ast.unparse(n.annotation) == "Discriminator" for n in declared)
+
+
+def signed(variant: str) -> Mapping[str, tuple[str, ...]] | None:
+    """With which settings the sign of a score tells real from fake: the literal ``signed`` of a paper; None: never."""
+    found: Mapping[str, tuple[str, ...]] | None = class_literal(variant, "signed")
+    return found
+
+
 def class_literal(variant: str, name: str) -> Any:
-    """A literal attribute of a paper's dataclass."""
+    """A literal attribute of a paper's dataclass; None where there is none."""
     found = (n for n in paper(variant).body if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == name)
-    node = next(found)
-    assert node.value is not None
-    return ast.literal_eval(node.value)
+    node = next(found, None)
+    return ast.literal_eval(node.value) if node and node.value else None
 
 
 def capabilities(family: str) -> Mapping[str, tuple[str, ...]]:

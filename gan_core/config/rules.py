@@ -11,8 +11,9 @@ from typing import Any, get_args
 
 from gan_core.config import papers, places
 from gan_core.config.checker import Checker, Tree
-from gan_core.config.schema import Dataset, ImageDomains, Images, Init, Network, Run, Train
+from gan_core.config.schema import Augment, Dataset, ImageDomains, Images, Init, Network, Run, Train
 from gan_core.core.feature_names import LITE0_FROM
+from gan_core.core.schedule import Adaptive
 from gan_core.core.sides import unfit
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -145,14 +146,23 @@ def check_runs(
             checker.unknown((*here, "variant"), papers.variants(), str(entry["variant"]))
         elif "variant" in entry:
             model = papers.settings_of(entry["variant"])
-            settings = checker.build(model, entry.get("settings", {}), (*here, "settings"))
+            given = entry.get("settings", {})
+            if isinstance(given, dict) and "augment" in given:
+                checker.mistake((*here, "settings", "augment"), f"stands beside settings now: {beside_settings(given)}")
+                given = {key: value for key, value in given.items() if key != "augment"}
+            settings = checker.build(model, given, (*here, "settings"))
             check_fit(checker, here, entry, network, train, settings, datasets.get(str(entry.get("dataset"))))
         symbols = {key: getattr(settings, key) for key in type(settings).model_fields} if settings else {}
         if settings and train:
             for key, sentence in conflicts(symbols, train, datasets.get(str(entry.get("dataset")))):
                 checker.mistake((*here, "settings", key), sentence)
+        augment = (
+            checker.build(Augment, entry["augment"], (*here, "augment")) if entry.get("augment") is not None else None
+        )
+        if augment and settings:
+            check_augment(checker, (*here, "augment"), entry, augment, symbols, datasets.get(str(entry.get("dataset"))))
         if network and train and settings and not checker.mistakes:
-            yield name, Run(entry["variant"], entry["dataset"], network, train, symbols, init)
+            yield name, Run(entry["variant"], entry["dataset"], network, train, symbols, augment, init)
 
 
 def check_init(checker: Checker, entry: Tree, here: tuple[str, ...]) -> Init | None:
@@ -221,6 +231,41 @@ def circular(name: str, parents: Mapping[str, str]) -> str:
     while (parent := parents.get(chain[-1])) and parent not in chain:
         chain.append(parent)
     return " and ".join(f"{run} starts from {parents[run]}" for run in chain) if parent == name else ""
+
+
+def beside_settings(settings: Tree) -> str:
+    """What to write in place of the key of an earlier version."""
+    policy = settings["augment"]
+    named = ", ".join(map(str, policy)) if isinstance(policy, list) and policy else "color, translation, cutout"
+    return f"write `augment: {{policy: [{named}], p: 1.0}}` in the run, or leave it out"
+
+
+def check_augment(
+    checker: Checker, here: tuple[str, ...], entry: Tree, augment: Augment, settings: Tree, dataset: Any
+) -> None:
+    """Whether a discriminator is there to be shown augmented pictures, and whether its scores can lead the strength."""
+    variant = entry["variant"]
+    if not papers.has_discriminator(variant):
+        checker.mistake(here, f"is what a discriminator sees, and variant '{variant}' has none; leave it out")
+    elif isinstance(dataset, dict) and dataset.get("source") in POINTS:
+        checker.mistake(here, "changes pictures, and this data set holds points; leave it out")
+    elif isinstance(augment.p, Adaptive) and not augment.p.aside and (why := no_sign(variant, settings)):
+        checker.mistake(
+            (*here, "p"),
+            f"adapts to the sign of scores, and {why}; add `aside: 0.1`, a share of the training samples to compare "
+            "with, or write a number or a schedule",
+        )
+
+
+def no_sign(variant: str, settings: Tree) -> str:
+    """Why the sign of a paper's scores does not tell real from fake; empty: it does."""
+    signed = papers.signed(variant)
+    if signed is None:
+        return f"those of variant '{variant}' have no zero between real and fake"
+    for key, values in signed.items():
+        if settings[key] not in values:
+            return f"those of {key} '{settings[key]}' have no zero between real and fake, as of {' or '.join(values)}"
+    return ""
 
 
 def check_network(checker: Checker, tree: Any, here: tuple[str, ...]) -> Network | None:
@@ -311,8 +356,6 @@ def conflicts(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterat
     points = declared.get("source") in POINTS
     if train.batch_size % settings.get("pack", 1):
         yield "pack", f"is {settings['pack']}, which does not divide train.batch_size {train.batch_size}"
-    if settings.get("augment") and points:
-        yield "augment", "changes images, and this data set holds points; leave it empty"
     if "side" in settings:
         if points:
             yield "side", "is of a network that sees images, and this data set holds points; use another variant"

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from gan_core.config.bounds import Scheduled, Seed, Share
+from gan_core.config.bounds import Scheduled, Seed, Share, Strength
 from gan_core.config.places import WARM
 from gan_core.core.feature_names import Asked
 
@@ -235,6 +235,9 @@ class Images:
     """Of Parquet with several columns of images; null, or left out: there is one, or one called image."""
     bits: Literal[8, 16] | None = None
     """Of a number of a pixel, as it is packed and shipped; null, or left out: 8."""
+    flip: bool | None = None
+    """Whether a picture in a mirror is one more of its kind: each is then mirrored in half of the batches it is in. Not
+    for what is read; null, or left out: false."""
     range: Annotated[list[float] | Literal["measured", "full"] | None, pydantic.BeforeValidator(ends_or_word)] = None
     """What becomes black and what white, of sources of more than 8 bits, floats and signed numbers: two numbers; the
     lowest and highest of the set, ``measured``; ``full``, all that their type holds. Null, or left out: full, and a set
@@ -331,6 +334,28 @@ class Train:
         if (size := info.data.get("batch_size", 0)) % shards or size == shards:
             raise PydanticCustomError("uneven", "must divide batch_size {size} into parts of 2 or more", {"size": size})
         return shards
+
+
+Policy = Literal[
+    "flip", "rotate90", "shift", "scale", "rotation", "aspect", "fractional_shift", "brightness", "contrast",
+    "luma_flip", "hue", "saturation", "color", "translation", "cutout",
+]  # fmt: skip
+"""Random changes of pictures, of ADA (Karras et al. 2020); color and translation of DiffAugment (Zhao et al. 2020)."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Augment:
+    """Which random changes a discriminator sees pictures under, real and generated, and with what probability each."""
+
+    policy: Annotated[list[Policy], Field(min_length=1)]
+    p: Strength
+
+    @field_validator("policy")
+    @classmethod
+    def _each_once(cls, policy: list[str]) -> list[str]:
+        if len(set(policy)) < len(policy):
+            raise PydanticCustomError("twice", "must name each change once")
+        return policy
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -435,6 +460,8 @@ class Run:
     network: Network
     train: Train
     settings: dict[str, Any]
+    augment: Augment | None = None
+    """Of what the discriminators see; none where it is not declared."""
     init: Init | None = None
     """Of warm starts."""
 

@@ -25,6 +25,9 @@ Needs: TypeAlias = Mapping[str, tuple[str, ...]]
 -> fields of the batch, ``batch if <symbol>`` -> those that it asks for besides where that symbol is true, ``aligned``
 -> those whose rows must belong together. Generators and encoders need a latent."""
 
+Signed: TypeAlias = Mapping[str, tuple[str, ...]]
+"""Symbol -> its values with which a score above 0 says that a sample is real; none: whatever they are."""
+
 Scorer: TypeAlias = Callable[[Sample, Batch], Score]
 """From samples, and a batch of what they are conditioned on, to scores: the higher, the more like the data."""
 
@@ -106,7 +109,8 @@ Scorers: TypeAlias = Mapping[str, Scorer]
 class Game(Protocol):
     """One paper. A frozen dataclass of its networks and symbols; nothing to inherit.
 
-    A method ``scorers`` may say who scores what a role draws.
+    A method ``scorers`` may say who scores what a role draws; a literal ``signed``, when the sign of a score tells real
+    from fake, by which the strength of augmentation can be adapted.
     """
 
     needs: ClassVar[Needs]

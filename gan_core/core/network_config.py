@@ -49,6 +49,11 @@ class NetworkConfig:
         return self.network.endswith((".generator", ".translator"))
 
     @property
+    def role(self) -> str:
+        """What it is in its family."""
+        return self.network.partition(".")[2]
+
+    @property
     def size(self) -> int:
         """How many numbers one sample has."""
         return prod(self.shape)

@@ -10,6 +10,28 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
+class Adaptive:
+    """A probability that moves so that a measure of overfitting stays at ``target``. ADA, Karras et al. 2020, 3.1.
+
+    It could go from 0 to 1 within ``images`` real images. The measure is r_t, the mean sign of scores of real samples;
+    or r_v, for which a share ``aside`` of the training samples is not trained on: how much lower these are scored than
+    samples that are, as a share of how much lower generated ones are.
+
+    Raises:
+        ValueError: ``target`` or ``aside`` is not between 0 and 1, or ``images`` below 1.
+    """
+
+    target: float
+    images: int
+    aside: float | None = None
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+
+    def __post_init__(self) -> None:
+        if not 0 < self.target < 1 or self.images < 1 or not 0 < (self.aside or 0.5) < 1 or self.aside == 0:
+            raise ValueError("an adaptive p has a target and a share aside between 0 and 1, and takes 1 image or more")
+
+
+@dataclass(frozen=True)
 class Schedule(Generic[Value]):
     """A symbol that goes from ``start`` to ``end`` and stays there, on a straight line or half a cosine.
 

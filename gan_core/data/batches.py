@@ -76,11 +76,19 @@ def shuffle(count: int, *path: int | str) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(fold(*path)))
 
 
+def divided(count: int, share: float, *path: int | str) -> tuple[Tensor, Tensor]:
+    """Rows that are kept, in order, and a share of them that is not, a function of the path: (N,) int64 each."""
+    order, some = shuffle(count, *path) if share else torch.arange(count), round(share * count)
+    return order[some:].sort().values, order[:some]
+
+
 class Batches:
     """The batches of a run. The i-th is a function of (seed, i); instance noise has torch's current seed.
 
     ``x`` and its labels ``y`` go together; a second domain ``x_b`` is shuffled on its own, unless the set is aligned.
-    ``balanced``: every class is as frequent (``Balanced``), in each domain that is shuffled.
+    ``balanced``: every class is as frequent (``Balanced``), in each domain that is shuffled. Where the set says that
+    pictures may be mirrored, each is at even odds; pairs are mirrored together. ``aside``: this share of the samples,
+    chosen by the seed, is in no batch of the run.
     """
 
     def __init__(
@@ -92,37 +100,59 @@ class Batches:
         device: str = "cpu",
         channels_last: bool = False,
         balanced: bool = False,
+        aside: float = 0.0,
     ) -> None:
-        self.noise, self.channels_last = noise, channels_last and data.is_image
+        self.noise, self.channels_last, self.seed = noise, channels_last and data.is_image, seed
+        self.flip, self.apart = data.flip, data.other is not None and not data.aligned
         domains = {"x": data} | ({"x_b": data.other} if data.other is not None else {})
         self.samples = {name: cached(domain.raw("train")).to(device) for name, domain in domains.items()}
         labels = data.labels("train")
         self.labels = labels.to(device) if labels is not None else None
+        self.size, self.kept, self.set_aside = batch_size, dict[str, Tensor](), dict[str, Tensor]()
         for name, samples in self.samples.items():
-            if len(samples) < batch_size:
+            parts = divided(len(samples), aside, seed, "aside", name if self.apart else "x")
+            self.kept[name], self.set_aside[name] = (rows.to(device) for rows in parts)
+            if aside and not len(parts[1]):
+                raise DataError(f"augment.p.aside {aside} of {len(samples)} training samples is none; raise it")
+            if len(self.kept[name]) < batch_size:
                 raise DataError(
-                    f"train.batch_size {batch_size} is more than the {len(samples)} training samples of "
+                    f"train.batch_size {batch_size} is more than the {len(self.kept[name])} training samples of "
                     f"{'the second domain of ' if name != 'x' else ''}{data.folder}; lower it, or prepare more data"
                 )
 
         def shuffled(name: str, domain: Prepared, *path: int | str) -> Epochs | Balanced:
             if not balanced:
-                return Epochs(len(self.samples[name]), batch_size, device, *path)
+                return Epochs(len(self.kept[name]), batch_size, device, *path)
             if (y := domain.labels("train")) is None:
                 raise DataError(f"train.balanced is true, and {domain.folder} has no labels; set it to false")
-            return Balanced(y, batch_size, device, *path)
+            return Balanced(y[self.kept[name].cpu()], batch_size, device, *path)
 
         self.epochs = dict.fromkeys(self.samples, shuffled("x", data, seed, "epoch"))
-        if data.other is not None and not data.aligned:
+        if data.other is not None and self.apart:
             self.epochs["x_b"] = shuffled("x_b", data.other, seed, "other", "epoch")
 
     def at(self, i: int) -> Batch:
         """The i-th batch of the run."""
-        rows = {name: epochs.rows(i) for name, epochs in self.epochs.items()}
-        fields = {name: self._noisy(samples[rows[name]]) for name, samples in self.samples.items()}
+        return self._batch({name: self.kept[name][epochs.rows(i)] for name, epochs in self.epochs.items()}, i)
+
+    def aside(self, i: int) -> Batch:
+        """The i-th batch of the samples that are set aside, which ``at`` never gives: all of them over and over."""
+        turn = torch.arange(i * self.size, (i + 1) * self.size)
+        return self._batch({name: rows[turn.to(rows.device) % len(rows)] for name, rows in self.set_aside.items()}, i)
+
+    def _batch(self, rows: dict[str, Tensor], i: int) -> Batch:
+        fields = {name: self._noisy(self._seen(samples[rows[name]], i, name)) for name, samples in self.samples.items()}
         return Batch(**fields, y=self.labels[rows["x"]] if self.labels is not None else None)
 
-    def _noisy(self, raw: Tensor) -> Sample:
+    def _seen(self, raw: Tensor, i: int, name: str) -> Sample:
+        """Samples of the i-th batch; those that may be mirrored are at even odds, a function of (seed, i)."""
         x = to_model(raw)
+        if not self.flip:
+            return x
+        seed = fold(self.seed, "flip", name if self.apart else "x", i)
+        mirrored = torch.rand(len(x), generator=torch.Generator().manual_seed(seed)) < 0.5
+        return torch.where(mirrored.to(x.device)[:, None, None, None], x.flip(3), x)
+
+    def _noisy(self, x: Sample) -> Sample:
         x = x + self.noise * torch.randn_like(x) if self.noise else x
         return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x

@@ -84,6 +84,7 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
             "kind": "image",
             "shape": [spec.channels, *spec.sides],
             **({"bits": spec.bits} if spec.bits == 16 else {}),
+            **({"flip": True} if spec.flip else {}),
             **({"range": list(ends)} if spec.range and ends else {}),
             "classes": len(names),
             **of_domains(parts),

@@ -58,6 +58,11 @@ class Prepared:
         return bool(self.index["kind"] == "image")
 
     @property
+    def flip(self) -> bool:
+        """Whether a picture in a mirror is one more of its kind."""
+        return bool(self.index.get("flip", False))
+
+    @property
     def other(self) -> Prepared | None:
         """The second domain as a data set of its own, where there is one."""
         if self.domains == 1:

@@ -7,14 +7,17 @@ Up-sampling is nearest neighbour and a 3x3 convolution instead of a transposed o
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from gan_core.config.bounds import NonNegativeInt
 from gan_core.core import sides
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.samples import Sample
 from gan_core.networks.layers import head
 from gan_core.networks.layers.doubling import Doubling
+from gan_core.networks.layers.minibatch import MinibatchStd
 from gan_core.runtime.errors import InputError
 
 SAMPLES = ("images",)
@@ -25,6 +28,15 @@ CAPABILITIES = {
     "encoder": (),
     "recogniser": (),
 }
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only this family has."""
+
+    minibatch_std: NonNegativeInt = (
+        0  # samples in a group of which the discriminator sees how much they differ; 0: none
+    )
 
 
 def halvings(shape: tuple[int, ...]) -> int:
@@ -66,11 +78,17 @@ class Generator(nn.Module):
         return x
 
 
-def trunk(planes: int, shape: tuple[int, ...], width: int) -> nn.Sequential:
-    """(conv 4x4 stride 2, LeakyReLU 0.2) from ``planes`` channels down to half the smallest picture, flat."""
+def trunk(planes: int, shape: tuple[int, ...], width: int, group: int = 0) -> nn.Sequential:
+    """(conv 4x4 stride 2, LeakyReLU 0.2) from ``planes`` channels down to half the smallest picture, flat.
+
+    In front of the last convolution, how much samples of a ``group`` differ, where there is one.
+    """
     layers: list[nn.Module] = []
-    for fan_in, fan_out in itertools.pairwise([planes, *channels(shape, width)]):
-        layers += [nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    sizes = [planes, *channels(shape, width)]
+    for k, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+        seen = group > 0 and k == len(sizes) - 2
+        layers += [MinibatchStd(group)] if seen else []
+        layers += [nn.Conv2d(fan_in + seen, fan_out, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Flatten())
 
 
@@ -84,7 +102,8 @@ class Discriminator(head.Discriminator):
     """On the trunk; conditions stand beside the picture as planes."""
 
     def __init__(self, config: NetworkConfig) -> None:
-        body = trunk(config.shape[0] + config.condition_channels, config.shape, config.width)
+        group = Options(**config.options).minibatch_std
+        body = trunk(config.shape[0] + config.condition_channels, config.shape, config.width, group)
         super().__init__(config, body, features(config.shape, config.width))
 
 

@@ -7,20 +7,32 @@ number of channels at full size.
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
+from gan_core.config.bounds import NonNegativeInt
 from gan_core.core import sides
 from gan_core.core.inputs import beside
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.samples import Sample, Score
 from gan_core.networks.layers.head import Head, normalised
+from gan_core.networks.layers.minibatch import MinibatchStd
 from gan_core.runtime.errors import InputError
 
 SAMPLES = ("images",)
 SIDES: sides.Rule = "halved"
 CAPABILITIES = {"generator": (), "discriminator": ("features", "conditions", "maps")}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only this family has."""
+
+    minibatch_std: NonNegativeInt = (
+        0  # samples in a group of which the discriminator sees how much they differ; 0: none
+    )
 
 
 def halvings(shape: tuple[int, ...]) -> int:
@@ -95,17 +107,24 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Blocks down to the smallest picture, ReLU, a sum over pixels, then the head. No batch statistics.
+    """Blocks down to the smallest picture, ReLU, a sum over pixels, then the head.
 
-    Conditions stand beside the sample as planes, or are projected onto the features.
+    No batch statistics, unless ``minibatch_std`` asks for them in front of the last block. Conditions stand beside the
+    sample as planes, or are projected onto the features.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
         sizes = channels(config.shape, config.width)
-        steps = itertools.pairwise([config.shape[0] + config.condition_channels, *sizes[1:]])
-        body = nn.Sequential(*(Down(a, b, first=k == 0) for k, (a, b) in enumerate(steps)))
+        steps = [*itertools.pairwise([config.shape[0] + config.condition_channels, *sizes[1:]])]
+        group = Options(**config.options).minibatch_std
+        layers: list[nn.Module] = []
+        for k, (fan_in, fan_out) in enumerate(steps):
+            seen = group > 0 and k == len(steps) - 1
+            layers += [MinibatchStd(group)] if seen else []
+            layers += [Down(fan_in + seen, fan_out, first=k == 0)]
+        body = nn.Sequential(*layers)
         head = Head(config, sizes[-1])
         for part in (body, head):
             initialise(part)

@@ -57,6 +57,7 @@ def images(found: Seen, gpu: bool) -> Entry:
     if found.twins:
         entry["spelling"] = Value("folded", f"{' and '.join(map(repr, found.twins[0]))} are one class")
     entry |= {"heldout": heldout(found, good), **frame(found, gpu), **colours(found)}
+    entry["flip"] = flip(entry["channels"].value)
     if found.bad:
         entry["on_bad_image"] = Value(
             "skip", f"{len(found.bad):,} of {found.looked_at:,} cannot be used: {found.bad[0]}"
@@ -144,6 +145,14 @@ def colours(found: Seen) -> Entry:
     return entry
 
 
+def flip(channels: int) -> Value:
+    """Whether a picture in a mirror is one more of its kind."""
+    if channels == 3:
+        return Value(True, "as of photographs: mirrored ones are as likely; false where there is something to read")
+    kind = "grey pictures are often digits or letters" if channels == 1 else "logos often have letters"
+    return Value(False, f"{kind}; true where mirrored ones are as likely")
+
+
 def family(side: int) -> str:
     """The network family for pictures of so many pixels on the smaller side."""
     return "dcgan" if side >= SMALL else "mlp"
@@ -185,10 +194,10 @@ def run(found: Seen, entry: Entry, name: str, gpu: bool) -> Entry:
     }
     if variant == "cgan":
         made["settings"] = Value({"conditioning": Value("projection", "labels are projected, Miyato & Koyama 2018")})
-    elif train < AUGMENTED:
-        policies = ["color", "translation", "cutout"]
-        few = f"{train:,} pictures are few: the discriminator sees them changed (DiffAugment)"
-        made["settings"] = Value({"augment": Value(policies, few)})
+    if train < AUGMENTED:
+        policy = Value(["color", "translation", "cutout"], "DiffAugment, Zhao et al. 2020")
+        few = f"{train:,} pictures are few: the discriminator sees them changed"
+        made["augment"] = Value({"policy": policy, "p": Value(1.0, "always")}, few)
     return made
 
 

@@ -18,6 +18,7 @@ from gan_core.core.types import Batch
 from gan_core.runtime import distributed
 from gan_core.runtime.errors import NumericsError
 from gan_core.runtime.progress import Progress
+from gan_core.training.augmentation import set_strength, strength
 from gan_core.training.checkpoint import State
 from gan_core.training.cuda_graph import Captured
 from gan_core.training.ema import Average, decay
@@ -194,7 +195,9 @@ def advance(run: Run, batch_at: Callable[[int], Batch]) -> None:
     """One step, with all that belongs to it: rates, updates, averages, sums of statistics."""
     for name, optimizer in run.optimizers.items():
         set_symbols(optimizer, run.specs[name], run.at, run.lr_scale)
+    set_strength(run)
     stats, batch_size = train_step(run, batch_at), run.plan.batch_size
+    stats |= strength(run, batch_at)
     half_life, images = run.at.value(run.plan.ema_half_life), run.at.images + batch_size
     for role, average in run.averages.items():
         kept = decay(half_life, inf if role in run.warm else images, batch_size)

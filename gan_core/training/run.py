@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_core.core.game import Adam, Game, Optimizer, RMSprop, Update, modules, optimizers, trainable
-from gan_core.core.schedule import Schedule
-from gan_core.core.types import Moment, Player
+from gan_core.core.schedule import Adaptive, Schedule
+from gan_core.core.types import Batch, Moment, Player
 from gan_core.runtime import distributed
 from gan_core.runtime.errors import NumericsError
 from gan_core.training.ema import Average
@@ -37,6 +37,8 @@ class Plan:
     checkpoint_every: int
     ema_half_life: float | Schedule[float] = 0.0
     """Of the averaged weights, in images."""
+    augment_p: float | Schedule[float] | Adaptive | None = None
+    """Probability of each change that discriminators are shown; None: they see samples as they are."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Run:
     """Player -> submodules whose weights stay, beside those that the paper freezes."""
     warm: set[str] = field(default_factory=set)
     """Roles whose average goes on from that of an earlier run."""
+    aside_at: Callable[[int], Batch] | None = None
+    """The i-th batch of training samples that are set aside, by which augmentation adapts; None: there are none."""
 
     def __post_init__(self) -> None:
         self.modules = modules(self.game)

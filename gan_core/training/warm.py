@@ -18,6 +18,7 @@ from gan_core.core import artifact, lineage
 from gan_core.core.artifact import Artifact
 from gan_core.core.game import Game, modules, optimizers, trainable
 from gan_core.core.inputs import Input
+from gan_core.networks.layers.augmented import plain
 from gan_core.runtime import files
 from gan_core.runtime.errors import InputError, did_you_mean
 from gan_core.training import change
@@ -79,7 +80,7 @@ class Parent:
 def save_players(folder: Path, run: Run, notes: Mapping[str, Any]) -> None:
     """All trained networks as they are now, and their averages: float32 weights, no optimizer states."""
     for name, network in run.modules.trained.items():
-        artifact.save(folder / f"{name}.safetensors", network, network.config, notes)  # type: ignore[arg-type]
+        artifact.save(folder / f"{name}.safetensors", plain(network), network.config, notes)  # type: ignore[arg-type]
     for role, average in run.averages.items():
         artifact.save(folder / AVERAGES / f"{role}.safetensors", average.network, run.exports[role].config, notes)
 
@@ -214,7 +215,7 @@ def inherit(run: Run, parent: Parent, parts: Sequence[str], channels: int, class
     """
     done: dict[str, Transfer] = {}
     left: dict[str, str] = {}
-    for name, network in run.modules.trained.items():
+    for name, network in ((n, plain(m)) for n, m in run.modules.trained.items()):
         if why := unfit(name, network, parent, parts):
             left[name] = why
             continue

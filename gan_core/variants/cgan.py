@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import softplus
 
 from gan_core.config.bounds import Fraction, LearningRate, Scheduled
-from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Signed, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment, Sample
@@ -36,6 +36,7 @@ class CGan:
     beta2: Scheduled[Fraction] = 0.999
     needs: ClassVar[Needs] = {"generator": (), "discriminator": ("conditions",), "batch": ("x", "y")}
     exports: ClassVar[Exports] = ("generator",)
+    signed: ClassVar[Signed] = {}
 
     @staticmethod
     def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gan_core.config.bounds import Fraction, LearningRate, NonNegativeFloat, PositiveInt, Scheduled
-from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Signed, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment, Sample, Score
-from gan_core.objectives import augment, penalties
+from gan_core.objectives import penalties
 from gan_core.objectives.adversarial import OBJECTIVES
+from gan_core.objectives.packing import packed
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Gan:
     """Algorithm 1 with k = 1. Other objectives, penalties and views of the discriminator are options.
 
     ``relativistic`` with ``r1`` and ``r2`` is the game of R3GAN (Huang et al. 2024), ``pack`` that of PacGAN
-    (Lin et al. 2018), ``dragan`` the penalty of Kodali et al. 2017, ``augment`` DiffAugment (Zhao et al. 2020).
+    (Lin et al. 2018), ``dragan`` the penalty of Kodali et al. 2017.
     """
 
     generator: Generator
@@ -31,12 +32,12 @@ class Gan:
     dragan: Scheduled[NonNegativeFloat] = 0.0  # lambda
     spectral_norm: bool = False
     pack: PositiveInt = 1  # samples scored at once
-    augment: tuple[Literal["color", "translation", "cutout"], ...] = ()
     learning_rate: LearningRate = 2e-4
     beta1: Scheduled[Fraction] = 0.5
     beta2: Scheduled[Fraction] = 0.999
     needs: ClassVar[Needs] = {"generator": (), "discriminator": (), "batch": ("x",)}
     exports: ClassVar[Exports] = ("generator",)
+    signed: ClassVar[Signed] = {"objective": ("non_saturating", "saturating", "hinge")}
 
     @staticmethod
     def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
@@ -45,7 +46,7 @@ class Gan:
 
     def score(self, x: Sample) -> Score:
         """The score of samples as the discriminator is shown them."""
-        return self.discriminator(augment.packed(augment.augmented(x, self.augment), self.pack))
+        return self.discriminator(packed(x, self.pack))
 
     def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Algorithm 1, inner loop: ascend E log D(x) + E log(1 - D(G(z)))."""

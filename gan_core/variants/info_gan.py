@@ -8,7 +8,19 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from gan_core.config.bounds import Fraction, LearningRate, NonNegativeFloat, NonNegativeInt, Scheduled
-from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates, prefixed
+from gan_core.core.game import (
+    Adam,
+    Exports,
+    Needs,
+    Optimizers,
+    Scorers,
+    Settings,
+    Signed,
+    Spec,
+    Update,
+    Updates,
+    prefixed,
+)
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment, Sample, Terms
@@ -34,6 +46,7 @@ class InfoGan:
     beta2: Scheduled[Fraction] = 0.999
     needs: ClassVar[Needs] = {"generator": (), "discriminator": ("features",), "recogniser": (), "batch": ("x",)}
     exports: ClassVar[Exports] = ("generator",)
+    signed: ClassVar[Signed] = {}
 
     @staticmethod
     def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gan_core.config.bounds import Fraction, LearningRate, NonNegativeFloat, PositiveFloat, Scheduled
-from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Signed, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment
@@ -41,6 +41,7 @@ class LearnedF:
     beta2: Scheduled[Fraction] = 0.999
     needs: ClassVar[Needs] = {"generator": (), "discriminator": (), "batch": ("x",)}
     exports: ClassVar[Exports] = ("generator", "f")
+    signed: ClassVar[Signed] = {}
 
     @staticmethod
     def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from gan_core.config.bounds import Fraction, LearningRate, NonNegativeInt, PositiveInt, Scheduled, Seed
-from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Signed, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment, Sample
@@ -39,6 +39,7 @@ class ProjectedGan:
     beta2: Scheduled[Fraction] = 0.99
     needs: ClassVar[Needs] = {"generator": (), "batch": ("x",), "batch if conditional": ("y",)}
     exports: ClassVar[Exports] = ("generator",)
+    signed: ClassVar[Signed] = {}
 
     @staticmethod
     def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_core.config.bounds import Fraction, LearningRate, NonNegativeFloat, PositiveFloat, Scheduled
-from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Spec, Update, Updates
+from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Signed, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.types import Batch, Discriminator, Encoder, Generator, Losses, Moment, Stats
@@ -39,6 +39,7 @@ class VaeGan:
     beta2: Scheduled[Fraction] = 0.999
     needs: ClassVar[Needs] = {"encoder": (), "generator": (), "discriminator": ("features",), "batch": ("x",)}
     exports: ClassVar[Exports] = ("decoder", "encoder")
+    signed: ClassVar[Signed] = {}
 
     @staticmethod
     def build_spec(spec: NetworkSpec, settings: Settings) -> Spec:
