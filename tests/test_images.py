@@ -499,7 +499,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
     "empty folder": (no_folder, SPEC, r"/d contains 0 images \(looked for \*\.png, \*\.apng, \*\.jpg"),
     "unknown file": (lambda p: as_folder(p, [("d.rar", b"Rar!")]) / "d.rar", SPEC, r"d\.rar is no folder, \*\.zip"),
     "too few": (
-        lambda p: as_folder(p / "d", members()[:99]),
+        lambda p: as_folder(p / "d", members()[:19]),
         SPEC,
         r"heldout 0\.25 of \d+ samples leaves \d+ to train",
     ),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gan_core.config.schema import ImageDomains, Images
 from gan_core.data.readers.images import DIGEST, FLAT, Chunk, Ends, Noticed, note_ends
 from gan_core.data.readers.items import Item, Listing, listed
+from gan_core.data.split import LEAST_FOR_COVERAGE
 from gan_core.runtime.errors import DataError
 
 NAMED = 20
@@ -247,7 +248,7 @@ def look(
         "labels_from": source.labels_from,
         **found.noticed.notes,
     }
-    odd = [*source.odd, *odd_classes(names, counts, spec), *odd_pictures(found, spec)]
+    odd = [*source.odd, *odd_classes(names, counts, spec), *odd_pictures(found, spec), *odd_parts(found, heldout, spec)]
     odd += [f"{one} and {other} are copies under two classes" for one, other in pairs]
     return looked | {"odd": odd, "says": in_words(looked), "says_classes": classes_in_words(names, counts)}
 
@@ -301,6 +302,17 @@ def odd_pictures(found: Found, spec: Images) -> Iterator[str]:
         wide, high = min(small, key=min)
         many = sum(small.values())
         yield f"{many:,} images are smaller than {width}x{height} and are enlarged, the smallest of {wide}x{high}"
+
+
+def odd_parts(found: Found, heldout: NDArray[np.bool_], spec: Images) -> Iterator[str]:
+    """What a person would want to know of the parts."""
+    domains = np.frombuffer(found.domains, np.uint8)
+    for domain in range(count_of(spec)):
+        if (held := int(heldout[domains == domain].sum())) < LEAST_FOR_COVERAGE:
+            yield (
+                f"{held} images{where(spec, domain)} are held out: of fewer than {LEAST_FOR_COVERAGE}, figures cannot "
+                "show whether samples cover the data"
+            )
 
 
 def in_words(found: dict[str, Any]) -> str:
