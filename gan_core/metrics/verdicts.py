@@ -79,5 +79,6 @@ def unknown(heldout: int, drawn: int) -> Iterator[str]:
         yield (
             f"{drawn:,} samples are measured against {heldout:,} held-out ones: whether they cover the data cannot be "
             f"told (precision, recall, density and coverage need {LEAST_FOR_COVERAGE} of each), FD says nothing "
-            "(noise may have that of real samples), and KID scatters as its interval says; copies, and samples far from the data, are found"
+            "(noise may have that of real samples), and KID scatters as its interval says; "
+            "copies, and samples far from the data, are found"
         )
