@@ -57,7 +57,7 @@ def count_of(spec: Images) -> int:
     return len(spec.domains) if isinstance(spec, ImageDomains) else 1
 
 
-def where(spec: Images, domain: int) -> str:
+def in_domain(spec: Images, domain: int) -> str:
     """Which domain, where there are two."""
     return f" in domain '{spec.domains[domain]}'" if isinstance(spec, ImageDomains) else ""
 
@@ -199,9 +199,10 @@ def enough_of_each(found: Found, labels: NDArray[np.int64], names: list[str], sp
     for domain in range(count_of(spec)):
         counts = np.bincount(labels[domains == domain], minlength=len(names))
         if (fewest := int(counts.min())) < least:
+            name = f"'{names[int(counts.argmin())]}'{in_domain(spec, domain)}"
             raise DataError(
-                f"class '{names[int(counts.argmin())]}'{where(spec, domain)} has {fewest} images, and min_per_class is "
-                f"{least}; bring more of it, take the class out, or lower it"
+                f"class {name} has {fewest} images, and min_per_class is {least}; bring more of it, take the class "
+                "out, or lower it"
             )
 
 
@@ -310,8 +311,8 @@ def odd_parts(found: Found, heldout: NDArray[np.bool_], spec: Images) -> Iterato
     for domain in range(count_of(spec)):
         if (held := int(heldout[domains == domain].sum())) < LEAST_FOR_COVERAGE:
             yield (
-                f"{held} images{where(spec, domain)} are held out: of fewer than {LEAST_FOR_COVERAGE}, figures cannot "
-                "show whether samples cover the data"
+                f"{held} images{in_domain(spec, domain)} are held out: of fewer than {LEAST_FOR_COVERAGE}, figures "
+                "cannot show whether samples cover the data"
             )
 
 
@@ -335,8 +336,6 @@ def in_words(found: dict[str, Any]) -> str:
     if found["other_files"]:
         which = ", ".join(f"{count:,} {what}" for what, count in found["other_files"].items())
         said.append(f"{sum(found['other_files'].values()):,} other files were left alone ({which})")
-    if found["classes_without_images"]:
-        said.append(f"classes without images: {listed(found['classes_without_images'])}")
     return "; ".join(said)
 
 

@@ -69,11 +69,11 @@ def labels(found: Seen) -> Value:
     """What names the classes."""
     if not found.labels:
         return Value(False, found.why_not or "no folders, table or column name classes")
-    least, most = min(found.classes.values()), max(found.classes.values())
+    least, most = min(found.folded.values()), max(found.folded.values())
     each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     source = found.labels_from or "what holds them"
-    why = f"{len(found.classes):,} classes, named by {source}, of {each} of the {found.looked_at:,} looked at"
-    return Value(found.labels, why)
+    why = f"{len(found.folded):,} classes, named by {source}, of {each} of the {found.looked_at:,} looked at"
+    return Value(found.labels, "; ".join([why, *(odd.partition(":")[0] for odd in found.odd)]))
 
 
 def heldout(found: Seen, good: int) -> Value:
@@ -161,7 +161,7 @@ def run(found: Seen, entry: Entry, name: str, gpu: bool) -> Entry:
     if found.looked_at < found.total:
         train = round(train, 1 - len(str(train)) + 1)  # an estimate
     variant = "cgan" if entry["labels"].value else "gan"
-    several = f"{len(found.classes):,} classes: each can be asked for"
+    several = f"{len(found.folded):,} classes: each can be asked for"
     batch = next(b for b in (64, 32, 16, 8) if train >= 10 * b or b == 8)
     steps = min(MOST, max(LEAST, round(TIMES * train / batch / 100) * 100))
     net = {
