@@ -394,10 +394,10 @@ def test_labels_stay_with_their_samples(digits: Prepared) -> None:
     assert [truth[bytes(torch.from_numpy(to_uint8(x[None].numpy()))[0].numpy())] for x in batch.x] == batch.y.tolist()
 
 
-@pytest.mark.parametrize("spec", [schema.Digits("digits", 0.001), schema.Ring("ring", 8, 0.05, 16, 0, 0.2)])
+@pytest.mark.parametrize("spec", [schema.Digits("digits", 0.001), schema.Ring("ring", 8, 0.05, 16, 0, 0.5)])
 def test_too_few_for_a_part(spec, tmp_path) -> None:
     with pytest.raises(
-        DataError, match=r"samples leaves \d+ to train on and \d+ to measure with; each needs at least 50"
+        DataError, match=r"samples leaves \d+ to train on and \d+ to measure with; 20 in all and 4 of each are the"
     ):
         prepare(read(spec), spec, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -414,8 +414,8 @@ def test_more_than_the_second_domain_has(tmp_path) -> None:
 
 
 def test_too_few_in_the_second_domain(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"heldout 0\.2 of 200 samples leaves 160 .* and 40"):
-        numbered(300, 200, tmp_path)
+    with pytest.raises(DataError, match=r"heldout 0\.2 of 19 samples leaves 15 .* and 4 "):
+        numbered(300, 19, tmp_path)
     assert not list(tmp_path.iterdir())
 
 

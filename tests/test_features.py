@@ -12,8 +12,9 @@ from gan_core.metrics import features
 from gan_core.metrics.copying import nearest_of
 from gan_core.metrics.drawn import Drawn, thumbnails
 from gan_core.metrics.features import FeatureNetwork, feature_network
+from gan_core.metrics.intervals import intervals
 from gan_core.metrics.measure import Reference, measure
-from gan_core.metrics.verdicts import verdicts
+from gan_core.metrics.verdicts import unknown, verdicts
 from gan_core.runtime.device import set_up
 from tests.conftest import Made
 
@@ -153,3 +154,29 @@ def test_a_copy_of_any_training_sample_is_found(costly: bool) -> None:
     rows, far = nearest_of(reference.network, x, reference.network(x), reference.train)
     assert rows.tolist() == others
     assert far.max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("good", set()),
+        ("noise", {"does_not_resemble_the_data"}),
+        ("copies", {"copies"}),
+        ("one", {"copies", "does_not_resemble_the_data"}),
+    ],
+)
+def test_four_held_out_pictures_tell_noise_and_copies_and_nothing_of_what_is_covered(kind: str, said: set[str]) -> None:
+    x = pictures(36, seed=3)
+    reference = Reference.of(lite0(), Made(x[:16], x[16:20], index={"sha256": "few"}), 100)
+    drawn = {
+        "good": x[20:], "noise": torch.rand(16, 3, 32, 32) * 2 - 1, "copies": x[:16], "one": x[:1].repeat(16, 1, 1, 1)
+    }[kind]  # fmt: skip
+    found, floor = measure(reference, drawn), reference.floor(16, labelled=False)
+    spans = intervals(reference.heldout.features, found.seen, found.figures, found.means, 200, 0)
+    assert np.isfinite([*found.figures.values(), *np.ravel([*spans.values()])]).all()
+    assert not {"precision", "recall", "density", "coverage"} & (found.figures.keys() | floor.figures.keys())
+    assert {v["kind"] for v in verdicts(found.figures, floor.figures, 1.0, spans["kid"][0])} == said
+
+
+def test_few_of_either_kind_are_said_to_be_few() -> None:
+    assert [len(list(unknown(*n))) for n in ((4, 16), (49, 5_000), (5_000, 49), (50, 50))] == [1, 1, 1, 0]

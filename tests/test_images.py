@@ -346,7 +346,7 @@ def test_a_class_without_images_is_said(tmp_path: Path) -> None:
     keep = Y != 3
     found = prepare(SPEC, as_idx(tmp_path / "d", X[keep], Y[keep]), tmp_path / "out").index["found"]
     assert found["classes_without_images"] == ["3"]
-    assert "classes without images: '3'" in in_words(found)
+    assert "no image has the class '3'" in found["odd"]
 
 
 def test_two_folders_are_two_domains(tmp_path: Path) -> None:
@@ -499,7 +499,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Images, str]] = {
     "empty folder": (no_folder, SPEC, r"/d contains 0 images \(looked for \*\.png, \*\.apng, \*\.jpg"),
     "unknown file": (lambda p: as_folder(p, [("d.rar", b"Rar!")]) / "d.rar", SPEC, r"d\.rar is no folder, \*\.zip"),
     "too few": (
-        lambda p: as_folder(p / "d", members()[:99]),
+        lambda p: as_folder(p / "d", members()[:19]),
         SPEC,
         r"heldout 0\.25 of \d+ samples leaves \d+ to train",
     ),

@@ -117,6 +117,7 @@ def test_classes_come_from_folders_tables_and_files_alike(source: str, tmp_path:
     make, labels = SOURCES[source]
     data = prepare(replace(SPEC, labels=labels), make(tmp_path), tmp_path / "out")  # type: ignore[arg-type]
     assert data.index["class_names"] == sorted(set(NAMES))
+    assert not data.index["found"]["other_files"], "what names the classes is read, not left alone"
     expected = sorted((X[k].tobytes(), NAMES[k]) for k in range(N))
     names = data.index["class_names"]
     got = [(x.tobytes(), names[y]) for part in ("train", "heldout")

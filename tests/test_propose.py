@@ -49,6 +49,7 @@ def emoji(folder: Path, rng: Generator) -> None:
     rows = []
     for k in range(260):
         save(picture(rng, 16, 16, 3), folder / f"img/{k:04x}.png")
+        save(picture(rng, 16, 16, 3), folder / f"img/{k:04x}-skin.png")
         rows.append({"image": f"{k:04x}.png", "short_name": f"name {k}", "category": ["Flags", "Food & Drink"][k % 2]})
     (folder / "emoji.json").write_text(json.dumps(rows))
 
@@ -75,7 +76,7 @@ def photographs(folder: Path, rng: Generator) -> None:
 
 
 def few(folder: Path, rng: Generator) -> None:
-    for k in range(104):
+    for k in range(20):
         save(picture(rng, 12, 12, 1), folder / f"{k}.png")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
 
@@ -96,7 +97,7 @@ KINDS: dict[str, tuple[Callable[[Path, Generator], None], dict[str, str]]] = {
     "emoji": (
         emoji,
         {
-            "labels: emoji.json": "2 classes, named by emoji.json, of 130 of the 260 looked at",
+            "labels: emoji.json": "of 130 of the 260 looked at; 260 images have no row in emoji.json and are left",
             "size: 16": "all pictures are 16x16",
             "channels: 3": "260 of 260 are in colour",
             "variant: cgan": "2 classes: each can be asked for",
@@ -115,7 +116,7 @@ KINDS: dict[str, tuple[Callable[[Path, Generator], None], dict[str, str]]] = {
     "photographs": (
         photographs,
         {
-            "labels: labels.csv": "3 classes, named by labels.csv, of 86 to 87 of the 260 looked at",
+            "labels: labels.csv": "2 classes, named by labels.csv, of 86 to 174 of the 260 looked at",
             "spelling: folded": "'Happy' and 'happy' are one class",
             "fit: crop": "the middle of pictures of several shapes",
         },
@@ -123,9 +124,9 @@ KINDS: dict[str, tuple[Callable[[Path, Generator], None], dict[str, str]]] = {
     "few": (
         few,
         {
-            "heldout: 0.5": "of 104 pictures, at least 50 are needed to measure with",
+            "heldout: 0.25": "of 20 pictures: 5 to measure with, which cannot show all",
             "channels: 1": "are grey",
-            "on_bad_image: skip": "1 of 105 cannot be used: few/broken.png is",
+            "on_bad_image: skip": "1 of 21 cannot be used: few/broken.png is",
             "batch_size: 8": "pictures to train on",
         },
     ),
@@ -173,11 +174,13 @@ def test_what_is_declared_trains_and_ships(kind: str, project: Path, capsys: pyt
 
 
 def test_too_few_pictures_are_refused_with_the_least_number(project: Path) -> None:
-    for k in range(20):
-        save(picture(np.random.default_rng(k), 12, 12, 3), Path(f"twenty/{k}.png"))
+    for k in range(19):
+        save(picture(np.random.default_rng(k), 12, 12, 3), Path(f"nineteen/{k}.png"))
     before = Path("params.yaml").read_text()
-    with pytest.raises(DataError, match="twenty holds 20 pictures that can be read, and 100 are the least"):
-        new("twenty")
+    with pytest.raises(
+        DataError, match="nineteen holds 19 pictures that can be read, and 20 are the least; bring more"
+    ):
+        new("nineteen")
     assert Path("params.yaml").read_text() == before
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gan_core.config.schema import ImageDomains, Images
 from gan_core.data.readers.images import DIGEST, FLAT, Chunk, Ends, Noticed, note_ends
 from gan_core.data.readers.items import Item, Listing, listed
+from gan_core.data.split import LEAST_FOR_COVERAGE
 from gan_core.runtime.errors import DataError
 
 NAMED = 20
@@ -56,7 +57,7 @@ def count_of(spec: Images) -> int:
     return len(spec.domains) if isinstance(spec, ImageDomains) else 1
 
 
-def where(spec: Images, domain: int) -> str:
+def in_domain(spec: Images, domain: int) -> str:
     """Which domain, where there are two."""
     return f" in domain '{spec.domains[domain]}'" if isinstance(spec, ImageDomains) else ""
 
@@ -198,9 +199,10 @@ def enough_of_each(found: Found, labels: NDArray[np.int64], names: list[str], sp
     for domain in range(count_of(spec)):
         counts = np.bincount(labels[domains == domain], minlength=len(names))
         if (fewest := int(counts.min())) < least:
+            name = f"'{names[int(counts.argmin())]}'{in_domain(spec, domain)}"
             raise DataError(
-                f"class '{names[int(counts.argmin())]}'{where(spec, domain)} has {fewest} images, and min_per_class is "
-                f"{least}; bring more of it, take the class out, or lower it"
+                f"class {name} has {fewest} images, and min_per_class is {least}; bring more of it, take the class "
+                "out, or lower it"
             )
 
 
@@ -247,7 +249,7 @@ def look(
         "labels_from": source.labels_from,
         **found.noticed.notes,
     }
-    odd = [*source.odd, *odd_classes(names, counts, spec), *odd_pictures(found, spec)]
+    odd = [*source.odd, *odd_classes(names, counts, spec), *odd_pictures(found, spec), *odd_parts(found, heldout, spec)]
     odd += [f"{one} and {other} are copies under two classes" for one, other in pairs]
     return looked | {"odd": odd, "says": in_words(looked), "says_classes": classes_in_words(names, counts)}
 
@@ -303,6 +305,17 @@ def odd_pictures(found: Found, spec: Images) -> Iterator[str]:
         yield f"{many:,} images are smaller than {width}x{height} and are enlarged, the smallest of {wide}x{high}"
 
 
+def odd_parts(found: Found, heldout: NDArray[np.bool_], spec: Images) -> Iterator[str]:
+    """What a person would want to know of the parts."""
+    domains = np.frombuffer(found.domains, np.uint8)
+    for domain in range(count_of(spec)):
+        if (held := int(heldout[domains == domain].sum())) < LEAST_FOR_COVERAGE:
+            yield (
+                f"{held} images{in_domain(spec, domain)} are held out: of fewer than {LEAST_FOR_COVERAGE}, figures "
+                "cannot show whether samples cover the data"
+            )
+
+
 def in_words(found: dict[str, Any]) -> str:
     """What was found, as a person says it."""
     s = found["sizes"]
@@ -323,8 +336,6 @@ def in_words(found: dict[str, Any]) -> str:
     if found["other_files"]:
         which = ", ".join(f"{count:,} {what}" for what, count in found["other_files"].items())
         said.append(f"{sum(found['other_files'].values()):,} other files were left alone ({which})")
-    if found["classes_without_images"]:
-        said.append(f"classes without images: {listed(found['classes_without_images'])}")
     return "; ".join(said)
 
 

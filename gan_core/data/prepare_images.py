@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.config.schema import Images
-from gan_core.data.found import Found, count_of, enough_of_each, look, note, numbered, range_of, usable, where
+from gan_core.data.found import Found, count_of, enough_of_each, in_domain, look, note, numbered, range_of, usable
 from gan_core.data.packed import PARTS, ArrayWriter, write_index
 from gan_core.data.prepare import of_domains
 from gan_core.data.prepared import united
@@ -191,7 +191,7 @@ def split_mask(found: Found, labels: NDArray[np.int64] | None, spec: Images) -> 
             order = np.argsort(first)  # the first of each content, as they come
             chosen = split(len(first), None if labels is None else labels[rows[first[order]]], spec.heldout)
             heldout[rows] = chosen[np.argsort(order)][which]
-        enough(heldout[rows], f"heldout {spec.heldout}{where(spec, domain)}")
+        enough(heldout[rows], f"heldout {spec.heldout}{in_domain(spec, domain)}")
     return heldout
 
 

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from gan_core.runtime.errors import DataError
 from gan_core.runtime.seeds import fold
 
-MIN_SAMPLES = 50
-"""Of each part."""
+LEAST_SAMPLES, LEAST_OF_PART = 20, 4
+"""Samples in all, and of each part."""
+LEAST_FOR_COVERAGE = 50
+"""With fewer held-out samples it cannot be told how the data are covered."""
 
 
 def split(count: int, labels: NDArray[np.int64] | None, share: float) -> NDArray[np.bool_]:
@@ -33,13 +35,14 @@ def split(count: int, labels: NDArray[np.int64] | None, share: float) -> NDArray
 
 
 def enough(heldout: NDArray[np.bool_], declared: str) -> None:
-    """Refuse a split that leaves too few on one side.
+    """Refuse too few samples, or a split that leaves too few on one side.
 
     Raises:
         DataError: with the numbers of both.
     """
-    if min(heldout.sum(), (~heldout).sum()) < MIN_SAMPLES:
+    if len(heldout) < LEAST_SAMPLES or min(heldout.sum(), (~heldout).sum()) < LEAST_OF_PART:
         raise DataError(
-            f"{declared} of {len(heldout)} samples leaves {(~heldout).sum()} to train on and "
-            f"{heldout.sum()} to measure with; each needs at least {MIN_SAMPLES}, so change heldout or bring more data"
+            f"{declared} of {len(heldout)} samples leaves {(~heldout).sum()} to train on and {heldout.sum()} to "
+            f"measure with; {LEAST_SAMPLES} in all and {LEAST_OF_PART} of each are the least, so change heldout or "
+            "bring more data"
         )

@@ -260,7 +260,8 @@ def figures(metrics: Mapping[str, Any] | None) -> str:
             for k, v in metrics.items()
             if isinstance(v, int | float)
         ),
-        verdicts="".join(f"**{says[0].upper()}{says[1:]}.**\n\n" for says in metrics.get("verdicts", {}).values()),
+        verdicts="".join(f"**{says[0].upper()}{says[1:]}.**\n\n" for says in metrics.get("verdicts", {}).values())
+        + "".join(f"{says}.\n\n" for says in metrics.get("unknown", ())),
         protocol=", ".join(
             f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics["protocol"].items()
         ),

@@ -23,7 +23,7 @@ from gan_core.config.load import find
 from gan_core.config.places import WARM
 from gan_core.core.feature_names import feature_name
 from gan_core.data.readers.containers import listing
-from gan_core.data.split import MIN_SAMPLES
+from gan_core.data.split import LEAST_FOR_COVERAGE
 from gan_core.forecast import sample
 from gan_core.forecast.child import MEASURED, size_of
 from gan_core.runtime import errors
@@ -234,7 +234,7 @@ def as_sampled(images: Images, drawn: sample.Sample) -> dict[str, Any]:
     changed["on_bad_image"] = "skip"
     changed |= dict.fromkeys(("spelling", "links", "image_column"))
     if not isinstance(images.heldout, str):
-        changed["heldout"] = min(max(images.heldout, 1.1 * MIN_SAMPLES / drawn.images), 0.5)
+        changed["heldout"] = min(max(images.heldout, 1.1 * LEAST_FOR_COVERAGE / drawn.images), 0.5)
     return changed
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gan_core.core.artifact import Artifact
+from gan_core.core.feature_names import in_features
 from gan_core.core.pixels import Pixels, to_uint8
 from gan_core.core.samples import Chosen, Sample, Samples, shrunk
 from gan_core.data.packed import PARTS
@@ -20,7 +21,7 @@ from gan_core.metrics.distances import kernel
 from gan_core.metrics.drawn import Drawn
 from gan_core.metrics.inception import Inception
 from gan_core.metrics.measure import Reference, named, with_intervals
-from gan_core.metrics.verdicts import verdicts
+from gan_core.metrics.verdicts import unknown, verdicts
 
 if TYPE_CHECKING:
     from gan_core.config.schema import Evaluate
@@ -78,10 +79,15 @@ def evaluate(
             floor.figures["inception_fid"] = inception.fid(real, train)
             measured.facts |= {f"inception_{name}": fact for name, fact in inception.facts.items()}
         variance = float(reference.heldout.features.var(0).sum())
+        cannot = list(unknown(len(reference.heldout.rows), len(fake)))
+        figures = with_intervals(reference, measured, asked.resamples, asked.seed)
+        least_kid = figures["intervals"][in_features("kid", reference.network.name)][0] if cannot else None
+        said = verdicts(measured.figures, floor.figures, variance, least_kid)
         found.figures[role] = {
-            **with_intervals(reference, measured, asked.resamples, asked.seed),
+            **figures,
             "real": named(reference, plain(floor.figures)),
-            "verdicts": {v["kind"]: v["says"] for v in verdicts(measured.figures, floor.figures, variance)},
+            "verdicts": {v["kind"]: v["says"] for v in said},
+            **({"unknown": cannot} if cannot else {}),
             **(last_step(network, last[role], data, reference, asked) if role in last else {}),
             **of_data(domain.index),
             "protocol": reference.protocol(len(fake))

@@ -35,6 +35,8 @@ NOISE = 0.05
 """Standard deviation of what is added to training samples."""
 CLUSTERS, CLUSTERED, SMALL = 10, 10_000, 8
 """Classes that k-means finds, the images it sees to find them, and how many pixels high and wide it sees them."""
+OF_A_CLUSTER = 5
+"""Images that there must be for each class: of few images, fewer classes are found, but two."""
 
 
 def save_extractor(data: Prepared, settings: Extractor, path: Path, features: str = "own") -> None:
@@ -144,12 +146,13 @@ def clusters(raw: Callable[[str], Tensor], seed: int) -> tuple[dict[str, Tensor]
         seen = np.empty((len(some), SMALL * SMALL * train.shape[3]), np.float32)
         for rows, here in zip(pieces_of(some, each), pieces_of(torch.from_numpy(seen), each), strict=True):
             here.copy_(small(train[rows]))
-        found = KMeans(CLUSTERS, n_init=1, random_state=seed).fit(seen)
+        classes = max(2, min(CLUSTERS, len(some) // OF_A_CLUSTER))
+        found = KMeans(classes, n_init=1, random_state=seed).fit(seen)
         labels = {part: torch.empty(len(raw(part)), dtype=torch.int64) for part in ("train", "heldout")}
         for part, y in labels.items():
             for x, here in zip(pieces_of(raw(part), each), pieces_of(y, each), strict=True):
                 here.copy_(torch.from_numpy(found.predict(small(x).numpy())))
-    return labels, CLUSTERS
+    return labels, classes
 
 
 def pieces_of(rows: Tensor, each: int) -> Iterator[Tensor]:

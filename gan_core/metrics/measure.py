@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from gan_core.core.artifact import Artifact
 from gan_core.core.feature_names import feature_name, in_features
 from gan_core.core.samples import Chosen, Sample, Samples, shrunk
+from gan_core.data.split import LEAST_FOR_COVERAGE
 from gan_core.metrics import copying
 from gan_core.metrics.batching import fixed_rows, in_batches
 from gan_core.metrics.distances import Features, frechet, kernel, pieces, prdc
@@ -211,8 +212,9 @@ def measure(
     few = found.seen[:PRDC_LIMIT]
     found.figures |= {"fd": frechet(real, found.seen), "kid": kernel(real[:PRDC_LIMIT], few)}
     n = prdc_count(len(real), len(few))
-    for name, values in prdc(real[:n], few[:n], NEIGHBOURS).items():
-        found.mean(name, values)
+    if n >= LEAST_FOR_COVERAGE:  # the neighbourhoods of fewer are as wide as the data, and hold whatever is drawn
+        for name, values in prdc(real[:n], few[:n], NEIGHBOURS).items():
+            found.mean(name, values)
     small = thumbnails(fake, COMPARED) if reference.domain.is_image else fake
     if reference.classifier is not None:
         of_classes(found, reference, small, asked)

@@ -39,7 +39,8 @@ class OnlineMeasure:
         seen = network.remembered(Chosen(real, rows), "looked at", *which)
         self.real: Features = seen[:most]
         few = self.real[:MANIFOLD]
-        self.radius = np.partition(squared_distances(few, few), NEIGHBOURS, axis=1)[:, NEIGHBOURS]
+        k = min(NEIGHBOURS, len(few) - 1)
+        self.radius = np.partition(squared_distances(few, few), k, axis=1)[:, k]
         self.spread = self._spread(self.real)
         self.within = distance_within(self.real) if self.raw else kernel_within(self.real)
         self.floor = self._coverage(seen[-self.drawn :])

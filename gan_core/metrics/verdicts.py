@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gan_core.data.split import LEAST_FOR_COVERAGE
+
 SHARE = 1 / 16
 """Of the features' variance: farther than this above the floor, samples do not resemble the data. A shift of a quarter
 of the data's deviation, or a loss of about a quarter of the deviation in every direction, is as far."""
@@ -16,11 +18,35 @@ COPIES = 0.1
 Verdict = Mapping[str, Any]
 
 
-def verdicts(found: Mapping[str, Any], floor: Mapping[str, Any], variance: float) -> Iterator[Verdict]:
+def verdicts(
+    found: Mapping[str, Any], floor: Mapping[str, Any], variance: float, least_kid: float | None = None
+) -> Iterator[Verdict]:
     """What is wrong with samples; nothing of healthy ones.
 
-    ``found``: figures by their plain names; ``floor``: those of training samples; ``variance``: of the features.
+    ``found``: figures by their plain names; ``floor``: those of training samples; ``variance``: of the features;
+    ``least_kid``: the lower end of KID's interval, where few samples are measured. Then it is asked in place of FD, as
+    few samples have hardly a covariance, and noise has the FD of real ones; and nothing is said of what is covered.
     """
+    if least_kid is None:
+        yield from unlike(found, floor, variance)
+        yield from lacking(found, floor)
+    elif least_kid > floor["kid"]:
+        yield {
+            "kind": "does_not_resemble_the_data",
+            "says": f"the samples do not resemble the data: KID {found['kid']:.3g}, at least {least_kid:.3g} by its "
+            f"interval, where real samples have {floor['kid']:.3g}; train longer, or use a larger network",
+        }
+    if found["copied"] > floor["copied"] + COPIES:
+        yield {
+            "kind": "copies",
+            "says": f"{found['copied']:.0%} of the samples are copies: a training sample is less than half as far as "
+            f"every held-out one, as it is for {floor['copied']:.1%} of real samples; bring more data, augment it, "
+            "or ship an earlier step",
+        }
+
+
+def unlike(found: Mapping[str, Any], floor: Mapping[str, Any], variance: float) -> Iterator[Verdict]:
+    """Whether samples are too far from the data by FD."""
     allowed = floor["fd"] + SHARE * variance
     if found["fd"] > allowed:
         yield {
@@ -28,6 +54,10 @@ def verdicts(found: Mapping[str, Any], floor: Mapping[str, Any], variance: float
             "says": f"the samples do not resemble the data: FD {found['fd']:.3g}, where real samples have "
             f"{floor['fd']:.3g}, and up to {allowed:.3g} passes; train longer, or use a larger network",
         }
+
+
+def lacking(found: Mapping[str, Any], floor: Mapping[str, Any]) -> Iterator[Verdict]:
+    """Whether a class is missing, or much of the data."""
     missing = floor.get("classes_seen", 0) - found.get("classes_seen", floor.get("classes_seen", 0))
     if missing > 0:
         yield {
@@ -41,10 +71,14 @@ def verdicts(found: Mapping[str, Any], floor: Mapping[str, Any], variance: float
             "says": f"the samples cover little of the data: recall {found['recall']:.2g}, where real samples have "
             f"{floor['recall']:.2g}; lower the learning rate, add r1, or train on",
         }
-    if found["copied"] > floor["copied"] + COPIES:
-        yield {
-            "kind": "copies",
-            "says": f"{found['copied']:.0%} of the samples are copies: a training sample is less than half as far as "
-            f"every held-out one, as it is for {floor['copied']:.1%} of real samples; bring more data, augment it, "
-            "or ship an earlier step",
-        }
+
+
+def unknown(heldout: int, drawn: int) -> Iterator[str]:
+    """What figures of so many held-out samples, and so many drawn ones, cannot show; nothing, where both are enough."""
+    if min(heldout, drawn) < LEAST_FOR_COVERAGE:
+        yield (
+            f"{drawn:,} samples are measured against {heldout:,} held-out ones: whether they cover the data cannot be "
+            f"told (precision, recall, density and coverage need {LEAST_FOR_COVERAGE} of each), FD says nothing "
+            "(noise may have that of real samples), and KID scatters as its interval says; "
+            "copies, and samples far from the data, are found"
+        )

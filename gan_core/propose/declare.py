@@ -12,7 +12,7 @@ import yaml
 
 from gan_core.config import papers
 from gan_core.core.sides import fit, nearest
-from gan_core.data.split import MIN_SAMPLES
+from gan_core.data.split import LEAST_FOR_COVERAGE, LEAST_SAMPLES
 from gan_core.propose.look import Seen
 from gan_core.runtime.errors import DataError
 
@@ -48,10 +48,9 @@ def images(found: Seen, gpu: bool) -> Entry:
         DataError: there are too few to train on and to measure with.
     """
     good = round(found.total * len(found.sizes) / max(found.looked_at, 1))
-    if good < 2 * MIN_SAMPLES:
+    if good < LEAST_SAMPLES:
         raise DataError(
-            f"{found.path} holds {good:,} pictures that can be read, and {2 * MIN_SAMPLES} are the least: "
-            f"{MIN_SAMPLES} to train on and {MIN_SAMPLES} to measure with; bring more"
+            f"{found.path} holds {good:,} pictures that can be read, and {LEAST_SAMPLES} are the least; bring more"
         )
     entry = {"path": Value(str(found.path)), "labels": labels(found)}
     if found.twins:
@@ -71,11 +70,11 @@ def labels(found: Seen) -> Value:
     """What names the classes."""
     if not found.labels:
         return Value(False, found.why_not or "no folders, table or column name classes")
-    least, most = min(found.classes.values()), max(found.classes.values())
+    least, most = min(found.folded.values()), max(found.folded.values())
     each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     source = found.labels_from or "what holds them"
-    why = f"{len(found.classes):,} classes, named by {source}, of {each} of the {found.looked_at:,} looked at"
-    return Value(found.labels, why)
+    why = f"{len(found.folded):,} classes, named by {source}, of {each} of the {found.looked_at:,} looked at"
+    return Value(found.labels, "; ".join([why, *(odd.partition(":")[0] for odd in found.odd)]))
 
 
 def heldout(found: Seen, good: int) -> Value:
@@ -84,10 +83,14 @@ def heldout(found: Seen, good: int) -> Value:
         return Value("official", "the source says itself what is to train on and what to measure with")
     if good >= MANY:
         return Value(0.1, f"of {good:,} pictures, {good // 10:,} are enough to measure with")
-    if good * 0.2 >= 1.2 * MIN_SAMPLES:
+    if good * 0.2 >= 1.2 * LEAST_FOR_COVERAGE:
         return Value(0.2, f"of {good:,} pictures: {round(good * 0.2):,} to measure with")
-    share = min(0.5, ceil(120 * MIN_SAMPLES / good) / 100)
-    return Value(share, f"of {good:,} pictures, at least {MIN_SAMPLES} are needed to measure with")
+    if good < 2 * LEAST_FOR_COVERAGE:
+        return Value(
+            0.25, f"of {good:,} pictures: {round(good / 4)} to measure with, which cannot show all; most train"
+        )
+    share = min(0.5, ceil(120 * LEAST_FOR_COVERAGE / good) / 100)
+    return Value(share, f"of {good:,} pictures: {LEAST_FOR_COVERAGE} to measure with show how the data are covered")
 
 
 def frame(found: Seen, gpu: bool) -> Entry:
@@ -167,7 +170,7 @@ def run(found: Seen, entry: Entry, name: str, gpu: bool) -> Entry:
     if found.looked_at < found.total:
         train = round(train, 1 - len(str(train)) + 1)  # an estimate
     variant = "cgan" if entry["labels"].value else "gan"
-    several = f"{len(found.classes):,} classes: each can be asked for"
+    several = f"{len(found.folded):,} classes: each can be asked for"
     batch = next(b for b in (64, 32, 16, 8) if train >= 10 * b or b == 8)
     steps = min(MOST, max(LEAST, round(TIMES * train / batch / 100) * 100))
     net = {

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from gan_core.config.schema import TABLES, Images
 from gan_core.data.evenly import evenly
-from gan_core.data.found import twins_of
+from gan_core.data.found import folded, twins_of
 from gan_core.data.readers.containers import listing
 from gan_core.data.readers.images import BadImage, opened
 from gan_core.runtime.errors import DataError
@@ -56,6 +56,8 @@ class Seen:
     bad: list[str] = field(default_factory=list)
     classes: Counter[str] = field(default_factory=Counter)
     heldout: int = 0
+    odd: tuple[str, ...] = ()
+    """What its reader noticed of the source."""
     why_not: str = ""
     """Where no classes were found: what was said of the likeliest way."""
 
@@ -73,6 +75,14 @@ class Seen:
     def alike(self) -> bool:
         """Whether all have one size."""
         return len(set(self.sizes)) == 1
+
+    @property
+    def folded(self) -> Counter[str]:
+        """Pictures of each class, where those that differ by spelling alone are one."""
+        together: Counter[str] = Counter()
+        for name, count in self.classes.items():
+            together[folded(name)] += count
+        return together
 
     @property
     def twins(self) -> list[list[str]]:
@@ -132,7 +142,7 @@ def seen(path: Path, labels: bool | str, official: bool) -> Seen:
         DataError: it cannot be read so.
     """
     listed = listing(asked(path, labels, official))
-    found = Seen(path, listed.total, labels, listed.labels_from, official)
+    found = Seen(path, listed.total, labels, listed.labels_from, official, odd=listed.odd)
     with closing(listed.items):
         items, _ = evenly(listed.items)
     for item in items:

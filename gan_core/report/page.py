@@ -202,6 +202,11 @@ class Shown:
         return said_of(self.run)
 
     @property
+    def unknown(self) -> list[Line]:
+        """What the figures of each role cannot show."""
+        return [(role, says) for role, found in self.run.measured.items() for says in found.get("unknown", ())]
+
+    @property
     def data(self) -> dict[str, Any]:
         """What was found in a user's own images, by the first role that is compared with them."""
         told: dict[str, Any] = {}

@@ -219,9 +219,11 @@ def health(run: Facts) -> tuple[str, str]:
         return "bad", kinds
     if run.health is None:
         return "none", "not monitored"
-    return (
-        ("warn", f"{listed([named(kind) for kind in dict.fromkeys(alarms)])}, over") if alarms else ("good", "healthy")
-    )
+    if alarms:
+        return "warn", f"{listed([named(kind) for kind in dict.fromkeys(alarms)])}, over"
+    if any(found.get("unknown") for found in run.measured.values()):
+        return "none", "nothing wrong is seen, of few samples"
+    return "good", "healthy"
 
 
 def summary(runs: Sequence[Facts], others: Sequence[str], report: Path) -> str:

@@ -143,7 +143,7 @@ class Tar:
 
 
 class Found(NamedTuple):
-    """An image: what holds it, its name there, the path that says where it lies, and what that says (``where``)."""
+    """An image: what holds it, its name there, the path that says where it lies, and what that says."""
 
     source: Source
     name: str
@@ -162,6 +162,8 @@ class Labels:
     left_out: frozenset[int] = frozenset()
     said: str = ""
     odd: tuple[str, ...] = ()
+    read_from: Sequence[str] = ()
+    """The files that say it."""
 
 
 def safe(name: str, archive: Path) -> str:
@@ -174,6 +176,11 @@ def safe(name: str, archive: Path) -> str:
     if pure.is_absolute() or ".." in pure.parts or re.match(r"[A-Za-z]:", name) or "\0" in name:
         raise DataError(f"{archive} holds a member '{name}' that points out of the archive; it is not read")
     return pure.as_posix()
+
+
+def suffix_of(name: str) -> str:
+    """By what a file that is no image is counted."""
+    return PurePosixPath(name.lower()).suffix or "without suffix"
 
 
 def hidden(name: str) -> bool:
@@ -190,6 +197,7 @@ def trees(path: Path, spec: Images) -> Listing:
         if isinstance(spec, ImageDomains):
             found = in_domains(found, spec, path)
         labels = named(found, sources, spec, path)
+        others -= Counter(suffix_of(name) for name in labels.read_from)
         kept = [k for k in range(len(found)) if k not in labels.left_out]
         open_later = open_now.pop_all() if kept else ExitStack()
     unlike = sum(not image.name.lower().endswith(SUFFIXES) for image in found)
@@ -250,14 +258,16 @@ def images_of(source: Source, above: str, spec: Images, others: Counter[str]) ->
         if lower.endswith(SUFFIXES) or (not lower.endswith(NO_IMAGES) and kind_of(source.read(name, START)) in IMAGES):
             names.append(name)
         else:
-            others[PurePosixPath(lower).suffix or "without suffix"] += 1
+            others[suffix_of(name)] += 1
     tops = {name.split("/", 1)[0] for name in names}
     alone = not isinstance(source, Folder) and len(tops) == 1
     levels = isinstance(spec, ImageDomains) + (spec.heldout == "official") + (spec.labels is True)
     depth = levels - above.count("/")
     cut = len(next(iter(tops))) + 1 if alone and all(name.count("/") > depth for name in names) else 0
     places = [above + name[cut:] for name in names]
-    return [Found(source, name, place, *where(place, spec)) for name, place in zip(names, places, strict=True)]
+    return [
+        Found(source, name, place, *said_by_folders(place, spec)) for name, place in zip(names, places, strict=True)
+    ]
 
 
 def in_domains(found: list[Found], spec: ImageDomains, path: Path) -> list[Found]:
@@ -282,7 +292,7 @@ def in_domains(found: list[Found], spec: ImageDomains, path: Path) -> list[Found
     return kept
 
 
-def where(place: str, spec: Images) -> tuple[int, str | None, list[str]]:
+def said_by_folders(place: str, spec: Images) -> tuple[int, str | None, list[str]]:
     """What the folders above an image say: its domain (-1: none of those declared), its part, and what is left of them.
 
     Parts and domains may stand in either order, or in one word: A/train, train/A, trainA.
@@ -379,16 +389,18 @@ def from_table(found: list[Found], source: Source, table: str, asked: LabelColum
         frozenset(number[place] for place in said.without_row),
         PurePosixPath(table).name,
         tuple(odd),
+        [table],
     )
 
 
 def beside(found: list[Found], sources: list[tuple[Source, str]], suffix: str, column: str | None) -> Labels:
     """The classes that files beside the images hold, each in a file of the image's name."""
     labels: list[str | None] = []
-    faults = {}
+    faults, read_from = {}, []
     for k, image in enumerate(found):
         name = str(PurePosixPath(image.name).with_suffix(suffix))
         content = image.source.read(name) if name in image.source.names else b""
+        read_from += [name] if name in image.source.names else []
         try:
             value = content.decode() if column is None else json.loads(content or b"{}").get(column)
             labels.append(label_of(value.strip() if isinstance(value, str) else value))
@@ -397,9 +409,8 @@ def beside(found: list[Found], sources: list[tuple[Source, str]], suffix: str, c
         if labels[-1] is None:
             of = f", column '{column}'" if column else ""
             faults[k] = f"{NO_CLASS} ({PurePosixPath(name).name}{of})"
-    return Labels(
-        labels, faults, said=f"a file {suffix} beside each image" + (f", column '{column}'" if column else "")
-    )
+    said = f"a file {suffix} beside each image" + (f", column '{column}'" if column else "")
+    return Labels(labels, faults, said=said, read_from=read_from)
 
 
 def from_folders(found: list[Found], top: Source, spec: Images, path: Path) -> Labels:
