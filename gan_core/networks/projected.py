@@ -25,6 +25,9 @@ FAMILY = "projected"
 CAPABILITIES = {"discriminator": ("conditions",)}
 CHANNELS = (64, 128, 256, 512)
 """Of the mixed maps, from the finest level to the coarsest."""
+SCALES = (11.0, 10.0, 8.0, 4.0)
+"""Root mean square of the levels on pictures, by which they are divided: so large, they would leave the hinge's margin
+of 1 without meaning. The authors' heads have batch normalisation, which mixes samples."""
 LEAST = 32
 MOST, SMALLEST = 512, 4
 """Channels of a head, and the side of the map on which it judges."""
@@ -51,7 +54,7 @@ class Mixing(nn.Module):
         found: list[Tensor] = []
         coarser: Tensor | None = None
         for level in range(len(levels) - 1, -1, -1):
-            h = self.across_channels[level](levels[level])
+            h = self.across_channels[level](levels[level] / SCALES[level])
             if coarser is not None:
                 h = h + self.resizes[level](coarser)
             found.insert(0, h)
