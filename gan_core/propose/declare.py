@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import ceil
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import yaml
 
 from gan_core.config import papers
+from gan_core.config.rules import LITE0
+from gan_core.core.feature_names import LITE0_FROM
 from gan_core.core.sides import fit, nearest
 from gan_core.data.split import LEAST_FOR_COVERAGE, LEAST_SAMPLES
 from gan_core.propose.look import Seen
@@ -169,10 +173,52 @@ def run(found: Seen, entry: Entry, name: str, gpu: bool) -> Entry:
     train = round(good * (1 - (found.heldout / found.looked_at if found.official else share)))
     if found.looked_at < found.total:
         train = round(train, 1 - len(str(train)) + 1)  # an estimate
-    variant = "cgan" if entry["labels"].value else "gan"
-    several = f"{len(found.folded):,} classes: each can be asked for"
-    batch = next(b for b in (64, 32, 16, 8) if train >= 10 * b or b == 8)
+    classes = f"{len(found.classes):,} classes: each can be asked for" if entry["labels"].value else ""
+    projected = side >= LITE0_FROM and find_spec(LITE0) is not None
+    batch = next(b for b in (32 if projected else 64, 32, 16, 8) if train >= 10 * b or b == 8)
     steps = min(MOST, max(LEAST, round(TIMES * train / batch / 100) * 100))
+    seen = f"each of {train:,} pictures {round(steps * batch / train):,} times; `gan forecast` says how long that takes"
+    length = {
+        "steps": Value(steps, seen),
+        "batch_size": Value(batch, f"for {train:,} pictures to train on"),
+        "evaluate_every": Value(steps // 10, "ten evaluations; the weights of the best one ship"),
+    }
+    made = against_lite0(name, length, classes) if projected else plain_game(name, side, length, classes, gpu)
+    if train < AUGMENTED or projected:
+        policy = ["translation", "cutout"] if projected else ["color", "translation", "cutout"]
+        few = f"{train:,} pictures are few: the discriminator sees them changed"
+        made["augment"] = Value(
+            {"policy": Value(policy, "DiffAugment, Zhao et al. 2020"), "p": Value(1.0, "always")}, few
+        )
+    return made
+
+
+def against_lite0(name: str, length: Entry, classes: str) -> Entry:
+    """A game whose discriminator stands on a network that knows photographs: good pictures in the fewest steps."""
+    net = {
+        "family": Value("fastgan", "trains in few steps, Liu et al. 2021"),
+        "width": Value(32, "channels at full size; twice as many draw finer and take longer"),
+        "latent": Value(64),
+    }
+    train = length | {
+        "instance_noise": Value(0.0, "augmentation does what noise would"),
+        "ema_half_life": Value(10_000, "images"),
+        **({"precision": Value("bfloat16", "this processor multiplies it, twice as fast")} if bfloat16() else {}),
+    }
+    settings = {"pixels": Value(32, "channels of a discriminator of the pixels beside it: hues, alpha")}
+    if classes:
+        settings |= {"conditional": Value(True, classes)}
+    return {
+        "variant": Value("projected_gan", "a discriminator on EfficientNet-Lite0, Sauer et al. 2021"),
+        "dataset": Value(name),
+        "network": Value(net),
+        "train": Value(train),
+        "settings": Value(settings),
+    }
+
+
+def plain_game(name: str, side: int, length: Entry, classes: str, gpu: bool) -> Entry:
+    """A game for small pictures."""
     net = {
         "family": Value(
             family(side), f"for sides {f'of {SMALL} pixels and more' if side >= SMALL else f'below {SMALL} pixels'}"
@@ -182,26 +228,21 @@ def run(found: Seen, entry: Entry, name: str, gpu: bool) -> Entry:
     }
     if net["family"].value == "mlp":
         net["width"] = Value(256, "of its hidden layers")
-    seen = f"each of {train:,} pictures {round(steps * batch / train):,} times; `gan forecast` says how long that takes"
     made = {
-        "variant": Value(variant, several if variant == "cgan" else "without classes"),
+        "variant": Value("cgan" if classes else "gan", classes or "without classes"),
         "dataset": Value(name),
         "network": Value(net),
-        "train": Value(
-            {
-                "steps": Value(steps, seen),
-                "batch_size": Value(batch, f"for {train:,} pictures to train on"),
-                "evaluate_every": Value(steps // 10, "ten evaluations; the weights of the best one ship"),
-            }
-        ),
+        "train": Value(length),
     }
-    if variant == "cgan":
+    if classes:
         made["settings"] = Value({"conditioning": Value("projection", "labels are projected, Miyato & Koyama 2018")})
-    if train < AUGMENTED:
-        policy = Value(["color", "translation", "cutout"], "DiffAugment, Zhao et al. 2020")
-        few = f"{train:,} pictures are few: the discriminator sees them changed"
-        made["augment"] = Value({"policy": policy, "p": Value(1.0, "always")}, few)
     return made
+
+
+def bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16."""
+    cpu = Path("/proc/cpuinfo")
+    return cpu.is_file() and any(flag in cpu.read_text() for flag in ("amx_bf16", "avx512_bf16"))
 
 
 def text(name: str, entry: Entry, about: str, indent: int) -> str:
