@@ -53,18 +53,15 @@ def numbers(policy: Collection[str]) -> int:
 def augmented(x: Sample, policy: Collection[str], p: Tensor, u: Tensor) -> Sample:
     """Pictures under a policy, each change with probability p: x (N, C, H, W), u (N, ``numbers(policy)``) of U[0, 1).
 
-    Quarter turns of rectangles are half turns, and the colours of grey pictures are greys. Alpha moves with the colours
-    under it, and is changed by nothing else.
+    Quarter turns of rectangles are half turns, and the colours of grey pictures are greys. Alpha moves and is cut out
+    with its picture; colours leave it.
     """
     maps: dict[str, list[Tensor]] = {"place": [], "colour": []}
     later: list[tuple[Change, Tensor, Tensor]] = []
     chosen = [change for change in CHANGES if change.policy in policy]
     for change in chosen:
-        happens, own, u = (
-            u[:, 0] < change.probability(p),
-            u[:, 1 : 1 + change.numbers].to(x),
-            u[:, 1 + change.numbers :],
-        )
+        first, own, u = torch.split(u, [1, change.numbers, u.shape[1] - 1 - change.numbers], 1)
+        happens, own = first[:, 0] < change.probability(p), own.to(x)
         if change.kind == "picture":
             later.append((change, happens, own))
             continue
