@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, glu
+from torch.nn.functional import avg_pool2d
 
 from gan_core.core import sides
 from gan_core.core.network_config import NetworkConfig
@@ -35,7 +35,8 @@ class Gated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As the layer, half the channels."""
-        y: Tensor = glu(self.norm(self.layer(x)), 1)
+        h, gate = self.norm(self.layer(x)).chunk(2, 1)  # glu's own gradient leaves the memory format, 8 times slower
+        y: Tensor = h * gate.sigmoid()
         return y
 
 

@@ -126,9 +126,9 @@ class Pixels(nn.Module):
     def __init__(self, config: NetworkConfig, channels: int) -> None:
         super().__init__()
         planes, high, wide = config.shape
-        first = nn.Sequential(nn.Conv2d(planes, channels, 3, padding=1), nn.LeakyReLU(0.2))
+        first = nn.Sequential(nn.Conv2d(planes, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
         self.first = normalised(first, config)
-        self.head = Head(config, channels, high, wide)
+        self.head = Head(config, channels, high // 2, wide // 2)
 
     def forward(self, x: Sample, *one_hot: Tensor) -> Score:
         """(N, C, H, W), and the rows of conditions where there are any, to (N,)."""
