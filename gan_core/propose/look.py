@@ -21,7 +21,7 @@ from gan_core.config.schema import TABLES, Images
 from gan_core.data.evenly import evenly
 from gan_core.data.found import folded, twins_of
 from gan_core.data.readers.containers import listing
-from gan_core.data.readers.images import BadImage, opened
+from gan_core.data.readers.images import BadImage, opened, strict
 from gan_core.runtime.errors import DataError
 
 GREY = 8
@@ -153,7 +153,8 @@ def seen(path: Path, labels: bool | str, official: bool) -> Seen:
         try:
             if item.fault:
                 raise BadImage(item.fault)
-            notice(found, *opened(item.content))
+            with strict():
+                notice(found, *opened(item.content))
         except BadImage as error:
             found.bad.append(f"{item.name} {error}")
     return found

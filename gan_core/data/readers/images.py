@@ -19,6 +19,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -104,15 +105,17 @@ class Chunk:
 def chunk(contents: list[Content], spec: Images) -> Chunk:
     """The images of a list, each good or bad. A function of its arguments: any process may compute it."""
     good, made = [], Chunk(np.empty(0, np.uint8), np.empty(0, f"V{DIGEST}"))
-    for k, content in enumerate(contents):
-        try:
-            image, size = opened(content, None if spec.fit == "exact" else AMPLE * max(spec.sides))
-            made.sizes[size] += 1
-            made.modes[str(image.dtype) if isinstance(image, np.ndarray) else image.mode] += 1
-            good.append(packed(image, spec, made.noticed))
-            made.deep.append(is_deep(image))
-        except BadImage as error:
-            made.bad[k] = str(error)
+    enough = None if spec.fit == "exact" else AMPLE * max(spec.sides)
+    with strict():
+        for k, content in enumerate(contents):
+            try:
+                image, size = opened(content, enough)
+                made.sizes[size] += 1
+                made.modes[str(image.dtype) if isinstance(image, np.ndarray) else image.mode] += 1
+                good.append(packed(image, spec, made.noticed))
+                made.deep.append(is_deep(image))
+            except BadImage as error:
+                made.bad[k] = str(error)
     made.pixels = np.array(good, kept_as(spec)).reshape(-1, *spec.shape)
     planes = made.pixels.reshape(len(good), spec.sides[0] * spec.sides[1], spec.channels)
     made.spans = spans(np.ascontiguousarray(planes.transpose(0, 2, 1))).tolist()
@@ -133,48 +136,54 @@ def kept_as(spec: Images) -> type[np.generic]:
     return np.float32 if spec.range == "measured" else np.uint16 if spec.bits == 16 else np.uint8
 
 
+@contextmanager
+def strict() -> Iterator[None]:
+    """Too many pixels are an error; of what else Pillow warns of nothing is said."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
 def opened(content: Content, enough: int | None = None) -> tuple[Image.Image | NDArray[Any], tuple[int, int]]:
     """An image, read whole and the right way up, and its size; ``enough``: a JPEG may come smaller, but not than that.
 
-    An array of other than 8 bits is an image as it is.
+    An array of other than 8 bits is an image as it is. Called within ``strict``.
 
     Raises:
         BadImage: it is none, or too large, or damaged.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            if not isinstance(content, bytes):
-                if content.dtype != np.uint8:
-                    return content, (content.shape[1], content.shape[0])
-                image = Image.fromarray(content)
-                return image, image.size
-            if not content:
-                raise BadImage("is empty (0 bytes)")
-            image = identified(content)
-            whole = image.size
-            if enough is not None:
-                image.draft(None, (enough, enough))
-            if whole[0] * whole[1] > MOST_PROGRESSIVE and image.info.get("progressive"):
-                raise BadImage(f"is a progressive JPEG of {whole[0]}x{whole[1]} pixels; save it as a plain one")
-            if image.width * image.height > MOST_PIXELS or max(image.size) > MOST_SIDE:
-                raise BadImage(f"has {whole[0]}x{whole[1]} pixels; {LIMITS}")
-            image.load()
-            if (way := image.getexif().get(TURNED, 1)) == 1:
-                return image, whole
-            return ImageOps.exif_transpose(image), whole[::-1] if way in (5, 6, 7, 8) else whole
-        except BadImage:
-            raise
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            raise BadImage(f"has too many pixels; {LIMITS}") from None
-        except UnidentifiedImageError:
-            start = bytes(content[:START])
-            what = kind_of(start)
-            says = f"is no image that can be read ({', '.join(FORMATS)}): it "
-            raise BadImage(says + (f"is {what}" if what else f"begins with {start[:12]!r}")) from None
-        except Exception as error:  # a damaged file makes decoders raise anything
-            raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from None
+    try:
+        if not isinstance(content, bytes):
+            if content.dtype != np.uint8:
+                return content, (content.shape[1], content.shape[0])
+            image = Image.fromarray(content)
+            return image, image.size
+        if not content:
+            raise BadImage("is empty (0 bytes)")
+        image = identified(content)
+        whole = image.size
+        if enough is not None:
+            image.draft(None, (enough, enough))
+        if whole[0] * whole[1] > MOST_PROGRESSIVE and image.info.get("progressive"):
+            raise BadImage(f"is a progressive JPEG of {whole[0]}x{whole[1]} pixels; save it as a plain one")
+        if image.width * image.height > MOST_PIXELS or max(image.size) > MOST_SIDE:
+            raise BadImage(f"has {whole[0]}x{whole[1]} pixels; {LIMITS}")
+        image.load()
+        if (way := image.getexif().get(TURNED, 1)) == 1:
+            return image, whole
+        return ImageOps.exif_transpose(image), whole[::-1] if way in (5, 6, 7, 8) else whole
+    except BadImage:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise BadImage(f"has too many pixels; {LIMITS}") from None
+    except UnidentifiedImageError:
+        start = bytes(content[:START])
+        what = kind_of(start)
+        says = f"is no image that can be read ({', '.join(FORMATS)}): it "
+        raise BadImage(says + (f"is {what}" if what else f"begins with {start[:12]!r}")) from None
+    except Exception as error:  # a damaged file makes decoders raise anything
+        raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from None
 
 
 def identified(content: bytes) -> Image.Image:

@@ -68,7 +68,7 @@ class Folder:
 
     def __init__(self, path: Path, links: str | None) -> None:
         names: dict[str, None] = {}
-        self.path, root = path, path.resolve()
+        self.path, self._above, root = path, f"{path}/", path.resolve()
         for here, folders, found in os.walk(path):
             folders[:] = [name for name in folders if not hidden(name)]
             for name in folders + found:
@@ -80,7 +80,7 @@ class Folder:
 
     def called(self, name: str) -> str:
         """Its path."""
-        return f"{self.path}/{name}"
+        return self._above + name
 
     def read(self, name: str, most: int = MOST_BYTES + 1) -> bytes:
         """The first bytes of a file, or all."""
@@ -342,7 +342,7 @@ def named(found: list[Found], sources: list[tuple[Source, str]], spec: Images, p
 
 def is_dataset_json(name: str) -> bool:
     """Whether a file is called as StyleGAN's labels, at the top or in the one folder of an archive."""
-    return PurePosixPath(name).name == DATASET_JSON and name.count("/") <= 1
+    return name.endswith(DATASET_JSON) and name.rpartition("/")[2] == DATASET_JSON and name.count("/") <= 1
 
 
 def find_table(source: Source, table: str) -> str:
