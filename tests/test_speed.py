@@ -187,7 +187,7 @@ def test_two_processes_are_one_and_a_killed_one_ends_both_and_goes_on(tmp_path: 
     assert (tmp_path / "two/wgan_gp/f/step-000000003.state").exists()
     resumed = together(tmp_path / "two", 2)
     assert resumed.returncode == 0, resumed.stderr
-    for name in ("wgan_gp", "f_gan"):
+    for name in ("wgan_gp", "r3gan", "f_gan"):
         one, two = (torch.load(tmp_path / n / f"{name}.end") for n in ("one", "two"))
         assert all(torch.equal(one["weights"][k], two["weights"][k]) for k in one["weights"])
         assert one["history"] == two["history"]
