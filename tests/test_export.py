@@ -120,6 +120,7 @@ def test_rounding_is_what_torch_does_in_that_type(trained: Artifact, honest: byt
         assert np.array_equal(torch.from_numpy(got).to(kind).float().numpy(), got)
 
 
+Z4 = Input("z", "normal", 4)
 ROLES = {
     "encoder of the mlp": NetworkSpec("mlp", 8, 4, (1, 8, 8)).encoder(Input("z", "normal", 4)),
     "encoder of the dcgan": NetworkSpec("dcgan", 8, 4, (1, 8, 8)).encoder(Input("z", "normal", 4)),
@@ -127,6 +128,8 @@ ROLES = {
     "translator, 8 pixels": NetworkSpec("resnet", 4, 0, (1, 8, 8)).translator("x", "x_b"),
     "translator, 16 pixels": NetworkSpec("resnet", 4, 0, (1, 16, 16)).translator("x", "x_b"),
     "translator, 64 pixels": NetworkSpec("resnet", 2, 0, (1, 64, 64)).translator("x", "x_b"),
+    "r3gan of a label": NetworkSpec("r3gan", 16, 4, (1, 16, 16)).generator(Z4, Input("y", "label", 3)),
+    "fastgan, excited": NetworkSpec("fastgan", 4, 4, (3, 64, 64)).generator(Z4),
     "codes": NetworkSpec("mlp", 32, 4, (1, 8, 8)).generator(
         Input("z", "uniform", 4), Input("category", "category", 3), Input("code", "uniform", 2)
     ),
@@ -137,7 +140,7 @@ ROLES = {
 def test_every_kind_of_role_is_shipped(role: str, digits: Prepared, tmp_path) -> None:
     """Images in, latents out, codes in: the same gate, on held-out samples where the input is data; and an engine."""
     config = ROLES[role]
-    side = config.inputs[0].shape[-1]
+    side = config.shape[-1] if config.is_image else config.inputs[0].shape[-1]
     big = digits.samples("heldout")[:].repeat_interleave(side // 8 or 1, 2).repeat_interleave(side // 8 or 1, 3)
     reference = AcceptanceReference({}, {"x": big}, 600, 1)
     trained = Artifact(build_network(config).eval(), config, {"data": "none"}, "none")
@@ -148,7 +151,7 @@ def test_every_kind_of_role_is_shipped(role: str, digits: Prepared, tmp_path) ->
     assert entry["output"]["name"] == {"latent": "z"}.get(config.output_space, "image")
     assert entry["refused"] == {}
     assert len(entry["graphs"]) == 3 * forms
-    assert [e.seeded for e in endpoints] == [False] * forms + [True] * (role == "codes")
+    assert [e.seeded for e in endpoints] == [False] * forms + [True] * (not any(i.is_data for i in config.inputs))
     assert {e.graph for e in endpoints} <= entry["graphs"].keys()
     assert len(entry["engines"]) == forms
     wrong = onnx.load(tmp_path / "role.onnx")
