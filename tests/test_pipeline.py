@@ -542,6 +542,7 @@ def named_by_class(made: Workspace) -> None:
 def test_what_the_project_ships_draws_digits(tmp_path: Path) -> None:
     """A ``gan`` run, whole. The artefact is measured by a classifier that neither it nor its metrics have met."""
     made = Workspace(tmp_path, DECLARED)
+    made.declare({"export.engines.flavour": "none"})
     done = made.run("dvc", "repro", "export@gan")
     assert done.returncode == 0, done.stderr
     file = tmp_path / "exported/gan/generator.uint8.onnx"
