@@ -70,7 +70,7 @@ def photographs(folder: Path, rng: Generator) -> None:
         rows = csv.writer(file)
         rows.writerow(["pth", "Label", "confidence"])
         for k in range(260):
-            high, wide = rng.integers(16, 40, 2)
+            high, wide = rng.integers(34, 48, 2)
             save(picture(rng, high, wide, 3), folder / f"face{k:03}.jpg")
             rows.writerow([f"face{k:03}.jpg", ["Happy", "happy", "anger"][k % 3], 0.5 + k / 1000])
 
@@ -119,6 +119,8 @@ KINDS: dict[str, tuple[Callable[[Path, Generator], None], dict[str, str]]] = {
             "labels: labels.csv": "2 classes, named by labels.csv, of 86 to 174 of the 260 looked at",
             "spelling: folded": "'Happy' and 'happy' are one class",
             "fit: crop": "the middle of pictures of several shapes",
+            "variant: projected_gan": "EfficientNet-Lite0",
+            "conditional: true": "2 classes: each can be asked for",
         },
     ),
     "few": (
@@ -140,7 +142,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params = OmegaConf.load(DECLARED)
     params.datasets = params.images = params.runs = {}
     params.extractor.min_steps = params.extractor.max_steps = 10
-    params.evaluate.samples, params.evaluate.resamples = 500, 20
+    params.evaluate.samples, params.evaluate.resamples, params.evaluate.features = 500, 20, "own"
     params.export.precisions = {"fp32": params.export.precisions.fp32}
     params.export.engines.flavour, params.export.engines.precisions = "none", ["fp32"]
     params.export.max_batch_size = 8

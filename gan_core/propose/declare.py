@@ -173,7 +173,7 @@ def run(found: Seen, entry: Entry, name: str, gpu: bool) -> Entry:
     train = round(good * (1 - (found.heldout / found.looked_at if found.official else share)))
     if found.looked_at < found.total:
         train = round(train, 1 - len(str(train)) + 1)  # an estimate
-    classes = f"{len(found.classes):,} classes: each can be asked for" if entry["labels"].value else ""
+    classes = f"{len(found.folded):,} classes: each can be asked for" if entry["labels"].value else ""
     projected = side >= LITE0_FROM and find_spec(LITE0) is not None
     batch = next(b for b in (32 if projected else 64, 32, 16, 8) if train >= 10 * b or b == 8)
     steps = min(MOST, max(LEAST, round(TIMES * train / batch / 100) * 100))
@@ -186,10 +186,13 @@ def run(found: Seen, entry: Entry, name: str, gpu: bool) -> Entry:
     made = against_lite0(name, length, classes) if projected else plain_game(name, side, length, classes, gpu)
     if train < AUGMENTED or projected:
         policy = ["translation", "cutout"] if projected else ["color", "translation", "cutout"]
-        few = f"{train:,} pictures are few: the discriminator sees them changed"
-        made["augment"] = Value(
-            {"policy": Value(policy, "DiffAugment, Zhao et al. 2020"), "p": Value(1.0, "always")}, few
+        why = (
+            f"{train:,} pictures are few: the discriminator sees them changed"
+            if train < AUGMENTED
+            else "as its paper has it"
         )
+        changes = {"policy": Value(policy, "DiffAugment, Zhao et al. 2020"), "p": Value(1.0, "always")}
+        made["augment"] = Value(changes, why)
     return made
 
 
