@@ -1,6 +1,8 @@
-"""What ``gan forecast`` says of runs beside what they take: ``python -m benchmarks.forecast wgan_gp cgan``.
+"""What ``gan forecast`` says of runs beside what they take.
 
-Each run is forecast, then made by its stages as DVC starts them, in a folder of its own that vanishes.
+``python -m benchmarks.forecast wgan_gp cgan`` forecasts each run, then makes it by its stages as DVC starts them, in a
+folder of its own that vanishes. Rows of the runs that are named are replaced in ``benchmarks/results/forecast.json``,
+and the page beside it is written. CPU time is that of all cores; the clock depends on what else the machine does.
 """
 
 from __future__ import annotations
@@ -10,16 +12,21 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import yaml
 
+from benchmarks.machine import described
 from gan_core.config.checker import Checker
 from gan_core.config.load import load_params
+from gan_core.config.schema import Params
 from gan_core.forecast import extrapolate, measure
 from gan_core.forecast.child import size_of
+from gan_core.runtime import files
 from stages import paths
 
 
@@ -70,32 +77,64 @@ def real(tree: dict[str, object], run: str, dataset: str, folder: Path) -> list[
     return found
 
 
+def beside(run: str, params: Params, tree: dict[str, object]) -> dict[str, Any]:
+    """Every stage of a run as it is forecast and as it is, and how busy the machine was."""
+    dataset, before = params.runs[run].dataset, os.getloadavg()[0]
+    with TemporaryDirectory() as folder:
+        found = measure.measure(params, tree, run, places(run, dataset), Path(folder), lambda _: None)
+    with TemporaryDirectory() as folder:
+        truth = real(tree, run, dataset, Path(folder))
+    said = {row.stage: row for row in extrapolate.rows(found, params, run)}
+    rows = [{"stage": row.stage, "forecast": numbers(said[row.stage]), "real": numbers(row)} for row in truth]
+    load = [before, found.load[1], os.getloadavg()[0]]
+    return {"rows": rows, "steps": params.runs[run].train.steps, "took": found.seconds, "load": load}
+
+
+def numbers(row: extrapolate.Row) -> dict[str, float]:
+    """Seconds of the clock and of all cores, bytes of memory and of what is kept."""
+    return {"clock": float(row.seconds[0]), "cpu": float(row.seconds[1]), "memory": row.memory, "kept": row.kept}
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """For a person."""
+    assert __doc__
+    lines = ["# Forecasts", "", __doc__.split("\n\n", 1)[1].strip(), ""]
+    lines += ["{cpu}, {cores} cores, {threads} threads, Python {python}, {date}.".format(**result["machine"])]
+    for run, of in result["runs"].items():
+        load = ", ".join(f"{n:.1f}" for n in of["load"])
+        lines += ["", f"## {run}, {of['steps']:,} steps", ""]
+        lines += [f"Forecast in {of['took']:.0f} s; load of the machine before, after it, and at the end: {load}.", ""]
+        lines += ["| stage | time | real | CPU time | real | memory | real | kept | real |", "|---|" + "---:|" * 8]
+        lines += [line(row["stage"], row["forecast"], row["real"]) for row in of["rows"]]
+        sums = [{k: sum(row[who][k] for row in of["rows"]) for k in ("clock", "cpu")} for who in ("forecast", "real")]
+        most = [max(row[who]["memory"] for row in of["rows"]) for who in ("forecast", "real")]
+        kept = [sum(row[who]["kept"] for row in of["rows"]) for who in ("forecast", "real")]
+        both = (s | {"memory": m, "kept": k} for s, m, k in zip(sums, most, kept, strict=True))
+        lines.append(line("**all**", *both))
+    return "\n".join(lines) + "\n"
+
+
+def line(stage: str, forecast: Mapping[str, float], real: Mapping[str, float]) -> str:
+    """A row of a table."""
+    cells = [f"{of[k]:.1f} s" for k in ("clock", "cpu") for of in (forecast, real)]
+    cells += [extrapolate.size(of[k]) for k in ("memory", "kept") for of in (forecast, real)]
+    return f"| {' | '.join([stage, *cells])} |"
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("runs", nargs="+")
     asked.add_argument("--params", type=Path, default=Path("params.yaml"))
+    asked.add_argument("--results", type=Path, default=measure.ROOT / "benchmarks/results/forecast.json")
     arguments = asked.parse_args()
     params, tree = load_params(arguments.params), Checker(arguments.params).parse()
-    print("| run | stage | time | real | CPU time | real | memory | real | kept | real |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    result = files.read_json(arguments.results) if arguments.results.is_file() else {"runs": {}}
     for run in arguments.runs:
-        dataset = params.runs[run].dataset
-        with TemporaryDirectory() as folder:
-            found = measure.measure(params, tree, run, places(run, dataset), Path(folder), lambda _: None)
-        with TemporaryDirectory() as folder:
-            truth = real(tree, run, dataset, Path(folder))
-        said = {row.stage: row for row in extrapolate.rows(found, params, run)}
-        for row in truth:
-            of = said[row.stage]
-            cells = [run, row.stage]
-            for k in (0, 1):
-                cells += [f"{of.seconds[k]:.1f} s", f"{row.seconds[k]:.1f} s"]
-            for a, b in ((of.memory, row.memory), (of.kept, row.kept)):
-                cells += [extrapolate.size(a), extrapolate.size(b)]
-            print(f"| {' | '.join(cells)} |", flush=True)
-        sums = [sum(float(r.seconds[k]) for r in rows) for k in (0, 1) for rows in (said.values(), truth)]
-        print(f"| {run} | all | {sums[0]:.1f} s | {sums[1]:.1f} s | {sums[2]:.1f} s | {sums[3]:.1f} s | | | | |")
-        print(f"{run}: forecast in {found.seconds:.0f} s, load {found.load}", file=sys.stderr, flush=True)
+        result["runs"][run] = beside(run, params, tree)
+        result["machine"] = described(params.threads, "cpu")
+        files.write_json(arguments.results, result)
+        files.write(arguments.results.with_suffix(".md"), page(result).encode())
+    print(page(result))
 
 
 if __name__ == "__main__":
