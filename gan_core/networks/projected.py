@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gan_core.core.game import Frozen
+from gan_core.core.frozen import Frozen
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.samples import Sample, Score, opaque
 from gan_core.networks.efficientnet_lite0 import LEVELS, STAGES, lite0

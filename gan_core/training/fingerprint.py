@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gan_core.core.artifact import content_digest
-from gan_core.core.game import Frozen
+from gan_core.core.frozen import Frozen
 from gan_core.runtime import closure, files
 from gan_core.training.checkpoint import FORMAT
 
