@@ -151,7 +151,7 @@ BAD = [
     ("  seed: 0\n  steps", "  seed: -1\n  steps", ["train.seed is -1"]),
     ("  seed: 0\n  steps", "  seed: 9223372036854775808\n  steps", ["train.seed"]),
     ("ema_half_life: 9000", "ema_half_life: -1", ["train.ema_half_life is -1", "greater than or equal to 0"]),
-    ("threads: 2", "threads: 0", ["threads is 0"]),
+    ("threads: 1", "threads: 0", ["threads is 0"]),
     ("device: auto", "device: gpu", ["train.device is 'gpu'", "'auto', 'cpu' or 'cuda'"]),
     ("opset: 20", "opset: 99", ["export.opset is 99", "less than or equal to 23"]),
     ("    fp32: {max_abs", "    fp23: {max_abs", ["export.precisions.fp23", "'fp32', 'fp16', 'bf16' or 'int8'"]),
@@ -229,7 +229,7 @@ BAD = [
     ("  steps: 2500", "  steps: ${train.stps}", ["train.steps holds '${train.stps}'"]),
     ("settings: {r1: 0.1}", "settings: &s {r1: 0.1}\n    train: *s", ["runs.gan.train is an alias"]),
     ("settings: {r1: 0.1}", "settings: &s {r1: *s}", ["runs.gan.settings.r1 is an alias"]),
-    ("threads: 2", "threads: 2\nbomb: &a [x, x]\nbomb2: &b [*a, *a]\nbomb3: [*b, *b]", ["bomb2.0 is an alias"]),
+    ("threads: 1", "threads: 1\nbomb: &a [x, x]\nbomb2: &b [*a, *a]\nbomb3: [*b, *b]", ["bomb2.0 is an alias"]),
     ("images: {}", "images: {d: {path: x}}", ["images.d.labels is missing", "images.d.on_bad_image is missing"]),
     *(
         ("images: {}", OWN.replace(old, new), said)

@@ -194,8 +194,9 @@ def test_two_processes_are_one_and_a_killed_one_ends_both_and_goes_on(tmp_path: 
     assert one["history"][-1]["augment_p"] > 0
     # Power iterations of spectral normalisation go on with each forward pass, so a process that computes fewer shards
     # is a few behind: close, not equal.
-    one, two = (torch.load(tmp_path / n / "gan.end") for n in ("one", "two"))
-    assert all(torch.allclose(one["weights"][k], two["weights"][k], atol=5e-3) for k in one["weights"])
+    for name in ("gan", "projected_gan"):
+        one, two = (torch.load(tmp_path / n / f"{name}.end") for n in ("one", "two"))
+        assert all(torch.allclose(one["weights"][k], two["weights"][k], atol=5e-3) for k in one["weights"])
 
 
 def test_seeding_is_manual_seed() -> None:

@@ -28,6 +28,7 @@ GAMES = {
     "wgan_gp": (NetworkSpec("mlp", 16, 4, (1, 8, 8)), {}),
     "gan": (NetworkSpec("dcgan", 4, 4, (1, 8, 8)), {"spectral_norm": True}),
     "r3gan": (NetworkSpec("r3gan", 4, 4, (1, 8, 8)), {"penalty_every": 2}),
+    "projected_gan": (NetworkSpec("fastgan", 4, 4, (1, 8, 8)), {"side": 32, "pixels": 4}),
     "f_gan": (NetworkSpec("mlp", 16, 4, (1, 8, 8)), {"learning_rate": 0.01}),
 }
 ADAPTIVE = "f_gan"

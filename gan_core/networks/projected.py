@@ -26,11 +26,10 @@ CAPABILITIES = {"discriminator": ("conditions",)}
 CHANNELS = (64, 128, 256, 512)
 """Of the mixed maps, from the finest level to the coarsest."""
 SCALES = (11.0, 10.0, 8.0, 4.0)
-"""Root mean square of the levels on pictures, by which they are divided: so large, they would leave the hinge's margin
-of 1 without meaning. The authors' heads have batch normalisation, which mixes samples."""
+"""Root mean square of the levels on pictures, by which they are divided."""
 LEAST = 32
 MOST, SMALLEST = 512, 4
-"""Channels of a head, and the side of the map on which it judges."""
+"""Channels of a head, and the least side of the map on which it judges."""
 
 
 class Mixing(nn.Module):
@@ -65,6 +64,9 @@ class Mixing(nn.Module):
 class Projector(nn.Module):
     """From images (N, 1, 3 or 4, H, W) to four maps (N, C, side / 2^k, side / 2^k); nothing of it is trained.
 
+    Pictures are smoothed first: what the network's strides alias looks to it like something else, and a generator would
+    draw that, stripes of one or two pixels. (The paper enlarges small pictures to 256 pixels, at 16 times the cost.)
+
     ``side``: height and width to which every picture of ``sides`` is brought; ``seed``: of the random weights.
 
     Raises:
@@ -75,7 +77,7 @@ class Projector(nn.Module):
         super().__init__()
         if side < LEAST:
             raise InputError(f"settings.side is {side}; EfficientNet-Lite0 has four levels from {LEAST} pixels on")
-        self.resize = Resize(sides, (side, side), "bicubic")
+        self.resize = Resize(sides, (side, side), "bicubic", smoothed=True)
         self.side, self.network, self.mixing = side, copy.deepcopy(lite0()), Mixing(side, seed)
 
     def forward(self, x: Sample) -> list[Tensor]:
@@ -95,33 +97,37 @@ def map_sides(side: int) -> list[int]:
 
 
 class Head(nn.Module):
-    """Judges one map: (conv 4x4 stride 2, LeakyReLU 0.2) down to 4 to 7 pixels, then one number for each picture."""
+    """Judges one map: (conv 4x4 stride 2, BatchNorm, LeakyReLU 0.2) down to 4 to 7 pixels, then a score for each place.
+
+    A smaller map takes one convolution 1x1 in their place. The statistics are of the batch, never running ones: a
+    generator that draws one picture again and again shows in them, and without them it does.
+    """
 
     def __init__(self, config: NetworkConfig, channels: int, high: int, wide: int) -> None:
         super().__init__()
-        sizes = [channels]
-        while min(high, wide) >= 2 * SMALLEST:
-            sizes.append(min(2 * sizes[-1], MOST))
+        layers, width = list[nn.Module](), channels
+        while min(high, wide) >= 2 * SMALLEST or not layers:
+            fan_in, width = width, min(2 * width, MOST)
+            large = min(high, wide) >= 2 * SMALLEST
+            layer = nn.Conv2d(fan_in, width, 4, stride=2, padding=1) if large else nn.Conv2d(fan_in, width, 1)
+            layers += [normalised(layer, config), nn.BatchNorm2d(width, track_running_stats=False), nn.LeakyReLU(0.2)]
             high, wide = high // 2, wide // 2
-        layers: list[nn.Module] = []
-        for a, b in itertools.pairwise(sizes):
-            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        self.body = normalised(nn.Sequential(*layers), config)
-        self.last = normalised(nn.Conv2d(sizes[-1], 1, (high, wide)), config)
+        self.body = nn.Sequential(*layers)
+        self.last = normalised(nn.Conv2d(width, 1, 3, padding=1), config)
         classes = sum(i.size for i in config.projected)
-        self.embed = normalised(nn.Linear(classes, sizes[-1], bias=False), config) if classes else None
+        self.embed = normalised(nn.Linear(classes, width, bias=False), config) if classes else None
 
     def forward(self, h: Tensor, *one_hot: Tensor) -> Score:
-        """(N, C, side, side), and the rows of conditions (N, classes) where there are any, to (N,)."""
+        """(N, C, side, side), and the rows of conditions (N, classes) where there are any, to (N, places)."""
         h = self.body(h)
-        v: Tensor = self.last(h).flatten()
+        v: Tensor = self.last(h)
         if self.embed is not None:
-            v = v + (self.embed(torch.cat(one_hot, 1)) * h.mean((2, 3))).sum(1)
-        return v
+            v = v + (self.embed(torch.cat(one_hot, 1))[:, :, None, None] * h).sum(1, keepdim=True)
+        return v.flatten(1)
 
 
 class Pixels(nn.Module):
-    """Judges the picture itself, by weights that are all trained: what the frozen network does not see, as hues."""
+    """Judges the picture itself, by weights that are all trained: what the frozen network does not see, as alpha."""
 
     def __init__(self, config: NetworkConfig, channels: int) -> None:
         super().__init__()
@@ -131,7 +137,7 @@ class Pixels(nn.Module):
         self.head = Head(config, channels, high // 2, wide // 2)
 
     def forward(self, x: Sample, *one_hot: Tensor) -> Score:
-        """(N, C, H, W), and the rows of conditions where there are any, to (N,)."""
+        """(N, C, H, W), and the rows of conditions where there are any, to (N, places)."""
         v: Score = self.head(self.first(x), *one_hot)
         return v
 
@@ -153,7 +159,7 @@ class Discriminator(nn.Module):
         self.pixels = Pixels(config, pixels) if pixels else None
 
     def forward(self, x: Sample, *conditions: Tensor) -> Score:
-        """(N, C, H, W) and conditions to (N, 4), a score for each map, or (N, 5) with that of the pixels."""
+        """(N, C, H, W) and conditions to (N, places): of the four maps, finest first, then of the pixels."""
         rows = [i.embed(y) for i, y in zip(self.config.projected, conditions, strict=True)]
         scores = [head(h, *rows) for head, h in zip(self.heads, self.projector(x), strict=True)]
-        return torch.stack([*scores, self.pixels(x, *rows)] if self.pixels else scores, 1)
+        return torch.cat([*scores, self.pixels(x, *rows)] if self.pixels else scores, 1)

@@ -21,7 +21,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
 from gan_core.config.bounds import NonNegativeInt, PositiveInt
 from gan_core.core import sides
-from gan_core.core.inputs import Input, beside
+from gan_core.core.inputs import Input
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.samples import Sample, Score
 from gan_core.networks.layers import head
@@ -272,27 +272,17 @@ class Projection(nn.Module):
         return v.squeeze(1)
 
 
-class Discriminator(nn.Module):
+class Discriminator(head.Discriminator):
     """The trunk, then a linear map. Conditions are planes beside the picture, or projected."""
 
     def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self.config = config
         plan = stages(config, config.shape)
-        planes = config.shape[0] + config.condition_channels
-        self.body = head.normalised(Trunk(planes, plan, *smallest(config.shape)), config)
-        self.head = head.normalised(Projection(config, plan[0].channels), config)
+        trunk = Trunk(config.shape[0] + config.condition_channels, plan, *smallest(config.shape))
+        super().__init__(config, trunk, plan[0].channels)
 
-    def features(self, x: Sample, *conditions: Tensor) -> Tensor:
-        """(N, C, H, W) and conditions to (N, features)."""
-        h: Tensor = self.body(beside(x, self.config.inputs, conditions))
-        return h
-
-    def forward(self, x: Sample, *conditions: Tensor) -> Score:
-        """(N, C, H, W) and conditions to (N,), or to (N, outputs) where more than one is asked for."""
-        n = len(self.config.inputs)
-        v: Score = self.head(self.features(x, *conditions[:n]), *conditions[n:])
-        return v
+    def head_on(self, features: int) -> nn.Module:
+        """A linear map without bias."""
+        return Projection(self.config, features)
 
 
 class Recogniser(head.Recogniser):

@@ -30,8 +30,8 @@ MANY = 20_000
 """From so many pictures on, a tenth is enough to measure with."""
 AUGMENTED = 5_000
 """With fewer pictures to train on, a discriminator sees them changed: it would soon know them by heart."""
-TIMES, LEAST, MOST = 60, 2_000, 20_000
-"""How often each picture is seen in a first run, and the steps that are proposed at least and at most."""
+TIMES, TIMES_LITE0, LEAST, MOST = 60, 30, 2_000, 20_000
+"""How often each picture is seen in a first run, against Lite0 half as often, and the steps at least and at most."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +175,8 @@ def run(found: Seen, entry: Entry, name: str, gpu: bool) -> Entry:
         train = round(train, 1 - len(str(train)) + 1)  # an estimate
     classes = f"{len(found.folded):,} classes: each can be asked for" if entry["labels"].value else ""
     projected = side >= LITE0_FROM and find_spec(LITE0) is not None
-    batch = next(b for b in (32 if projected else 64, 32, 16, 8) if train >= 10 * b or b == 8)
-    steps = min(MOST, max(LEAST, round(TIMES * train / batch / 100) * 100))
+    batch = next(b for b in (16 if projected else 64, 32, 16, 8) if train >= 10 * b or b == 8)
+    steps = min(MOST, max(LEAST, round((TIMES_LITE0 if projected else TIMES) * train / batch / 100) * 100))
     seen = f"each of {train:,} pictures {round(steps * batch / train):,} times; `gan forecast` says how long that takes"
     length = {
         "steps": Value(steps, seen),
@@ -208,7 +208,11 @@ def against_lite0(name: str, length: Entry, classes: str) -> Entry:
         "ema_half_life": Value(10_000, "images"),
         **({"precision": Value("bfloat16", "this processor multiplies it, twice as fast")} if bfloat16() else {}),
     }
-    settings = {"pixels": Value(32, "channels of a discriminator of the pixels beside it: hues, alpha")}
+    settings = {
+        "pixels": Value(32, "channels of a discriminator of the pixels beside it: hues, alpha"),
+        "learning_rate": Value(4e-4, "the paper's twice: few steps"),
+        "discriminator_learning_rate": Value(4e-4),
+    }
     if classes:
         settings |= {"conditional": Value(True, classes)}
     return {

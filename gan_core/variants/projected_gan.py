@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from gan_core.config.bounds import Fraction, LearningRate, NonNegativeInt, PositiveInt, Scheduled, Seed
 from gan_core.core.game import Adam, Exports, Needs, Optimizers, Scorers, Settings, Signed, Spec, Update, Updates
 from gan_core.core.inputs import Input
 from gan_core.core.network_spec import NetworkSpec
-from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment, Sample
+from gan_core.core.types import Batch, Discriminator, Generator, Losses, Moment, Sample, Score
 from gan_core.networks.projected import FAMILY
 from gan_core.objectives import adversarial
 
@@ -57,19 +58,23 @@ class ProjectedGan:
         """G(z) on fresh noise, under the labels of the real samples."""
         return self.generator(self.z.like(batch.x), *self.conditions(batch))
 
+    def judged(self, real: Sample, fake: Sample, batch: Batch) -> tuple[Score, Score]:
+        """D of both in one batch, so that its statistics are of both: each with its own, no mean hue would be wrong."""
+        conditions = (torch.cat([y, y]) for y in self.conditions(batch))
+        of_real, of_fake = self.discriminator(torch.cat([real, fake]), *conditions).chunk(2)
+        return of_real, of_fake
+
     def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
-        """Eq. 4: E max(0, 1 - D(P(x))) + E max(0, 1 + D(P(G(z)))), the mean over discriminators."""
-        conditions = self.conditions(batch)
-        real, fake = (self.discriminator(x, *conditions) for x in (batch.x, self.fake(batch)))
-        return Losses(adversarial.discriminator_hinge(real, fake))
+        """Eq. 4: E max(0, 1 - D(P(x))) + E max(0, 1 + D(P(G(z)))), the mean over places of all maps."""
+        return Losses(adversarial.discriminator_hinge(*self.judged(batch.x, self.fake(batch), batch)))
 
     def generator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Eq. 4 from the generator's side: -E D(P(G(z))), on another batch and fresh noise."""
-        fake = self.discriminator(self.fake(batch), *self.conditions(batch))
+        _, fake = self.judged(batch.x, self.fake(batch), batch)
         return Losses(adversarial.generator_wasserstein(fake))
 
     def scorers(self) -> Scorers:
-        return {"generator": lambda x, batch: self.discriminator(x, *self.conditions(batch)).mean(1)}
+        return {"generator": lambda x, batch: self.judged(batch.x, x, batch)[1].mean(1)}
 
     def optimizers(self) -> Optimizers:
         return {

@@ -35,7 +35,11 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         self.body = normalised(trunk, config)
-        self.head = normalised(Head(config, features), config)
+        self.head = normalised(self.head_on(features), config)
+
+    def head_on(self, features: int) -> nn.Module:
+        """What judges so many features."""
+        return Head(self.config, features)
 
     def features(self, x: Sample, *conditions: Tensor) -> Tensor:
         """A sample as the trunk reads it, and the conditions beside it, to (N, features)."""
