@@ -89,7 +89,7 @@ def test_what_all_generated_pictures_share_shows_only_beside_real_ones() -> None
     with torch.no_grad():
         assert torch.allclose(head(shifted), head(h), atol=1e-4)
         of_one, of_other = head(torch.cat([h, shifted])).chunk(2)
-        assert ((of_one - of_other).abs() > 0.01).all()
+        assert (of_one - of_other).abs().mean() > 0.1
         x, others = torch.rand(8, 3, 64, 64) * 2 - 1, torch.rand(2, 8, 3, 64, 64)
         beside = [played.judged(real, x, Batch(real))[1] for real in others]  # type: ignore[attr-defined]
     assert not torch.allclose(*beside, atol=1e-3)
