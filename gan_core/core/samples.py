@@ -59,9 +59,15 @@ def shrunk(x: Sample, side: int) -> Sample:
     return adaptive_avg_pool2d(x, (high, wide))
 
 
-def opaque(x: Sample) -> Sample:
-    """Images with alpha (N, 4, H, W) on mid-grey, (N, 3, H, W), for who knows no alpha; others as they are."""
-    return x[:, :3] * (x[:, 3:] + 1) / 2 if x.dim() == 4 and x.shape[1] == 4 else x
+def opaque(x: Sample, grey: Tensor | float = 0.0) -> Sample:
+    """Images with alpha (N, 4, H, W) on mid-grey, (N, 3, H, W), for who knows no alpha; others as they are.
+
+    ``grey``: another one, or one for each image (N, 1, 1, 1), in [-1, 1].
+    """
+    if x.dim() != 4 or x.shape[1] != 4:
+        return x
+    seen = x[:, :3] * (x[:, 3:] + 1) / 2
+    return seen if isinstance(grey, float) and not grey else seen + grey * (1 - x[:, 3:]) / 2
 
 
 Score: TypeAlias = Tensor

@@ -145,8 +145,9 @@ class Pixels(nn.Module):
 class Discriminator(nn.Module):
     """The projector, which stays as it is, and a head for each map, spectrally normalised (Miyato et al. 2018).
 
-    With ``pixels`` channels there is a discriminator of the picture itself beside them, as in vision-aided training
-    (Kumari et al. 2022, arXiv 2112.09130).
+    Where there is alpha, the projector sees each picture on a grey drawn for it: on one and the same, a hole would look
+    like paint. With ``pixels`` channels there is a discriminator of the picture itself beside them, as in vision-aided
+    training (Kumari et al. 2022, arXiv 2112.09130).
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -161,5 +162,6 @@ class Discriminator(nn.Module):
     def forward(self, x: Sample, *conditions: Tensor) -> Score:
         """(N, C, H, W) and conditions to (N, places): of the four maps, finest first, then of the pixels."""
         rows = [i.embed(y) for i, y in zip(self.config.projected, conditions, strict=True)]
-        scores = [head(h, *rows) for head, h in zip(self.heads, self.projector(x), strict=True)]
+        grey = torch.rand(len(x), 1, 1, 1, device=x.device) * 2 - 1 if self.training and x.shape[1] == 4 else 0.0
+        scores = [head(h, *rows) for head, h in zip(self.heads, self.projector(opaque(x, grey)), strict=True)]
         return torch.cat([*scores, self.pixels(x, *rows)] if self.pixels else scores, 1)
