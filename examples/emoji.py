@@ -1,8 +1,8 @@
 """Fetch 3,786 emoji as a folder of pictures: ``python -m examples.emoji FOLDER``.
 
-They are Google's Noto emoji (Apache-2.0) at 64x64 pixels, in the npm package ``emoji-datasource-google``. Folders are
-``train`` and ``test``, and categories in them; an emoji and its skin tones lie on one side, so that what is held out is
-not trained on.
+They are Google's Noto emoji (Apache-2.0) at 64x64 pixels, in the npm package ``emoji-datasource-google``, on white.
+Folders are ``train`` and ``test``, and categories in them; an emoji and its skin tones lie on one side, so that what is
+held out is not trained on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import tarfile
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+
+from PIL import Image
 
 from gan_core.runtime import errors
 from gan_core.runtime.errors import EnvironmentFailure
@@ -66,7 +68,7 @@ def fetched(folder: Path) -> Path:
 
 
 def arrange(package: Path, out: Path) -> int:
-    """Copy each picture to ``<out>/<part>/<category>``; returns how many there are."""
+    """Write each picture, on white, to ``<out>/<part>/<category>``; returns how many there are."""
     count = 0
     for emoji in json.loads((package / TABLE).read_text()):
         category = re.sub(r"[^a-z]+", "-", emoji["category"].lower()).strip("-")
@@ -75,7 +77,11 @@ def arrange(package: Path, out: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for one in [emoji, *emoji.get("skin_variations", {}).values()]:
             if (picture := package / IMAGES / one["image"]).is_file():
-                shutil.copy(picture, folder / picture.name)
+                with Image.open(picture) as opened:
+                    seen = opened.convert("RGBA")
+                    Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB").save(
+                        folder / picture.name
+                    )
                 count += 1
     return count
 

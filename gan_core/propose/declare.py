@@ -30,8 +30,8 @@ MANY = 20_000
 """From so many pictures on, a tenth is enough to measure with."""
 AUGMENTED = 5_000
 """With fewer pictures to train on, a discriminator sees them changed: it would soon know them by heart."""
-TIMES, TIMES_LITE0, LEAST, MOST = 60, 30, 2_000, 20_000
-"""How often each picture is seen in a first run, against Lite0 half as often, and the steps at least and at most."""
+TIMES, TIMES_LITE0, LEAST, MOST = 60, 24, 2_000, 20_000
+"""How often each picture is seen in a first run, fewer times against Lite0, and the steps at least and at most."""
 
 
 @dataclass(frozen=True)
