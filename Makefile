@@ -11,7 +11,7 @@ repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	@echo && gan summary
 
 pictures: .venv/.done ## real pictures: fetch 3,786 emoji, train at 64 pixels, ship (docs/pictures.md says how long)
-	python -m examples.emoji pictures/emoji
+	python -m examples.emoji pictures/emoji google
 	grep -q '^  emoji:' params.yaml || gan new pictures/emoji
 	dvc repro export@emoji
 	@echo && gan summary
