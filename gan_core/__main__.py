@@ -43,6 +43,19 @@ def check(arguments: argparse.Namespace) -> None:
         print(places.said_of(left))
 
 
+def doctor(arguments: argparse.Namespace) -> None:
+    """Versions, processors, memory, disk, GPU and server of this machine, to paste; lines with ! need attention."""
+    from gan_core.config.load import load_params
+    from gan_core.report import doctor
+
+    try:
+        params = load_params(arguments.params)
+    except errors.FoundryError as error:
+        params = None
+        print(f"! {arguments.params} cannot be read; `gan check` says why ({str(error).splitlines()[0]})")
+    print("\n".join(doctor.lines(params, Path(".venv-triton"))))
+
+
 def new(arguments: argparse.Namespace) -> None:
     """Look at pictures (a folder, an archive, arrays) and declare a data set and a first run, with reasons."""
     from gan_core.propose import append, tell
@@ -239,8 +252,9 @@ def main() -> None:
         "--params", type=Path, default=Path("params.yaml"), help="the declaration (default: params.yaml)"
     )
     commands = parser.add_subparsers(required=True)
-    for function in (check, new, forecast, summary, compare, pages, serve, sample, verify, deploy, deps):
-        command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
+    for function in (check, doctor, new, forecast, summary, compare, pages, serve, sample, verify, deploy, deps):
+        about = (function.__doc__ or "").partition("\n\n")[0]
+        command = commands.add_parser(function.__name__, help=about, description=about)
         command.set_defaults(function=function)
         if function is new:
             command.add_argument("pictures", help="a folder, an archive, or files of arrays")

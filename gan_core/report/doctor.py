@@ -1,0 +1,102 @@
+"""This machine and this environment, as lines to paste where a problem is reported, and what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from gan_core.config.schema import Params
+from gan_core.export.hardware import gpu
+
+PACKAGES = ("gan-foundry", "torch", "numpy", "onnx", "onnxruntime-gpu", "tensorrt-rtx", "tensorrt", "dvc", "omegaconf")
+GIB = 2**30
+LEAST_DISK, LEAST_MEMORY = 5 * GIB, 2 * GIB
+"""Bytes below which a first repro may fail: the environments alone take 3 GiB, a stage up to 1 GiB."""
+
+
+def lines(params: Params | None, server: Path) -> Iterator[str]:
+    """Facts, one a line; what needs attention begins with ``!`` and says what to do.
+
+    ``params``: the declaration, where it can be read; ``server``: the environment of Triton.
+    """
+    yield f"Python {platform.python_version()}, {platform.platform()}"
+    versions = {name: version(name) for name in PACKAGES}
+    yield ", ".join(f"{name} {found}" for name, found in versions.items() if found)
+    torch = versions["torch"]
+    if params and torch and torch.partition("+")[0] != params.torch:
+        yield f"! params.yaml says torch {params.torch}: every run would be made again; run `make .venv/.done`"
+    yield from processors(params.threads if params else None)
+    yield from memory_and_disk()
+    found = gpu()
+    yield f"GPU: {', '.join(found)}" if found else "GPU: none (nvidia-smi names none)"
+    yield f"ONNX Runtime: {', '.join(providers())}"
+    yield (
+        f"Triton: {server}"
+        if (server / "bin").is_dir()
+        else f"Triton: none in {server}; `make {server}/.done` installs it"
+    )
+    yield f"DVC remotes: {remotes() or 'none'}"
+
+
+def version(package: str) -> str | None:
+    """The installed version."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def processors(threads: int | None) -> Iterator[str]:
+    """Cores, quota and load."""
+    cores, quota, busy = len(os.sched_getaffinity(0)), cpu_quota(), os.getloadavg()[0]
+    usable = min(cores, quota or cores)
+    limit = f", of which a container may use {quota:g}" if quota else ""
+    yield f"cores: {cores} of {os.cpu_count()}{limit}; load {busy:.1f}"
+    if threads and threads > usable:
+        yield f"! params.yaml says threads: {threads}, for {usable:g} cores: a step takes many times as long"
+    elif threads and threads > 1 and busy > usable - threads + 0.5:
+        yield "! others work on these cores: with threads above 1 a step takes many times as long (docs/speed.md)"
+
+
+def cpu_quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> float | None:
+    """Cores that a container may use at once; None where nothing limits them."""
+    try:
+        most, period = path.read_text().split()
+    except (OSError, ValueError):
+        return None
+    return None if most == "max" else int(most) / int(period)
+
+
+def memory_and_disk() -> Iterator[str]:
+    """What is free."""
+    info = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    all_of, free = (int(info[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    disk = shutil.disk_usage(".")
+    yield f"memory: {free / GIB:.1f} of {all_of / GIB:.1f} GiB free; disk here: {disk.free / GIB:.1f} GiB free"
+    if free < LEAST_MEMORY:
+        yield f"! less than {LEAST_MEMORY // GIB} GiB of memory is free; `gan forecast <run>` says what a run takes"
+    if disk.free < LEAST_DISK:
+        yield f"! less than {LEAST_DISK // GIB} GiB of disk is free; `dvc gc --workspace` removes what no run needs"
+
+
+def providers() -> list[str]:
+    """Where ONNX Runtime can compute."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return ["not installed"]
+    found: list[str] = onnxruntime.get_available_providers()
+    return found
+
+
+def remotes() -> str:
+    """Names of DVC's remotes; their addresses may hold secrets."""
+    if not shutil.which("dvc"):
+        return "dvc is not on the path; run `source .venv/bin/activate`"
+    done = subprocess.run(["dvc", "remote", "list"], capture_output=True, text=True)
+    return ", ".join(line.split()[0] for line in done.stdout.splitlines()) if done.returncode == 0 else ""

@@ -1,0 +1,50 @@
+"""``gan doctor``: what it says is so, and what is wrong is said."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from gan_core.config.load import load_params
+from gan_core.report import doctor
+from tests.conftest import DECLARED, ROOT
+
+
+def test_it_runs_and_names_what_is_installed() -> None:
+    done = subprocess.run([sys.executable, "-m", "gan_core", "doctor"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for package in ("torch", "onnxruntime-gpu", "dvc"):
+        assert f"{package} {metadata.version(package)}" in done.stdout
+    assert f"cores: {len(os.sched_getaffinity(0))} of {os.cpu_count()}" in done.stdout
+
+
+def test_what_is_wrong_is_said_with_what_to_do(tmp_path: Path) -> None:
+    params = load_params(DECLARED)
+    wrong = [line for line in doctor.lines(params, tmp_path) if line.startswith("!")]
+    odd = replace(params, torch="1.0.0", threads=10_000)
+    more = [line for line in doctor.lines(odd, tmp_path) if line.startswith("!")]
+    assert len(more) >= len(wrong) + 2
+    assert any("params.yaml says torch 1.0.0" in line and "make .venv/.done" in line for line in more)
+    assert any("threads: 10000" in line for line in more)
+    assert f"Triton: none in {tmp_path}" in "\n".join(doctor.lines(params, tmp_path))
+
+
+@pytest.mark.parametrize(("text", "cores"), [("150000 100000", 1.5), ("max 100000", None), ("", None)])
+def test_a_container_s_quota_is_read(tmp_path: Path, text: str, cores: float | None) -> None:
+    (tmp_path / "cpu.max").write_text(text)
+    assert doctor.cpu_quota(tmp_path / "cpu.max") == cores
+    assert doctor.cpu_quota(tmp_path / "none") is None
+
+
+def test_help_is_for_users() -> None:
+    """No ``Raises:`` of docstrings."""
+    for command in ("check", "sample", "forecast"):
+        done = subprocess.run([sys.executable, "-m", "gan_core", command, "--help"], capture_output=True, text=True)
+        assert done.returncode == 0
+        assert "Raises" not in done.stdout
