@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from gan_core.runtime import errors
+from gan_core.serving import session
 
 DVC_LOCK = Path(".dvc/tmp/rwlock")
 
@@ -198,7 +199,7 @@ def sample(arguments: argparse.Namespace) -> None:
     generator = (
         client.Generator.connect(arguments.server, folder, arguments.role)
         if arguments.server
-        else client.Generator.open(folder, arguments.role, arguments.file)
+        else client.Generator.open(folder, arguments.role, arguments.file, arguments.on)
     )
     seeds = range(arguments.seed, arguments.seed + arguments.n)
     given = {"central_mass": arguments.central_mass, **generator.read(dict(map(assignment, arguments.given)))}
@@ -210,7 +211,8 @@ def sample(arguments: argparse.Namespace) -> None:
         files.write(out, pictures.picture(drawn))
     less = out.suffix == ".png" and drawn.dtype == np.uint16 and not pictures.keeps_16_bits(drawn)
     said = "; a PNG has 16 bits of grey alone, so they are in 8: .npy has all" if less else ""
-    print(f"wrote {out}: {len(drawn)} samples of {folder}, seeds {seeds[0]} to {seeds[-1]}{said}")
+    where = "" if generator.on in ("cpu", "server") else f" on {generator.on}"
+    print(f"wrote {out}: {len(drawn)} samples of {folder}{where}, seeds {seeds[0]} to {seeds[-1]}{said}")
 
 
 def assignment(text: str) -> tuple[str, str]:
@@ -230,7 +232,7 @@ def verify(arguments: argparse.Namespace) -> None:
     from gan_core.serving import verify
     from gan_core.serving.backends.triton.backend import Triton
 
-    rows = verify.verify(arguments.folder or exported(arguments.params), Triton(), arguments.triton)
+    rows = verify.verify(arguments.folder or exported(arguments.params), Triton(), arguments.triton, arguments.on)
     print(verify.table(rows))
     if failed := [row for row in rows if row.passed is False]:
         raise errors.DataError(f"{len(failed)} of {len(rows)} checks failed; the table above says which")
@@ -278,6 +280,13 @@ def main() -> None:
             )
         if function in (serve, verify):
             command.add_argument("--triton", type=Path, default=Path(".venv-triton"), help="the server's environment")
+        if function in (sample, verify):
+            command.add_argument(
+                "--on",
+                choices=session.WORDS,
+                default="cpu",
+                help="where graphs are computed; auto: the first of tensorrt, cuda, cpu that is there (default: cpu)",
+            )
         if function is serve:
             for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
                 command.add_argument(f"--{name}-port", type=int, default=port, help=f"default {port}")

@@ -29,7 +29,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from gan_core.core import latents
 from gan_core.export.manifest import ModelEndpoint, TensorSpec, endpoints_of, manifest_of
-from gan_core.serving import client
+from gan_core.serving import client, session
 from gan_core.serving.backends.base import Ports
 from gan_core.serving.backends.triton import server
 
@@ -88,7 +88,7 @@ class Model:
 
 @cache
 def here(graph: Path) -> Callable[[Rows], np.ndarray]:
-    return client.runner(graph.read_bytes(), str(graph))
+    return session.load(graph.read_bytes(), str(graph))
 
 
 def values(i: TensorSpec, choose: np.random.Generator, n: int) -> np.ndarray:

@@ -255,23 +255,6 @@ def none_of(check: str, found: list[str]) -> Finding:
     return Finding(check, ", ".join(found) or "none", "none", not found)
 
 
-GOLDEN, GOLDEN_LEAST, GOLDEN_BYTES, GOLDEN_SIDE = 16, 2, 2 << 20, 128
-"""Rows of golden outputs; of large images fewer, down to two, and of their pixels every n-th, about so many across."""
-
-
-def golden_rows(size: int) -> int:
-    """How many golden outputs of so many numbers are kept."""
-    return max(GOLDEN_LEAST, min(GOLDEN, GOLDEN_BYTES // (4 * size)))
-
-
-def golden(y: Array) -> Array:
-    """What is kept of outputs: images (N, C, H, W), or pixels (N, H, W, C), larger than 128 pixels thinned out."""
-    if y.ndim != 4:
-        return y
-    across = slice(None, None, max(1, max(y.shape[1:3] if y.dtype.kind == "u" else y.shape[2:]) // GOLDEN_SIDE))
-    return y[:, across, across] if y.dtype.kind == "u" else y[:, :, across, across]
-
-
 def max_abs(a: Array, b: Array) -> float:
     """The largest absolute difference; NaN if there is one."""
     return float(np.max([np.abs(x.astype(np.float64) - y).max() for x, y in zip(a, b, strict=True)]))

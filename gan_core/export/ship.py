@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from safetensors.numpy import save
 
 from gan_core.core import latents
 from gan_core.core.artifact import Artifact
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import as_pixels
-from gan_core.export import endpoints, engine, gate, naming, onnx
+from gan_core.export import endpoints, engine, gate, golden, naming, onnx
 from gan_core.export.gate import Array, Finding
 from gan_core.export.graph import with_pixels
 from gan_core.export.manifest import ModelEndpoint
@@ -278,18 +277,17 @@ def golden_outputs(case: Case, passed: Sequence[Graph]) -> bytes:
 
     Latents are those of the seeds from 0 on, under labels in turn, so a server can be asked for the same by seed.
     """
-    config, n = case.config, min(gate.golden_rows(case.config.size), case.export.max_batch_size)
+    config, n = case.config, min(golden.rows(case.config.size), case.export.max_batch_size)
     if any(i.is_data for i in config.inputs):
         rows = config.fixed_inputs(n, gate.FIXED_SEED, case.reference.real)
     else:
         labels = {i.name: np.arange(n) % i.size for i in config.inputs if i.prior == "label"}
         rows = latents.draw(config.described_inputs(), np.arange(n), labels)
     outputs = {
-        g.file: gate.golden(gate.onnx_runner(g.model, case.threads)(as_pixels(rows, g.pixels, config.bits)))
+        g.file: golden.thinned(gate.onnx_runner(g.model, case.threads)(as_pixels(rows, g.pixels, config.bits)))
         for g in passed
     }
-    named = {f"{kind}/{name}": v for kind, of in (("input", rows), ("output", outputs)) for name, v in of.items()}
-    return save({name: np.ascontiguousarray(value) for name, value in named.items()})
+    return golden.packed(rows, outputs)
 
 
 def samples_of(runner: gate.Runner, config: NetworkConfig, reference: AcceptanceReference, pixels: bool) -> Samples:

@@ -22,9 +22,12 @@ from numpy.typing import NDArray
 from gan_core.core import latents
 from gan_core.core.classes import number_of
 from gan_core.core.pixels import as_pixels
+from gan_core.export import golden
 from gan_core.export.manifest import endpoints_of, main_graph, manifest_of
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, EnvironmentFailure, InputError
+from gan_core.serving import session
+from gan_core.serving.session import Runtime
 
 Array = NDArray[Any]
 WIRE = {"FP32": np.float32, "INT64": np.int64, "UINT8": np.uint8, "UINT16": np.uint16}
@@ -43,22 +46,42 @@ class Generator:
     """From all inputs, at most as many rows as a batch may have, to the output."""
     seeded: Callable[[Mapping[str, Array]], Array] | None = None
     """The same from seeds and what is given, if whoever computes also draws."""
+    on: str = "server"
+    """Where: ``cpu``, ``cuda``, ``tensorrt`` or ``server``."""
 
     @staticmethod
-    def open(folder: Path | str, role: str | None = None, file: str | None = None) -> Generator:
+    def open(
+        folder: Path | str, role: str | None = None, file: str | None = None, on: str | Runtime = "cpu"
+    ) -> Generator:
         """Run a graph here. ``role``: which, if several draw; ``file``: another graph of it than its pixels or points.
 
+        ``on``: cpu, cuda, tensorrt or auto (the first of tensorrt, cuda and cpu that is there), or a ``Runtime``. What
+        a GPU computes is held against the folder's golden outputs first.
+
         Raises:
-            DataError: the folder is incomplete, or the file is not what the manifest describes.
-            InputError: there is no such role or file.
+            DataError: the folder is incomplete, the file is not what the manifest describes, or a GPU gives other
+                numbers than it.
+            EnvironmentFailure: what was asked for is not there.
+            InputError: there is no such role, file or word.
         """
         manifest, role = chosen(Path(folder), role)
         about, name = manifest["roles"][role], file or main_graph(manifest, role)
         if name not in (graphs := about["graphs"]):
             raise InputError(f"{folder} has no graph '{name}' of {role}, only {', '.join(graphs)}")
         model = verified(Path(folder), name, manifest["files"][name])
-        compute, pixels = runner(model, str(Path(folder) / name)), graphs[name]["pixels"]
-        return Generator(about, lambda rows: compute(as_pixels(rows, pixels, bits_of(about))))
+        ready = session.load(model, str(Path(folder) / name), on if isinstance(on, Runtime) else Runtime(on))
+        pixels = graphs[name]["pixels"]
+
+        def compute(rows: Mapping[str, Array]) -> Array:
+            return ready(as_pixels(rows, pixels, bits_of(about)))
+
+        if ready.on != "cpu":
+            kept = about["golden_outputs"]
+            inputs, outputs = golden.unpacked(verified(Path(folder), kept, manifest["files"][kept]))
+            limit = graphs[name]["tolerance"]["pixels_off" if pixels else "max_abs"]
+            got = golden.thinned(compute(inputs))
+            session.hold_against(got, outputs[name], limit, str(Path(folder) / name), ready.on)
+        return Generator(about, compute, on=ready.on)
 
     @staticmethod
     def connect(url: str, folder: Path | str, role: str | None = None) -> Generator:
@@ -211,23 +234,6 @@ def verified(folder: Path, name: str, described: Mapping[str, Any]) -> bytes:
         state = "is corrupt: not what manifest.json describes" if content else "is missing"
         raise DataError(f"{path} {state}; fetch the folder again (`dvc checkout` or `dvc pull`)")
     return content
-
-
-def runner(model: bytes, said: str) -> Callable[[Mapping[str, Array]], Array]:
-    """A graph in ONNX Runtime on the CPU.
-
-    Raises:
-        DataError: it cannot be loaded.
-    """
-    import onnxruntime as ort  # not needed to ask a server
-
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions share no public base
-        raise DataError(f"ONNX Runtime cannot load {said}: {error}") from error
-    return lambda rows: np.asarray(session.run(None, dict(rows))[0])
 
 
 def infer(url: str, model: str, rows: Mapping[str, Array], output: str) -> Array:

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load
 
 from gan_core.core import latents
 from gan_core.core.pixels import as_pixels, in_shades
-from gan_core.export import gate
+from gan_core.export import gate, golden
 from gan_core.export.manifest import endpoints_of, manifest_of
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, FoundryError
-from gan_core.serving import client
+from gan_core.serving import client, session
 from gan_core.serving.backends.base import Backend, NotInstalled, Ports
 from gan_core.serving.client import Array
+from gan_core.serving.session import Runtime
 
 NOT_LISTED = ("manifest.json",)
 """What a manifest cannot list."""
@@ -38,20 +38,22 @@ class Row:
     says: str
 
 
-def verify(folders: Sequence[Path], backend: Backend, environment: Path) -> list[Row]:
+def verify(folders: Sequence[Path], backend: Backend, environment: Path, on: str = "cpu") -> list[Row]:
     """Every check of every folder; then a server, if it is installed in ``environment``, with those that passed.
+
+    ``on``: where the golden outputs are computed once more, a word of ``gan_core.serving.session``.
 
     A server runs the Python that a repository holds, so what is not this project's own does not get there.
 
     Raises:
         DataError: a folder has no manifest that can be read.
     """
-    rows = [row for folder in folders for row in by_itself(folder)]
+    rows = [row for folder in folders for row in by_itself(folder, on)]
     sound = [f for f in folders if all(row.passed for row in rows if row.folder == f)]
     return [*rows, *(served(sound, backend, environment) if sound else [])]
 
 
-def by_itself(folder: Path) -> Iterator[Row]:
+def by_itself(folder: Path, on: str = "cpu") -> Iterator[Row]:
     """What a folder says about itself; if a file of it is not what it should be, nothing is said about the others.
 
     Raises:
@@ -78,12 +80,15 @@ def by_itself(folder: Path) -> Iterator[Row]:
             names = [*(i["name"] for i in about["inputs"]), about["output"]["name"]]
             found = [str(f) for f in gate.lint(model, names, about["opset"]) if not f.passed]
             yield Row(folder, f"lint of {file}", not found, "; ".join(found) or "no findings")
-            yield compared(folder, f"golden outputs of {file}", file, about, partial(run_here, folder / file))
+            where = "" if on == "cpu" else f" on {on}"
+            yield compared(
+                folder, f"golden outputs of {file}{where}", file, about, partial(run_here, folder / file, on)
+            )
 
 
-def run_here(graph: Path, rows: Mapping[str, Array]) -> Array:
+def run_here(graph: Path, on: str, rows: Mapping[str, Array]) -> Array:
     """What a graph answers on this machine."""
-    return gate.onnx_runner(graph.read_bytes(), 0)(rows)
+    return session.load(graph.read_bytes(), str(graph), Runtime(on))(rows)
 
 
 def damaged(folder: Path, listed: Mapping[str, Any]) -> Iterator[str]:
@@ -101,13 +106,12 @@ def compared(
 ) -> Row:
     """Whether the golden inputs get the golden outputs."""
     path = folder / about["golden_outputs"]
-    golden = load(path.read_bytes()) if path.is_file() else {}
-    if f"output/{file}" not in golden:
+    rows, outputs = golden.unpacked(path.read_bytes()) if path.is_file() else ({}, {})
+    if file not in outputs:
         return Row(folder, check, False, f"{path} holds no output of {file}; export again")
-    rows = {name.removeprefix("input/"): v for name, v in golden.items() if name.startswith("input/")}
-    expected = golden[f"output/{file}"]
+    expected = outputs[file]
     try:
-        got = gate.golden(ask(as_pixels(rows, about["graphs"][file]["pixels"], client.bits_of(about))))
+        got = golden.thinned(ask(as_pixels(rows, about["graphs"][file]["pixels"], client.bits_of(about))))
     except FoundryError as error:
         return Row(folder, check, False, str(error))
     if got.shape != expected.shape or got.dtype != expected.dtype:
