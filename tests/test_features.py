@@ -151,7 +151,7 @@ def test_a_copy_of_any_training_sample_is_found(costly: bool) -> None:
     found = measure(reference, made.train[others]).figures
     assert found["copied"] == 1
     x = made.train[others]
-    rows, far = nearest_of(reference.network, x, reference.network(x), reference.train)
+    rows, far = nearest_of(reference.network, [(x, reference.network(x))], reference.train)
     assert rows.tolist() == others
     assert far.max() < 1e-3
 

@@ -151,6 +151,17 @@ def test_copying_names_a_copier_and_no_honest_generator(rng) -> None:
     assert bad["nearer_to_train"] == pytest.approx(0.5, abs=0.15), "bad is not copied"
 
 
+def test_a_mirrored_copy_is_a_copy_where_mirrored_pictures_are_as_likely() -> None:
+    pictures = torch.rand(300, 1, 6, 6, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    mirrored = pictures[:200].flip(3)
+    for flip, share in ((True, 1.0), (False, 0.0)):
+        made = Made(pictures[:200], pictures[200:], index={"flip": flip})
+        reference = flat_reference(made)
+        seen = reference.network(mirrored)
+        found = copying.copying(reference.network, mirrored, seen, reference.train, reference.heldout, reference.fair)
+        assert found["copied"] == pytest.approx(share, abs=0.02)
+
+
 def test_intervals_cover_what_they_should(rng) -> None:
     """FD and KID of fresh sets scatter no more than the interval of one says, and no less than a third of it."""
     draw = lambda: (rng.normal(size=(300, 8)), 0.8 * rng.normal(size=(400, 8)) + 0.3)  # noqa: E731

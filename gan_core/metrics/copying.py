@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gan_core.core.samples import Chosen, Samples
+from gan_core.core.samples import Chosen, Sample, Samples
 from gan_core.metrics.distances import Features, nearest, squared_distances
 from gan_core.metrics.drawn import thumbnails
 from gan_core.metrics.features import FeatureNetwork
@@ -40,15 +42,60 @@ class Compared(Protocol):
     @property
     def searched(self) -> tuple[NDArray[np.int64], Features]: ...
 
+    @property
+    def flip(self) -> bool:
+        """Whether a mirrored picture is one more of its kind: then a mirrored copy is a copy."""
+        ...
 
-def nearest_of(
-    network: FeatureNetwork, x: Samples, seen: Features, train: Compared
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The rows of the nearest training samples, of all there are, and their distances; ``seen``: the samples' features.
+
+@dataclass(frozen=True)
+class Mirrored:
+    """Pictures, left for right."""
+
+    samples: Samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, rows: Any) -> Sample:
+        return self.samples[rows].flip(3)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of a tensor."""
+        return self.samples.shape
+
+
+Seen = Sequence[tuple[Samples, Features]]
+"""Samples with their features, and where a mirrored picture is one more of its kind, mirrored ones with theirs."""
+Nearest = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""Of each sample the row of the nearest other one, and its distance."""
+
+
+def both_ways(network: FeatureNetwork, x: Samples, seen: Features, flip: bool) -> Seen:
+    """Samples as they are and, where ``flip`` says so, mirrored; ``seen``: their features."""
+    return [(x, seen), (Mirrored(x), network(Mirrored(x)))] if flip else [(x, seen)]
+
+
+def nearer(found: Sequence[Nearest]) -> Nearest:
+    """Of several answers the nearest, sample by sample."""
+    (at, far), *others = found
+    for also, distance in others:
+        at, far = np.where(distance < far, also, at), np.minimum(distance, far)
+    return at, far
+
+
+def nearest_of(network: FeatureNetwork, samples: Seen, train: Compared) -> Nearest:
+    """The rows of the nearest training samples, of all there are, and their distances.
 
     Of a costly network: among those whose features are known, and those of all that look alike at 16 pixels; so a copy
     is always found, and another sample's neighbour nearly.
     """
+    return nearer([nearest_as_it_is(network, x, seen, train) for x, seen in samples])
+
+
+def nearest_as_it_is(network: FeatureNetwork, x: Samples, seen: Features, train: Compared) -> Nearest:
+    """The same, for samples one way round."""
     rows, known = train.searched
     at, far = nearest(seen, known)
     at = rows[at]
@@ -91,14 +138,14 @@ def copying(
     fair is 0.5. The last is not moved by bad samples, which are far from all.
     """
     n = FEW if network.costly else SEARCHED
-    some = Chosen(x, torch.arange(len(x))[:n])
-    _, old = nearest_of(network, some, seen[:n], train)
-    _, new = nearest(seen[:n], heldout.features)
+    some = both_ways(network, Chosen(x, torch.arange(len(x))[:n]), seen[:n], train.flip)
+    _, old = nearest_of(network, some, train)
+    _, new = nearer([nearest(each, heldout.features) for _, each in some])
     folds = [
         train.features[k : k + len(heldout.features)]
         for k in range(0, len(train.features) - len(heldout.features) + 1, len(heldout.features))
     ]
-    found = [nearest(seen[:n], fold)[1] for fold in folds]
+    found = [nearer([nearest(each, fold) for _, each in some])[1] for fold in folds]
     share = np.mean([(d < new).mean() + (d == new).mean() / 2 for d in found]) if folds else np.nan
     figures = {"copied": float((old < HALF * new).mean())}
     if fair[0].any():
@@ -116,5 +163,6 @@ def of_heldout(network: FeatureNetwork, train: Compared, heldout: Compared) -> F
     """Of some held-out samples the distance to the nearest training sample, and to the nearest other held-out one."""
     n = FEW if network.costly else SEARCHED
     seen = heldout.features[:n]
-    _, new = nearest(seen, heldout.features, skip=np.arange(len(seen)))
-    return nearest_of(network, Chosen(heldout.samples, torch.arange(len(seen))), seen, train)[1], new
+    some = both_ways(network, Chosen(heldout.samples, torch.arange(len(seen))), seen, train.flip)
+    others = [nearest(each, heldout.features, skip=np.arange(len(each))) for _, each in some]
+    return nearest_of(network, some, train)[1], nearer(others)[1]

@@ -112,6 +112,11 @@ class Part:
         y = self.domain.labels(self.part)
         return None if y is None else y[self.rows]
 
+    @property
+    def flip(self) -> bool:
+        """Whether a mirrored picture is one more of its kind."""
+        return bool(self.domain.index.get("flip"))
+
     @cached_property
     def features(self) -> Features:
         """Their features."""

@@ -20,7 +20,7 @@ from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import Pixels, to_uint8
 from gan_core.core.samples import Sample, Samples, shrunk
 from gan_core.metrics.batching import in_batches, rows_at_once
-from gan_core.metrics.copying import nearest_of
+from gan_core.metrics.copying import both_ways, nearest_of
 from gan_core.metrics.drawn import Drawn
 from gan_core.metrics.evaluate import Evaluation
 from gan_core.metrics.measure import Reference
@@ -209,7 +209,8 @@ def neighbours(artefact: Artifact, reference: Reference, seed: int) -> bytes:
     count = SEARCHED_FEW if reference.network.costly else SEARCHED
     columns = artefact.config.fixed_columns(count, seed)
     x = Drawn(artefact.network, list(columns.values()), artefact.config.shape, artefact.config.bits)
-    fake_at, fake_far = nearest_of(reference.network, x, reference.network(x), reference.train)
+    seen = both_ways(reference.network, x, reference.network(x), reference.train.flip)
+    fake_at, fake_far = nearest_of(reference.network, seen, reference.train)
     real_far, _ = reference.fair
     order = np.argsort(fake_far, kind="stable")[np.linspace(0, len(x) - 1, PAIRS).astype(int)]
     left, right = (pixels(shrunk(x[rows], SIDE)) for x, rows in ((x, order), (reference.train.whole, fake_at[order])))
