@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 from gan_core.runtime import errors
-from gan_core.serving import session
 
 DVC_LOCK = Path(".dvc/tmp/rwlock")
 
@@ -281,12 +280,8 @@ def main() -> None:
         if function in (serve, verify):
             command.add_argument("--triton", type=Path, default=Path(".venv-triton"), help="the server's environment")
         if function in (sample, verify):
-            command.add_argument(
-                "--on",
-                choices=session.WORDS,
-                default="cpu",
-                help="where graphs are computed; auto: the first of tensorrt, cuda, cpu that is there (default: cpu)",
-            )
+            where = "cpu, cuda, tensorrt, or auto, the first of tensorrt, cuda and cpu that is there (default: cpu)"
+            command.add_argument("--on", default="cpu", metavar="WHERE", help=f"where graphs are computed: {where}")
         if function is serve:
             for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
                 command.add_argument(f"--{name}-port", type=int, default=port, help=f"default {port}")

@@ -40,6 +40,10 @@ def test_smoothing_keeps_what_is_flat_and_removes_the_finest_stripes() -> None:
     assert torch.allclose(see(stripes), stripes)
     stripes[..., ::2] = -1
     assert torch.allclose(see(stripes)[..., 1:-1], torch.zeros(1), atol=1e-6)
+    projector = game().discriminator.projector.network  # type: ignore[attr-defined]
+    finest = torch.ones(1, 3, 64, 64)
+    finest[..., ::2] = -1
+    assert torch.allclose(projector.resize(finest)[..., 1:-1], torch.zeros(1), atol=1e-6), "it sees no finest stripes"
 
 
 def test_the_projector_is_a_function_of_the_declaration_and_in_no_checkpoint() -> None:
@@ -91,7 +95,7 @@ def test_what_all_generated_pictures_share_shows_only_beside_real_ones() -> None
         of_one, of_other = head(torch.cat([h, shifted])).chunk(2)
         assert (of_one - of_other).abs().mean() > 0.1
         x, others = torch.rand(8, 3, 64, 64) * 2 - 1, torch.rand(2, 8, 3, 64, 64)
-        beside = [played.judged(real, x, Batch(real))[1] for real in others]  # type: ignore[attr-defined]
+        beside = [played.judged(x, Batch(real))[1] for real in others]  # type: ignore[attr-defined]
     assert not torch.allclose(*beside, atol=1e-3)
 
 

@@ -87,17 +87,18 @@ def test_golden_outputs_go_through_a_file_and_wrong_ones_are_refused() -> None:
     assert (found[0]["z"] == inputs["z"]).all()
     assert found[1].keys() == outputs.keys()
     exact = outputs["g.onnx"]
-    session.hold_against(exact + 9e-5, exact, 1e-4, "g.onnx", "cuda")
+    limits = {"max_abs": 1e-4, "pixels_off": 0.25}
+    session.hold_against(exact + 9e-5, exact, limits, "g.onnx", "cuda")
     for got, says in (
         (exact + 2e-4, "max abs difference 0.0002, at most 0.0001"),
         (exact + np.nan, "max abs difference nan"),
         (exact[:, :, :4], r"gives float32\[2, 1, 4, 8\], not float32\[2, 1, 8, 8\]"),
     ):
         with pytest.raises(DataError, match=says):
-            session.hold_against(got, exact, 1e-4, "g.onnx", "cuda")
+            session.hold_against(got, exact, limits, "g.onnx", "cuda")
     pixels = outputs["g.uint8.onnx"]
     with pytest.raises(DataError, match="share of pixels that differ 1"):
-        session.hold_against(pixels + 1, pixels, 0.25, "g.uint8.onnx", "cuda")
+        session.hold_against(pixels + 1, pixels, limits, "g.uint8.onnx", "cuda")
 
 
 @pytest.mark.gpu

@@ -78,9 +78,8 @@ class Generator:
         if ready.on != "cpu":
             kept = about["golden_outputs"]
             inputs, outputs = golden.unpacked(verified(Path(folder), kept, manifest["files"][kept]))
-            limit = graphs[name]["tolerance"]["pixels_off" if pixels else "max_abs"]
             got = golden.thinned(compute(inputs))
-            session.hold_against(got, outputs[name], limit, str(Path(folder) / name), ready.on)
+            session.hold_against(got, outputs[name], graphs[name]["tolerance"], str(Path(folder) / name), ready.on)
         return Generator(about, compute, on=ready.on)
 
     @staticmethod

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gan_core.core import latents
-from gan_core.core.pixels import as_pixels, in_shades
+from gan_core.core.pixels import as_pixels
 from gan_core.export import gate, golden
 from gan_core.export.manifest import endpoints_of, manifest_of
 from gan_core.runtime import files
@@ -22,7 +22,7 @@ from gan_core.runtime.errors import DataError, FoundryError
 from gan_core.serving import client, session
 from gan_core.serving.backends.base import Backend, NotInstalled, Ports
 from gan_core.serving.client import Array
-from gan_core.serving.session import Runtime
+from gan_core.serving.session import ON_CPU, Runtime
 
 NOT_LISTED = ("manifest.json",)
 """What a manifest cannot list."""
@@ -47,13 +47,15 @@ def verify(folders: Sequence[Path], backend: Backend, environment: Path, on: str
 
     Raises:
         DataError: a folder has no manifest that can be read.
+        InputError: there is no such word.
     """
-    rows = [row for folder in folders for row in by_itself(folder, on)]
+    where = Runtime(on)
+    rows = [row for folder in folders for row in by_itself(folder, where)]
     sound = [f for f in folders if all(row.passed for row in rows if row.folder == f)]
     return [*rows, *(served(sound, backend, environment) if sound else [])]
 
 
-def by_itself(folder: Path, on: str = "cpu") -> Iterator[Row]:
+def by_itself(folder: Path, where: Runtime = ON_CPU) -> Iterator[Row]:
     """What a folder says about itself; if a file of it is not what it should be, nothing is said about the others.
 
     Raises:
@@ -80,15 +82,13 @@ def by_itself(folder: Path, on: str = "cpu") -> Iterator[Row]:
             names = [*(i["name"] for i in about["inputs"]), about["output"]["name"]]
             found = [str(f) for f in gate.lint(model, names, about["opset"]) if not f.passed]
             yield Row(folder, f"lint of {file}", not found, "; ".join(found) or "no findings")
-            where = "" if on == "cpu" else f" on {on}"
-            yield compared(
-                folder, f"golden outputs of {file}{where}", file, about, partial(run_here, folder / file, on)
-            )
+            check = f"golden outputs of {file}{'' if where.on == 'cpu' else f' on {where.on}'}"
+            yield compared(folder, check, file, about, partial(run_here, folder / file, where))
 
 
-def run_here(graph: Path, on: str, rows: Mapping[str, Array]) -> Array:
+def run_here(graph: Path, where: Runtime, rows: Mapping[str, Array]) -> Array:
     """What a graph answers on this machine."""
-    return session.load(graph.read_bytes(), str(graph), Runtime(on))(rows)
+    return session.load(graph.read_bytes(), str(graph), where)(rows)
 
 
 def damaged(folder: Path, listed: Mapping[str, Any]) -> Iterator[str]:
@@ -117,12 +117,7 @@ def compared(
     if got.shape != expected.shape or got.dtype != expected.dtype:
         says = f"{got.dtype}{list(got.shape)} in place of {expected.dtype}{list(expected.shape)}"
         return Row(folder, check, False, says)
-    limit = about["graphs"][file]["tolerance"]
-    if expected.dtype.kind == "u":
-        off = float((in_shades(got) != in_shades(expected)).mean())
-        finding = gate.at_most("share of pixels that differ", off, limit["pixels_off"])
-    else:
-        finding = gate.at_most("max abs difference", gate.max_abs(got, expected), limit["max_abs"])
+    finding = gate.at_most(*session.difference(got, expected, about["graphs"][file]["tolerance"]))
     return Row(folder, check, finding.passed, str(finding))
 
 

@@ -58,23 +58,23 @@ class ProjectedGan:
         """G(z) on fresh noise, under the labels of the real samples."""
         return self.generator(self.z.like(batch.x), *self.conditions(batch))
 
-    def judged(self, real: Sample, fake: Sample, batch: Batch) -> tuple[Score, Score]:
-        """D of both in one batch, so that its statistics are of both: each with its own, no mean hue would be wrong."""
+    def judged(self, fake: Sample, batch: Batch) -> tuple[Score, Score]:
+        """D of a batch and of fakes in one, so that its statistics are of both: apart, no mean hue would be wrong."""
         conditions = (torch.cat([y, y]) for y in self.conditions(batch))
-        of_real, of_fake = self.discriminator(torch.cat([real, fake]), *conditions).chunk(2)
+        of_real, of_fake = self.discriminator(torch.cat([batch.x, fake]), *conditions).chunk(2)
         return of_real, of_fake
 
     def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Eq. 4: E max(0, 1 - D(P(x))) + E max(0, 1 + D(P(G(z)))), the mean over places of all maps."""
-        return Losses(adversarial.discriminator_hinge(*self.judged(batch.x, self.fake(batch), batch)))
+        return Losses(adversarial.discriminator_hinge(*self.judged(self.fake(batch), batch)))
 
     def generator_loss(self, batch: Batch, at: Moment) -> Losses:
         """Eq. 4 from the generator's side: -E D(P(G(z))), on another batch and fresh noise."""
-        _, fake = self.judged(batch.x, self.fake(batch), batch)
+        _, fake = self.judged(self.fake(batch), batch)
         return Losses(adversarial.generator_wasserstein(fake))
 
     def scorers(self) -> Scorers:
-        return {"generator": lambda x, batch: self.judged(batch.x, x, batch)[1].mean(1)}
+        return {"generator": lambda x, batch: self.judged(x, batch)[1].mean(1)}
 
     def optimizers(self) -> Optimizers:
         return {
