@@ -62,7 +62,7 @@ def new(arguments: argparse.Namespace) -> None:
 
     path, params = Path(arguments.pictures), arguments.params
     name = arguments.name or tell.name_of(path)
-    entries = tell.entries(path, name, params)
+    entries = tell.entries(path, name, params, arguments.preset)
     if arguments.print:
         print("\n".join(f"{section}:\n{lines}" for section, (_, lines) in entries.items()), end="")
         return
@@ -261,6 +261,7 @@ def main() -> None:
             command.add_argument("pictures", help="a folder, an archive, or files of arrays")
             command.add_argument("--name", help="of both entries (default: that of the folder)")
             command.add_argument("--print", action="store_true", help="print the entries and write nothing")
+            command.add_argument("--preset", help="R3GAN of this size: tiny (a CPU), small (a GPU), paper (eight GPUs)")
         if function is forecast:
             command.add_argument("run", help="a run that params.yaml declares")
         if function is compare:

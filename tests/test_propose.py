@@ -8,17 +8,22 @@ import gzip
 import json
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.random import Generator
 from omegaconf import OmegaConf
 from PIL import Image
 
 from gan_core import __main__
 from gan_core.config.load import load_params
-from gan_core.propose import append
+from gan_core.core.build_game import build_game
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.schedule import Schedule
+from gan_core.propose import append, declare, look, presets
 from gan_core.runtime.errors import DataError, InputError
 from stages import evaluate, export, prepare_images, train
 from tests.conftest import DECLARED
@@ -150,9 +155,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def new(pictures: str, name: str | None = None, shown: bool = False) -> None:
+def new(pictures: str, name: str | None = None, shown: bool = False, preset: str | None = None) -> None:
     """The command."""
-    __main__.new(argparse.Namespace(pictures=pictures, name=name, print=shown, params=Path("params.yaml")))
+    __main__.new(
+        argparse.Namespace(pictures=pictures, name=name, print=shown, params=Path("params.yaml"), preset=preset)
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -173,6 +180,41 @@ def test_what_is_declared_trains_and_ships(kind: str, project: Path, capsys: pyt
     evaluate.main(kind, kind)
     export.main(kind, kind)
     assert Path(f"exported/{kind}/manifest.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("preset", "million", "batch"), [("tiny", 0.15, 32), ("small", 5.65, 128), ("paper", 20.7, 512)]
+)
+def test_a_preset_of_r3gan_is_a_declaration(preset: str, million: float, batch: int, project: Path) -> None:
+    for k in range(30):
+        save(picture(np.random.default_rng(k), 32, 32, 3), project / f"discs/{k}.png")
+    new("discs", preset=preset)
+    run = load_params().runs["discs"]
+    assert (run.variant, run.train.batch_size) == ("r3gan", batch)
+    assert run.settings["gamma"] == Schedule(0.05, 0.005, presets.preset(preset)["images"], shape="cosine")
+    with torch.device("meta"):
+        spec = NetworkSpec("r3gan", run.network.width, run.network.latent, (3, 32, 32), 0, run.network.options, 8)
+        game = build_game("r3gan", spec, run.settings)
+    assert sum(w.numel() for w in game.generator.parameters()) == pytest.approx(million * 1e6, rel=0.05)
+
+
+def test_gamma_between_the_papers_sizes_is_on_a_line_in_logarithms() -> None:
+    assert [presets.gamma(side)[0] for side in (16, 32, 64, 256, 512)] == [0.05, 0.05, 2.0, 150.0, 150.0]
+    assert presets.gamma(128)[0] == pytest.approx((2 * 150) ** 0.5, rel=0.03)
+
+
+def test_a_gpu_and_many_pictures_are_given_r3gan_and_few_are_not(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs(project / "photographs", np.random.default_rng(0))
+    seen = look.look(Path("photographs"))
+    assert declared(replace(seen, total=9_000)) == "r3gan"
+    assert declared(seen) == "projected_gan"
+
+
+def declared(seen: look.Seen) -> str:
+    """The variant that a machine with a GPU is given."""
+    return str(declare.run(seen, declare.images(seen, True), "x", True)["variant"].value)
 
 
 def test_too_few_pictures_are_refused_with_the_least_number(project: Path) -> None:

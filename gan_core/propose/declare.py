@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 from statistics import median
-from typing import Any
-
-import yaml
 
 from gan_core.config import papers
 from gan_core.config.rules import LITE0
 from gan_core.core.feature_names import LITE0_FROM
 from gan_core.core.sides import fit, nearest
 from gan_core.data.split import LEAST_FOR_COVERAGE, LEAST_SAMPLES
+from gan_core.propose import presets
+from gan_core.propose.entry import Entry, Value
 from gan_core.propose.look import Seen
 from gan_core.runtime.errors import DataError
 
@@ -34,18 +31,7 @@ TIMES, TIMES_LITE0, LEAST, MOST = 60, 24, 2_000, 20_000
 """How often each picture is seen in a first run, fewer times against Lite0, and the steps at least and at most."""
 
 
-@dataclass(frozen=True)
-class Value:
-    """A key's value with its reason, or more keys below it."""
-
-    value: Any
-    why: str = ""
-
-
-Entry = dict[str, Value]
-
-
-def images(found: Seen, gpu: bool) -> Entry:
+def images(found: Seen, gpu: bool, preset: str | None = None) -> Entry:
     """The entry of the pictures.
 
     Raises:
@@ -59,7 +45,7 @@ def images(found: Seen, gpu: bool) -> Entry:
     entry = {"path": Value(str(found.path)), "labels": labels(found)}
     if found.twins:
         entry["spelling"] = Value("folded", f"{' and '.join(map(repr, found.twins[0]))} are one class")
-    entry |= {"heldout": heldout(found, good), **frame(found, gpu), **colours(found)}
+    entry |= {"heldout": heldout(found, good), **frame(found, gpu, preset), **colours(found)}
     entry["flip"] = flip(entry["channels"].value)
     if found.bad:
         entry["on_bad_image"] = Value(
@@ -97,10 +83,10 @@ def heldout(found: Seen, good: int) -> Value:
     return Value(share, f"of {good:,} pictures: {LEAST_FOR_COVERAGE} to measure with show how the data are covered")
 
 
-def frame(found: Seen, gpu: bool) -> Entry:
+def frame(found: Seen, gpu: bool, preset: str | None) -> Entry:
     """Size and how pictures are brought to it."""
     high, wide, most = found.height, found.width, MOST_GPU if gpu else MOST_CPU
-    rule = papers.sides(family(min(high, wide)))
+    rule = papers.sides("r3gan" if preset else family(min(high, wide)))
     median_is = f"all pictures are {wide}x{high}" if found.alike else f"the median picture is {wide}x{high}"
     if found.alike and min(high, wide) <= most and fit(rule, (high, wide)):
         return {"size": size_of(high, wide, median_is), "fit": Value("exact", "as they are")}
@@ -165,8 +151,14 @@ def family(side: int) -> str:
     return "dcgan" if side >= SMALL else "mlp"
 
 
-def run(found: Seen, entry: Entry, name: str, gpu: bool) -> Entry:
-    """The entry of a first run on these pictures."""
+def run(found: Seen, entry: Entry, name: str, gpu: bool, preset: str | None = None) -> Entry:
+    """The entry of a first run on these pictures.
+
+    ``preset``: of R3GAN. Without, what learns most in an hour or so; with a GPU and many pictures, the preset for it.
+
+    Raises:
+        InputError: there is no such preset.
+    """
     size, share = entry["size"].value, entry["heldout"].value
     side = min(size) if isinstance(size, list) else size
     good = found.total * len(found.sizes) / max(found.looked_at, 1)
@@ -174,16 +166,17 @@ def run(found: Seen, entry: Entry, name: str, gpu: bool) -> Entry:
     if found.looked_at < found.total:
         train = round(train, 1 - len(str(train)) + 1)  # an estimate
     classes = f"{len(found.folded):,} classes: each can be asked for" if entry["labels"].value else ""
+    if preset is None and gpu and side >= LITE0_FROM and train >= AUGMENTED:
+        preset = "small"
+    if preset:
+        batch = presets.batch_size(preset, side)
+        steps = ceil(presets.preset(preset)["images"] / batch)
+        return presets.run(preset, name, side, length(steps, batch, train), classes, gpu or bfloat16())
     projected = side >= LITE0_FROM and find_spec(LITE0) is not None
     batch = next(b for b in (16 if projected else 64, 32, 16, 8) if train >= 10 * b or b == 8)
     steps = min(MOST, max(LEAST, round((TIMES_LITE0 if projected else TIMES) * train / batch / 100) * 100))
-    seen = f"each of {train:,} pictures {round(steps * batch / train):,} times; `gan forecast` says how long that takes"
-    length = {
-        "steps": Value(steps, seen),
-        "batch_size": Value(batch, f"for {train:,} pictures to train on"),
-        "evaluate_every": Value(steps // 10, "ten evaluations; the weights of the best one ship"),
-    }
-    made = against_lite0(name, length, classes) if projected else plain_game(name, side, length, classes, gpu)
+    how_long = length(steps, batch, train)
+    made = against_lite0(name, how_long, classes) if projected else plain_game(name, side, how_long, classes, gpu)
     if train < AUGMENTED or projected:
         policy = ["translation", "cutout"] if projected else ["color", "translation", "cutout"]
         why = (
@@ -194,6 +187,16 @@ def run(found: Seen, entry: Entry, name: str, gpu: bool) -> Entry:
         changes = {"policy": Value(policy, "DiffAugment, Zhao et al. 2020"), "p": Value(1.0, "always")}
         made["augment"] = Value(changes, why)
     return made
+
+
+def length(steps: int, batch: int, train: int) -> Entry:
+    """How long a run of ``train`` pictures is."""
+    seen = f"each of {train:,} pictures {round(steps * batch / train):,} times; `gan forecast` says how long that takes"
+    return {
+        "steps": Value(steps, seen),
+        "batch_size": Value(batch, f"for {train:,} pictures to train on"),
+        "evaluate_every": Value(steps // 10, "ten evaluations; the weights of the best one ship"),
+    }
 
 
 def against_lite0(name: str, length: Entry, classes: str) -> Entry:
@@ -250,30 +253,3 @@ def bfloat16() -> bool:
     """Whether the processor multiplies bfloat16."""
     cpu = Path("/proc/cpuinfo")
     return cpu.is_file() and any(flag in cpu.read_text() for flag in ("amx_bf16", "avx512_bf16"))
-
-
-def text(name: str, entry: Entry, about: str, indent: int) -> str:
-    """An entry as lines of YAML."""
-    pad = " " * indent
-    return "\n".join([f"{pad}{name}: # {plain(about)}", *lines(entry, indent + 2)]) + "\n"
-
-
-def lines(entry: Entry, indent: int) -> Iterator[str]:
-    """The keys of an entry, a line each."""
-    for key, said in entry.items():
-        why = f" # {plain(said.why)}" if said.why else ""
-        if isinstance(said.value, dict):
-            yield f"{' ' * indent}{key}:{why}"
-            yield from lines(said.value, indent + 2)
-        else:
-            yield f"{' ' * indent}{key}: {scalar(said.value)}{why}"
-
-
-def scalar(value: Any) -> str:
-    """A value in one line of YAML."""
-    return str(yaml.safe_dump(value, default_flow_style=True, width=10**6)).removesuffix("...\n").strip()
-
-
-def plain(why: str) -> str:
-    """A reason in one line."""
-    return " ".join(why.split())

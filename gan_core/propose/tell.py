@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gan_core.config.rules import NAME
 from gan_core.export.hardware import gpu
-from gan_core.propose import append, declare
+from gan_core.propose import append, declare, entry, presets
 from gan_core.propose.look import look
 from gan_core.runtime.errors import InputError
 
@@ -28,23 +28,25 @@ def name_of(path: Path) -> str:
     return name
 
 
-def entries(path: Path, name: str, params: Path) -> dict[str, tuple[str, str]]:
+def entries(path: Path, name: str, params: Path, preset: str | None = None) -> dict[str, tuple[str, str]]:
     """Name and lines by section of the declaration.
 
     Raises:
-        InputError: it is no name.
+        InputError: it is no name, or there is no such preset.
         DataError: the pictures cannot be read, or are too few.
     """
     if not NAME.fullmatch(name):
         raise InputError(f"--name {name} is no name: use lower-case letters, digits, '_' and '-'")
+    if preset:
+        presets.preset(preset)
     on_gpu, found = gpu() is not None, look(path)
-    data = declare.images(found, on_gpu)
-    run = declare.run(found, data, name, on_gpu)
+    data = declare.images(found, on_gpu, preset)
+    run = declare.run(found, data, name, on_gpu, preset)
     text = params.read_text()
     about = f"{found.total:,} pictures, {found.looked_at:,} of them looked at"
     return {
-        "images": (name, declare.text(name, data, about, append.indent_of(text, "images"))),
-        "runs": (name, declare.text(name, run, f"a first run on {name}", append.indent_of(text, "runs"))),
+        "images": (name, entry.text(name, data, about, append.indent_of(text, "images"))),
+        "runs": (name, entry.text(name, run, f"a first run on {name}", append.indent_of(text, "runs"))),
     }
 
 
