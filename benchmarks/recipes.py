@@ -42,10 +42,11 @@ VENDOR: dict[str, Any] = {"labels": True, "heldout": "official", "fit": "exact"}
 IMAGES: dict[str, dict[str, Any]] = {
     "flags": FLAGS,
     "google-32": VENDOR | {"path": "pictures/google", "size": 32, "fit": "pad"},
-    "google": VENDOR | {"path": "pictures/google", "size": 64},
-    "twitter": VENDOR | {"path": "pictures/twitter", "size": 64},
+    "google": VENDOR | MIRRORED | {"path": "pictures/google", "size": 64},
+    "twitter": VENDOR | MIRRORED | {"path": "pictures/twitter", "size": 64},
 }
 COMMON: dict[str, Any] = {"channels": 3, "background": 255, "flip": False, "on_bad_image": "error"}
+MIRRORED = {"flip": True}
 
 DCGAN = {
     "variant": "gan",
@@ -80,26 +81,26 @@ FEW = {"dataset": "flags", "train": train(32, 5_000), **DCGAN}
 EARLY = train(16, 10_000) | {"precision": "bfloat16"}
 RUNS: Mapping[str, Mapping[str, tuple[Mapping[str, Any], tuple[int, ...]]]] = {
     "few": {
-        "without": (FEW, (125, 250, 500, 1_000, 2_000)),
+        "without": (FEW, (125, 250, 500, 1_000)),
         "diffaugment": (
             FEW | {"augment": {"policy": ["color", "translation", "cutout"], "p": 1.0}},
-            (125, 250, 500, 1_000, 2_000),
+            (125, 250, 500, 1_000),
         ),
         "ada": (
             FEW | {"augment": {"policy": ADA, "p": {"target": 0.6, "images": 20_000}}},
-            (125, 250, 500, 1_000, 2_000),
+            (125, 250, 500, 1_000),
         ),
     },
     "games": {
         f"{name}-{seed}": (
             game | {"dataset": "google-32", "train": train(32, 10_000, seed) | {"precision": "bfloat16"}},
-            (500, 1_000, 1_875),
+            (500, 1_000),
         )
         for seed in (0, 1)
         for name, game in (("gan_r1", DCGAN), ("r3gan", R3GAN))
     },
     "warm": {
-        "google": (PROJECTED | {"dataset": "google", "train": EARLY}, (1_500,)),
+        "google": (PROJECTED | {"dataset": "google", "train": EARLY}, (4_500,)),
         "twitter": (PROJECTED | {"dataset": "twitter", "train": EARLY}, (125, 250, 500, 1_000, 1_500)),
         "twitter-warm": (
             PROJECTED | {"dataset": "twitter", "train": EARLY, "init": {"path": "players/google"}},
@@ -129,11 +130,11 @@ def stage(work: Path, arguments: list[str]) -> None:
     subprocess.run([sys.executable, *arguments], cwd=work, env=os.environ | {"PYTHONPATH": path}, check=True)
 
 
-def declare(work: Path, run: str, declared: Mapping[str, Any], steps: int) -> None:
-    """params.yaml with one run, that ends at a step."""
+def declare(work: Path, run: str, declared: Mapping[str, Any], steps: int, every: int) -> None:
+    """params.yaml with one run that ends at a step; all else of it stays, so that it goes on where it was."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
     dataset = declared["dataset"]
-    how = {**declared["train"], "steps": steps, "evaluate_every": steps, "checkpoint_every": 125}
+    how = {**declared["train"], "steps": steps, "evaluate_every": every, "checkpoint_every": 125}
     section = "warm_starts" if "init" in declared else "runs"
     tree |= {"runs": {}, "warm_starts": {}, "images": {dataset: COMMON | IMAGES[dataset]}}
     tree[section] = {run: dict(declared) | {"train": how}}
@@ -166,7 +167,7 @@ def rows(work: Path, comparison: str, only: str | None) -> Iterator[tuple[str, d
         if only and run != only:
             continue
         for steps in stops:
-            declare(work, run, declared, steps)
+            declare(work, run, declared, steps, stops[0])
             dataset = declared["dataset"]
             if not paths.extractor(dataset).is_file():
                 stage(work, ["-m", "stages.prepare_images", dataset])

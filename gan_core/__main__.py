@@ -162,7 +162,7 @@ def deploy(arguments: argparse.Namespace) -> None:
     from gan_core.serving.backends.triton.backend import Triton
 
     folders = arguments.folder or exported(arguments.params)
-    written = deploy.write(folders, arguments.out, Triton(), arguments.triton_version, arguments.store)
+    written = deploy.write(folders, arguments.out, Triton(), arguments.triton_version, arguments.store, arguments.on)
     print(f"wrote {', '.join(map(str, written))}")
 
 
@@ -274,6 +274,9 @@ def main() -> None:
             command.add_argument("--out", type=Path, default=Path("deploy"), help="default: deploy/")
             command.add_argument(
                 "--triton-version", default="25.07-py3", help="of NVIDIA's image (default: %(default)s)"
+            )
+            command.add_argument(
+                "--on", default="cuda", help="where servers compute: cuda, tensorrt or cpu (default: %(default)s)"
             )
             command.add_argument(
                 "--store", default="s3://models/exported", help="where a cluster finds exported/ (default: %(default)s)"

@@ -85,6 +85,23 @@ def test_nobody_is_root_and_a_gpu_is_reserved(compose, service) -> None:
     assert predictor["model"]["resources"]["limits"]["nvidia.com/gpu"] == "1"
 
 
+@pytest.mark.parametrize(("on", "gpu"), [("tensorrt", True), ("cpu", False)])
+def test_a_server_computes_where_it_is_told(on: str, gpu: bool, project: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(project)
+    deploy.write([Path("exported/gan")], Path(f"out/{on}"), Triton(), VERSION, "s3://m", on)
+    compose = yaml.safe_load(Path(f"out/{on}/compose.yaml").read_text())
+    triton = compose["services"]["triton"]
+    service = yaml.safe_load(Path(f"out/{on}/kserve/gan.yaml").read_text())
+    model = service["spec"]["predictor"]["model"]
+    assert f"--model-config-name={on}" in triton["command"] and f"--model-config-name={on}" in model["args"]
+    assert ("deploy" in triton, "nvidia.com/gpu" in model["resources"]["limits"]) == (gpu, gpu)
+    assert (triton.get("environment") == {"NVIDIA_TF32_OVERRIDE": "0"}) == gpu
+    assert validated(compose, tmp_path).returncode == 0
+    kubernetes_validate.validate(pod(service), kubernetes_validate.latest_version(), strict=True)
+    with pytest.raises(InputError, match="--on gpu is none of cuda, tensorrt, cpu"):
+        deploy.write([Path("exported/gan")], tmp_path, Triton(), VERSION, "s3://m", "gpu")
+
+
 OWN = {"modelFormat", "runtime", "runtimeVersion", "protocolVersion", "storageUri"}
 """Fields of KServe in what is otherwise a container; `make test-kserve` checks them by its own models."""
 

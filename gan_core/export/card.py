@@ -25,6 +25,7 @@ weights came from: `manifest.json`. Whether the folder is whole, and a server dr
 """
 
 RTX = """Engines of TensorRT-RTX are for programs that bring that library: no backend of Triton loads them.
+They take batches of exactly {sizes} (fill up smaller ones) at the size that was trained on; the graphs take any.
 """
 
 ROLE = """## {role}
@@ -124,12 +125,15 @@ def card(manifest: Mapping[str, Any], index: Mapping[str, Any]) -> str:
         steps=notes["steps"],
         dataset=manifest["dataset"],
         licence=index["licence"],
-        engines=RTX
-        if any("tensorrt_rtx" in e["library"] for r in manifest["roles"].values() for e in r["engines"])
-        else "",
+        engines=of_engines([e for role in manifest["roles"].values() for e in role["engines"]]),
         lineage=paragraph(notes.get(NOTE)),
         roles="\n".join(section(name, role, manifest, image) for name, role in manifest["roles"].items()),
     )
+
+
+def of_engines(engines: Sequence[Mapping[str, Any]]) -> str:
+    """What takes the engines, and what they take; empty, where there are none."""
+    return RTX.format(sizes=" or ".join(map(str, engines[0]["batch_sizes"]))) if engines else ""
 
 
 def paragraph(lineage: Mapping[str, Any] | None) -> str:

@@ -23,6 +23,8 @@ PROVENANCE = ("run", "role", "weights_sha256", "data_sha256")
 """What a server is told of where a model comes from."""
 LARGER = 2
 """So many times the sides that a network was trained on is the most that its engines take, where sides are open."""
+Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""The smallest, usual and largest that an input may have."""
 
 
 class WriteEngines(Protocol):
@@ -48,13 +50,28 @@ class Wanted:
     size_multiple: int = 0
     """Open sides are multiples of this, from twice it up."""
 
-    def shapes(self) -> Iterator[tuple[str, list[tuple[int, ...]]]]:
-        """The smallest, usual and largest shape of every input."""
-        most = self.max_batch_size
+    @property
+    def batch_sizes(self) -> list[int]:
+        """Of an engine of fixed shapes: one sample, and the largest batch."""
+        return sorted({1, self.max_batch_size})
+
+    def profiles(self, fixed: bool) -> Iterator[dict[str, Shapes]]:
+        """The smallest, usual and largest shape of every input, of each profile.
+
+        ``fixed``: a profile for each of ``batch_sizes`` at the sides that were trained on. Where a shape may vary, the
+        builder of TensorRT-RTX lets the order of addresses in memory decide on names, and no two engines are the same;
+        of fixed shapes all are.
+        """
+        if fixed:
+            for n in self.batch_sizes:
+                yield {i.name: ((n, *i.usual),) * 3 for i in self.inputs}
+            return
+        most, spans = self.max_batch_size, {}
         for i in self.inputs:
             low = [2 * self.size_multiple if d < 0 else d for d in i.shape]
             high = [LARGER * m if d < 0 else d for d, m in zip(i.shape, i.usual, strict=True)]
-            yield i.name, [(1, *low), (max(1, most // 4), *i.usual), (most, *high)]
+            spans[i.name] = (1, *low), (max(1, most // 4), *i.usual), (most, *high)
+        yield spans
 
 
 def library(flavour: str) -> ModuleType:
@@ -75,8 +92,9 @@ def library(flavour: str) -> ModuleType:
 def build(trt: ModuleType, graph: bytes, wanted: Wanted, target: int | None, timings: Path | None = None) -> bytes:
     """A serialised engine; ``target`` 86 is compute capability 8.6, None this machine's GPU.
 
-    TF32 is off, so that a float32 engine computes in float32. ``timings``: a file in which the library keeps what it
-    has timed, so that the next engine is built sooner; by its own account, only where it times at all.
+    For a target it is of fixed shapes (``Wanted.profiles``), and the same bytes on any machine. TF32 is off, so that a
+    float32 engine computes in float32. ``timings``: a file in which the library keeps what it has timed, so that the
+    next engine is built sooner; by its own account, only where it times at all.
 
     Raises:
         DataError: the parser or the builder refuses the graph, or the network is not in the precision asked for.
@@ -91,10 +109,11 @@ def build(trt: ModuleType, graph: bytes, wanted: Wanted, target: int | None, tim
         raise DataError(f"{trt.__name__} reads the graph as {', '.join(sorted(found))}, not as {wanted.precision}")
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)
-    profile = builder.create_optimization_profile()
-    for name, shapes in wanted.shapes():
-        profile.set_shape(name, *shapes)
-    config.add_optimization_profile(profile)
+    for spans in wanted.profiles(fixed=target is not None):
+        profile = builder.create_optimization_profile()
+        for name, shapes in spans.items():
+            profile.set_shape(name, *shapes)
+        config.add_optimization_profile(profile)
     if target is not None:
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{target}"), 0)

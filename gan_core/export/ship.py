@@ -318,6 +318,7 @@ def engines(role: str, passed: Sequence[Graph], case: Case, folder: Path) -> Ite
                 "graph_sha256": files.digest(g.model),
                 "library": f"{declared.flavour} {trt.__version__}",
                 "compute_capability": target,
+                "batch_sizes": wanted.batch_sizes,
                 "precision": g.precision,
                 "run_here": False,
             }

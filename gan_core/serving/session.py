@@ -6,6 +6,7 @@ Nothing falls back in silence: what was asked for computes, or one sentence says
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ def on_one(model: bytes, said: str, word: str, runtime: Runtime) -> Computing:
                 f"{said} cannot be computed on {word}: this ONNX Runtime was built without it; "
                 "`pip uninstall onnxruntime` and `pip install onnxruntime-gpu`"
             )
+        os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # float32 graphs in float32; read when libraries are loaded
         ort.preload_dlls()
     try:
         asked = [(provider, dict(provider_options(word, model, runtime)))]
@@ -115,6 +117,8 @@ def on_one(model: bytes, said: str, word: str, runtime: Runtime) -> Computing:
 
 def provider_options(word: str, model: bytes, runtime: Runtime) -> Iterator[tuple[str, Any]]:
     """What a provider is told."""
+    if word == "cuda":
+        yield "use_tf32", 0
     if word == "tensorrt" and runtime.cache is not None:
         yield "trt_engine_cache_enable", True
         yield "trt_engine_cache_path", str(runtime.cache / files.digest(model)[:16])

@@ -13,6 +13,9 @@ from typing import Any, Protocol
 from gan_core.export.manifest import ModelEndpoint
 from gan_core.runtime.errors import EnvironmentFailure
 
+ON = ("cuda", "tensorrt", "cpu")
+"""Where a server computes: on a GPU by CUDA, or by TensorRT, or without one."""
+
 
 class NotInstalled(EnvironmentFailure):
     """There is no such server on this machine."""
@@ -52,6 +55,8 @@ class Container:
     """The path that answers when all models are loaded."""
     live: str
     user: int
+    gpu: bool
+    environment: Mapping[str, str]
 
 
 class Backend(Protocol):
@@ -81,6 +86,6 @@ class Backend(Protocol):
         """
         ...
 
-    def container(self, version: str, largest_request: int) -> Container:
-        """Its image; ``largest_request``: bytes of the largest request that it must take."""
+    def container(self, version: str, largest_request: int, on: str) -> Container:
+        """Its image; ``largest_request``: bytes of the largest request that it must take; ``on``: one of ``ON``."""
         ...

@@ -10,9 +10,11 @@ from typing import Any
 from gan_core.serving.backends.base import Container
 from gan_core.serving.deploy.deployed import Deployed
 
+GPU = {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+
 
 def compose(runs: Sequence[Deployed], out: Path, container: Container) -> dict[str, Any]:
-    """One server on one machine with a GPU, on all runs; nothing in it can be written to."""
+    """One server on one machine, on all runs; nothing in it can be written to but ``/tmp``."""
     program, *options = container.command
     return {
         "name": "gan-foundry",
@@ -35,11 +37,8 @@ def compose(runs: Sequence[Deployed], out: Path, container: Container) -> dict[s
                     "retries": 3,
                     "start_period": "2m",
                 },
-                "deploy": {
-                    "resources": {
-                        "reservations": {"devices": [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]}
-                    }
-                },
+                **({"environment": dict(container.environment)} if container.environment else {}),
+                **({"deploy": {"resources": {"reservations": {"devices": [GPU]}}}} if container.gpu else {}),
                 "restart": "unless-stopped",
             }
         },

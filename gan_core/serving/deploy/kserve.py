@@ -10,6 +10,8 @@ from gan_core.serving.deploy.deployed import Deployed
 
 def inference_service(run: Deployed, container: Container, version: str, store: str) -> dict[str, Any]:
     """A run on a cluster: KServe fetches its model repository and runs as many servers as are asked for."""
+    gpu = {"nvidia.com/gpu": "1"} if container.gpu else {}
+    env = [{"name": name, "value": value} for name, value in container.environment.items()]
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -29,9 +31,10 @@ def inference_service(run: Deployed, container: Container, version: str, store: 
                     "storageUri": f"{store.rstrip('/')}/{run.run}/model_repository",
                     "args": list(container.command[1:]),
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    **({"env": env} if env else {}),
                     "resources": {
-                        "requests": {"cpu": "1", "memory": "4Gi", "nvidia.com/gpu": "1"},
-                        "limits": {"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": "1"},
+                        "requests": {"cpu": "1", "memory": "4Gi", **gpu},
+                        "limits": {"cpu": "4", "memory": "8Gi", **gpu},
                     },
                     "startupProbe": probe(container.ready, 10, 30),
                     "readinessProbe": probe(container.ready, 5, 3),

@@ -43,9 +43,10 @@ class Triton:
         with running(Installation.find(environment), repositories, ports) as process:
             yield process
 
-    def container(self, version: str, largest_request: int) -> Container:
-        """NVIDIA's image; no guesses about models, and no request larger than needed."""
+    def container(self, version: str, largest_request: int, on: str) -> Container:
+        """NVIDIA's image; no guesses about models, float32 in float32, and no request larger than needed."""
         limit = f"--http-max-input-size={max(MIN_REQUEST, largest_request)}"
+        config = [] if on == "cuda" else [f"--model-config-name={on}"]
         kserve = {
             "modelFormat": {"name": "triton", "version": "2"},
             "runtime": "kserve-tritonserver",
@@ -55,10 +56,12 @@ class Triton:
             "triton",
             kserve,
             f"{IMAGE}:{version}",
-            ("tritonserver", "--disable-auto-complete-config", limit),
+            ("tritonserver", "--disable-auto-complete-config", *config, limit),
             "--model-repository=",
             (8000, 8001, 8002),
             "/v2/health/ready",
             "/v2/health/live",
             USER,
+            on != "cpu",
+            {"NVIDIA_TF32_OVERRIDE": "0"} if on != "cpu" else {},
         )

@@ -13,6 +13,8 @@ from gan_core.export.manifest import ModelEndpoint, TensorSpec
 
 DELAY_US = 500
 """How long the first request of a batch waits for others."""
+CACHE = "/tmp/tensorrt"
+"""Where a server keeps the engines that it builds: the one folder of its container that can be written to."""
 WIRE = {"float32": pb.TYPE_FP32, "int64": pb.TYPE_INT64, "uint8": pb.TYPE_UINT8, "uint16": pb.TYPE_UINT16}
 """Types as the server calls them."""
 
@@ -67,6 +69,27 @@ def graph(endpoint: ModelEndpoint, provenance: Mapping[str, str], gpu: bool) -> 
         model_warmup=[warmup(endpoint, n) for n in (1, endpoint.max_batch_size)],
         parameters=provenance_of(provenance),
     )
+
+
+def tensorrt(endpoint: ModelEndpoint, provenance: Mapping[str, str]) -> Any:
+    """The same on a GPU, computed by ONNX Runtime's TensorRT provider, which builds engines when the server starts.
+
+    Their shapes go from one sample to the largest batch. Where sides are open no shapes are named: an engine is then
+    built anew for a size that it has not met.
+    """
+    made = graph(endpoint, provenance, gpu=True)
+    options = {
+        "precision_mode": endpoint.precision.upper(),
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": f"{CACHE}/{endpoint.name}",
+    }
+    if not any(side < 0 for i in endpoint.inputs for side in i.shape):
+        for which, n in (("min", 1), ("opt", endpoint.max_batch_size), ("max", endpoint.max_batch_size)):
+            shapes = (f"{i.name}:{'x'.join(map(str, (n, *i.shape)))}" for i in endpoint.inputs)
+            options[f"trt_profile_{which}_shapes"] = ",".join(shapes)
+    accelerator = pb.ModelOptimizationPolicy.ExecutionAccelerators.Accelerator(name="tensorrt", parameters=options)
+    made.optimization.execution_accelerators.gpu_execution_accelerator.append(accelerator)
+    return made
 
 
 def engines(endpoint: ModelEndpoint, provenance: Mapping[str, str], name: str, files_of: Mapping[str, str]) -> Any:

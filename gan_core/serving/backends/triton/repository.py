@@ -18,7 +18,8 @@ def write(
 ) -> None:
     """Every model of a role's endpoints, and what seeded ones are made of.
 
-    A graph has a config for GPUs, and ``configs/cpu.pbtxt`` for machines without one.
+    A graph has a config for GPUs, and ``configs/`` has others by the name that ``--model-config-name`` takes: ``cpu``
+    for machines without one, ``tensorrt`` for a GPU that builds engines of the graph when the server starts.
     """
     plain = {endpoint.graph: endpoint.name for endpoint in endpoints if not endpoint.seeded}
     for endpoint in endpoints:
@@ -27,8 +28,9 @@ def write(
             continue
         folder = root / endpoint.name
         files.write(folder / "1" / "model.onnx", graphs[endpoint.graph])
-        for path, gpu in (("config.pbtxt", True), ("configs/cpu.pbtxt", False)):
-            files.write(folder / path, configs.text(configs.graph(endpoint, provenance, gpu)))
+        files.write(folder / "config.pbtxt", configs.text(configs.graph(endpoint, provenance, gpu=True)))
+        files.write(folder / "configs/cpu.pbtxt", configs.text(configs.graph(endpoint, provenance, gpu=False)))
+        files.write(folder / "configs/tensorrt.pbtxt", configs.text(configs.tensorrt(endpoint, provenance)))
         write_classes(folder, provenance)
 
 
