@@ -42,8 +42,8 @@ VENDOR: dict[str, Any] = {"labels": True, "heldout": "official", "fit": "exact"}
 IMAGES: dict[str, dict[str, Any]] = {
     "flags": FLAGS,
     "google-32": VENDOR | {"path": "pictures/google", "size": 32, "fit": "pad"},
-    "google": VENDOR | MIRRORED | {"path": "pictures/google", "size": 64},
-    "twitter": VENDOR | MIRRORED | {"path": "pictures/twitter", "size": 64},
+    "google": VENDOR | {"flip": True, "path": "pictures/google", "size": 64},
+    "twitter": VENDOR | {"flip": True, "path": "pictures/twitter", "size": 64},
 }
 COMMON: dict[str, Any] = {"channels": 3, "background": 255, "flip": False, "on_bad_image": "error"}
 MIRRORED = {"flip": True}
