@@ -284,7 +284,7 @@ def main() -> None:
         if function in (serve, verify):
             command.add_argument("--triton", type=Path, default=Path(".venv-triton"), help="the server's environment")
         if function in (sample, verify):
-            where = "cpu, cuda, tensorrt, or auto, the first of tensorrt, cuda and cpu that is there (default: cpu)"
+            where = "cpu, cuda, tensorrt, tensorrt_rtx, or auto, the last of these that is there (default: cpu)"
             command.add_argument("--on", default="cpu", metavar="WHERE", help=f"where graphs are computed: {where}")
         if function is serve:
             for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -46,13 +49,16 @@ def test_the_cpu_computes_and_auto_finds_it(doubles: bytes) -> None:
 
 
 def test_an_unknown_word_and_a_broken_graph(doubles: bytes) -> None:
-    with pytest.raises(InputError, match="on is 'gpu', known are auto, tensorrt, cuda, cpu"):
+    with pytest.raises(InputError, match="on is 'gpu', known are auto, tensorrt_rtx, tensorrt, cuda, cpu"):
         Runtime("gpu")
     with pytest.raises(DataError, match=r"ONNX Runtime cannot load broken\.onnx"):
         session.load(doubles[:20], "broken.onnx")
 
 
-@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there is a GPU")
+NO_GPU = pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there is a GPU")
+
+
+@NO_GPU
 @pytest.mark.parametrize("word", ["cuda", "tensorrt"])
 def test_what_is_missing_is_named(word: str, doubles: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a driver; with a driver and without CUDA's libraries, as ONNX Runtime's own loader finds it."""
@@ -64,6 +70,23 @@ def test_what_is_missing_is_named(word: str, doubles: bytes, tmp_path: Path, mon
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(EnvironmentFailure, match=f"on {word}: this ONNX Runtime was built without it"):
         session.load(doubles, "d.onnx", Runtime(word))
+
+
+@NO_GPU
+def test_what_tensorrt_rtx_lacks_is_named(doubles: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No driver; no provider; a provider that does not load, as its file is none."""
+    with pytest.raises(EnvironmentFailure, match=r"d\.onnx .* on tensorrt_rtx: nvidia-smi is not there"):
+        session.load(doubles, "d.onnx", Runtime("tensorrt_rtx"))
+    with_nvidia_smi(tmp_path, monkeypatch)
+    asks_for = r".*; `pip install onnxruntime-ep-nv-tensorrt-rtx`"
+    if find_spec(session.PLUGIN) is None:
+        with pytest.raises(EnvironmentFailure, match=f"on tensorrt_rtx: No module named{asks_for}"):
+            session.load(doubles, "d.onnx", Runtime("tensorrt_rtx"))
+    path = "/nowhere/libprovider.so"
+    plugin = SimpleNamespace(get_library_path=lambda: path, get_ep_name=lambda: "Nv")
+    monkeypatch.setitem(sys.modules, session.PLUGIN, plugin)
+    with pytest.raises(EnvironmentFailure, match=f"on tensorrt_rtx: {path}: cannot open shared object file{asks_for}"):
+        session.load(doubles, "d.onnx", Runtime("tensorrt_rtx"))
 
 
 def test_a_silent_fall_to_the_cpu_is_an_error(doubles: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +125,7 @@ def test_golden_outputs_go_through_a_file_and_wrong_ones_are_refused() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("word", ["cuda", "tensorrt"])
+@pytest.mark.parametrize("word", ["cuda", "tensorrt", "tensorrt_rtx"])
 def test_a_gpu_computes_what_the_cpu_computes(word: str, doubles: bytes, tmp_path: Path) -> None:
     rows = {"x": np.arange(6, dtype=np.float32).reshape(2, 3)}
     try:

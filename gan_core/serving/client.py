@@ -47,7 +47,7 @@ class Generator:
     seeded: Callable[[Mapping[str, Array]], Array] | None = None
     """The same from seeds and what is given, if whoever computes also draws."""
     on: str = "server"
-    """Where: ``cpu``, ``cuda``, ``tensorrt`` or ``server``."""
+    """Where: one of ``session.PROVIDERS``, or ``server``."""
 
     @staticmethod
     def open(
@@ -55,8 +55,8 @@ class Generator:
     ) -> Generator:
         """Run a graph here. ``role``: which, if several draw; ``file``: another graph of it than its pixels or points.
 
-        ``on``: cpu, cuda, tensorrt or auto (the first of tensorrt, cuda and cpu that is there), or a ``Runtime``. What
-        a GPU computes is held against the folder's golden outputs first.
+        ``on``: cpu, cuda, tensorrt, tensorrt_rtx, or auto (the last of these that is there), or a ``Runtime``. What a
+        GPU computes is held against the folder's golden outputs first.
 
         Raises:
             DataError: the folder is incomplete, the file is not what the manifest describes, or a GPU gives other

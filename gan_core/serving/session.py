@@ -1,4 +1,4 @@
-"""Where a graph is computed: on the CPU, or on a GPU by ONNX Runtime's CUDA or TensorRT provider. No torch.
+"""Where a graph is computed, by ONNX Runtime: on the CPU, or on a GPU by CUDA, TensorRT or TensorRT-RTX. No torch.
 
 Nothing falls back in silence: what was asked for computes, or one sentence says what is missing.
 """
@@ -6,10 +6,13 @@ Nothing falls back in silence: what was asked for computes, or one sentence says
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +25,19 @@ from gan_core.runtime.errors import DataError, EnvironmentFailure, InputError
 
 Array = NDArray[Any]
 PROVIDERS = {
+    "tensorrt_rtx": "NvTensorRTRTXExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
 """By the words for them, the fastest first."""
 WORDS = ("auto", *PROVIDERS)
+ERROR, FATAL = 3, 4
+"""From which severity on ONNX Runtime writes to the terminal."""
+PLUGIN = "onnxruntime_ep_nv_tensorrt_rtx"
+"""TensorRT-RTX's provider is a library of its own, that ONNX Runtime is told of; it brings TensorRT-RTX along."""
 INSTALLED_BY = {
+    "tensorrt_rtx": f"`pip install {PLUGIN.replace('_', '-')}` brings TensorRT-RTX and its provider (146 MB)",
     "tensorrt": "`pip install tensorrt` brings TensorRT, `pip install 'onnxruntime-gpu[cuda,cudnn]'` the rest",
     "cuda": "`pip install 'onnxruntime-gpu[cuda,cudnn]'` brings CUDA and cuDNN, as torch's CUDA wheels do",
 }
@@ -39,11 +48,11 @@ class Runtime:
     """Where to compute, and how: every option of it."""
 
     on: str = "cpu"
-    """``cpu``, ``cuda``, ``tensorrt``, or ``auto``: the first of tensorrt, cuda and cpu that is really there."""
+    """One of ``PROVIDERS``, or ``auto``: the first of them that is really there."""
     threads: int = 0
     """On the CPU; 0: as many as there are cores."""
     cache: Path | None = None
-    """A folder for the engines that TensorRT's provider builds, by the graph's sha256; without, they are built anew."""
+    """A folder for what TensorRT's providers build, by the graph's sha256; without, it is built anew."""
 
     def __post_init__(self) -> None:
         if self.on not in WORDS:
@@ -59,7 +68,7 @@ class Computing:
     """A graph that is ready, and where it is."""
 
     on: str
-    """``cpu``, ``cuda`` or ``tensorrt``."""
+    """One of ``PROVIDERS``."""
     session: Any
 
     def __call__(self, rows: Mapping[str, Array]) -> Array:
@@ -88,26 +97,27 @@ def on_one(model: bytes, said: str, word: str, runtime: Runtime) -> Computing:
     import onnxruntime as ort  # not needed to ask a server
 
     options = ort.SessionOptions()
-    options.log_severity_level = 3 if word == "cpu" else 4  # what is missing is said below
+    options.log_severity_level = ERROR if word == "cpu" else FATAL
     options.intra_op_num_threads = runtime.threads
-    provider = PROVIDERS[word]
     if word != "cpu":
         if not shutil.which("nvidia-smi"):
-            raise EnvironmentFailure(
-                f"{said} cannot be computed on {word}: nvidia-smi is not there, so this machine has no NVIDIA driver"
-            )
-        if provider not in ort.get_available_providers():
-            raise EnvironmentFailure(
-                f"{said} cannot be computed on {word}: this ONNX Runtime was built without it; "
-                "`pip uninstall onnxruntime` and `pip install onnxruntime-gpu`"
-            )
+            why = "nvidia-smi is not there, so this machine has no NVIDIA driver"
+            raise EnvironmentFailure(f"{said} cannot be computed on {word}: {why}")
         os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # float32 graphs in float32; read when libraries are loaded
-        ort.preload_dlls()
+        ort.set_default_logger_severity(FATAL)  # what is missing is said below, in one sentence
+        with redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+    provider, asked = PROVIDERS[word], dict(provider_options(word, model, runtime))
+    if word == "tensorrt_rtx":
+        options.add_provider_for_devices(rtx_devices(said)[:1], asked)
+    elif provider not in ort.get_available_providers():
+        why = "this ONNX Runtime was built without it; `pip uninstall onnxruntime` and `pip install onnxruntime-gpu`"
+        raise EnvironmentFailure(f"{said} cannot be computed on {word}: {why}")
     try:
-        asked = [(provider, dict(provider_options(word, model, runtime)))]
-        session = ort.InferenceSession(model, options, providers=asked, enable_fallback=0)
+        given: dict[str, Any] = {} if word == "tensorrt_rtx" else {"providers": [(provider, asked)]}
+        session = ort.InferenceSession(model, options, enable_fallback=0, **given)
     except Exception as error:  # its exceptions share no public base
-        if word != "cpu" and (why := missing_library(word)):
+        if word in ("cuda", "tensorrt") and (why := missing_library(word)):
             raise EnvironmentFailure(absent(said, word, why)) from error
         raise DataError(f"ONNX Runtime cannot load {said}: {error}") from error
     if provider not in session.get_providers():
@@ -119,9 +129,38 @@ def provider_options(word: str, model: bytes, runtime: Runtime) -> Iterator[tupl
     """What a provider is told."""
     if word == "cuda":
         yield "use_tf32", 0
-    if word == "tensorrt" and runtime.cache is not None:
-        yield "trt_engine_cache_enable", True
-        yield "trt_engine_cache_path", str(runtime.cache / files.digest(model)[:16])
+    if runtime.cache is not None:
+        folder = str(runtime.cache / files.digest(model)[:16])
+        if word == "tensorrt":
+            yield "trt_engine_cache_enable", True
+            yield "trt_engine_cache_path", folder
+        elif word == "tensorrt_rtx":
+            yield "nv_runtime_cache_path", folder
+
+
+def rtx_devices(said: str) -> list[Any]:
+    """The GPUs that TensorRT-RTX's provider takes, once ONNX Runtime knows the provider.
+
+    Raises:
+        EnvironmentFailure: it is not installed, does not load, or takes none.
+    """
+    import onnxruntime as ort
+
+    try:
+        plugin = import_module(PLUGIN)
+        if not (found := devices_of(ort, plugin)):
+            ort.register_execution_provider_library(PLUGIN, plugin.get_library_path())
+            found = devices_of(ort, plugin)
+    except Exception as error:  # no module, or what the loader says: its exceptions share no public base
+        raise EnvironmentFailure(absent(said, "tensorrt_rtx", str(error).rpartition("with error: ")[2])) from error
+    if not found:
+        raise EnvironmentFailure(absent(said, "tensorrt_rtx", "it takes no GPU of this machine (RTX 30 and later)"))
+    return found
+
+
+def devices_of(ort: Any, plugin: Any) -> list[Any]:
+    """The devices of a provider that is registered."""
+    return [device for device in ort.get_ep_devices() if device.ep_name == plugin.get_ep_name()]
 
 
 def missing_library(word: str) -> str:
