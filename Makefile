@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro pictures test check claims chaos bench-serve test-remote test-kserve serve freeze clean deps mutants verify storm honest bench fuzz
+.PHONY: repro pictures test check claims chaos bench-serve test-remote test-kserve serve freeze clean deps mutants verify storm honest bench fuzz gpu
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	gan check
@@ -39,6 +39,9 @@ fuzz: .venv/.test ## mutated images, containers and declarations: a right result
 chaos: .venv/.test ## kills, torn states, full disks, two at once: are the final bytes the same?
 	python -m tests.chaos --trials $(or $(TRIALS),20)
 	python -m tests.faults --trials $(or $(TRIALS),16)
+
+gpu: .venv/.test ## what a GPU does with all of this, on one page; DEVICE=cpu runs the same parts at toy size
+	python -m benchmarks.accelerator --device $(or $(DEVICE),cuda)
 
 bench-serve: .venv/.test .venv-triton/.done ## latency and throughput of every way to call; writes benchmarks/results
 	python -m benchmarks.serve

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import drift, gpu, serve
+from benchmarks import accelerator, drift, gpu, serve
 from benchmarks.tables import markdown
 from gan_core.core.network_spec import NetworkSpec
+from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, NumericsError
 from tests.conftest import Workspace
 
@@ -95,3 +98,31 @@ def test_a_way_that_changes_more_than_a_seed_does_is_outside_the_tolerance() -> 
     assert drift.tolerance(seeds) == pytest.approx(0.01, rel=0.1)
     assert not drift.outside(seeds | {"near": 0.07, "better": 0.05})
     assert drift.outside(seeds | {"far": 0.072, "worse": 0.048, "none": float("nan")}) == ["far", "worse", "none"]
+
+
+def test_every_part_of_the_page_of_a_gpu_runs_at_toy_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less what is timed for long; a part that fails is a row, and what it found before stays; done ones are kept."""
+    command = [
+        "accelerator",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path),
+        "--only",
+        "repeat",
+        "infer",
+        "engines",
+        "tests",
+    ]
+    monkeypatch.setattr(sys, "argv", command)
+    accelerator.main()
+    result = files.read_json(tmp_path / "gpu-cpu.json")
+    verdicts = {name: {row["verdict"] for row in of["rows"]} for name, of in result["parts"].items()}
+    assert verdicts == {"repeat": {"ok"}, "infer": {"ok", "absent"}, "engines": {"skipped"}, "tests": {"skipped"}}
+    assert "stopped half-way and gone on, the same bits | ok |" in (tmp_path / "gpu-cpu.md").read_text()
+    monkeypatch.setattr(accelerator, "rows", lambda *_: pytest.fail("is done already"))
+    accelerator.main()
+    monkeypatch.undo()
+    monkeypatch.setitem(accelerator.PARTS, "repeat", (accelerator.repeat, 0.01))
+    (late,) = accelerator.rows("repeat", "cpu")
+    assert (late["verdict"], late["why"]) == ("failed", "not done after 0 s")
