@@ -4,7 +4,8 @@
 time, prints a row with a verdict for each finding, and writes ``benchmarks/results/gpu-<name>.json`` and the page
 beside it after every part. Started again it does the parts that are missing (``--again``: all). It needs PyTorch, ONNX,
 ONNX Runtime, NumPy, safetensors, Pillow, pytest and what this package imports (no DVC); what else is missing is a row
-that says so. ``--device cpu`` runs every part at toy size, less what is CUDA's alone, so that the first run on a GPU works.
+that says so. ``--device cpu`` runs every part at toy size, less what is CUDA's alone, so that the first run on a GPU
+works.
 """
 
 from __future__ import annotations

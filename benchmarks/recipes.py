@@ -101,10 +101,10 @@ RUNS: Mapping[str, Mapping[str, tuple[Mapping[str, Any], tuple[int, ...]]]] = {
     },
     "warm": {
         "google": (PROJECTED | {"dataset": "google", "train": EARLY}, (4_500,)),
-        "twitter": (PROJECTED | {"dataset": "twitter", "train": EARLY}, (125, 250, 500, 1_000, 1_500)),
+        "twitter": (PROJECTED | {"dataset": "twitter", "train": EARLY}, (250, 500, 1_000, 1_500)),
         "twitter-warm": (
             PROJECTED | {"dataset": "twitter", "train": EARLY, "init": {"path": "players/google"}},
-            (125, 250, 500, 1_000, 1_500),
+            (250, 500, 1_000, 1_500),
         ),
     },
 }
@@ -134,7 +134,7 @@ def declare(work: Path, run: str, declared: Mapping[str, Any], steps: int, every
     """params.yaml with one run that ends at a step; all else of it stays, so that it goes on where it was."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
     dataset = declared["dataset"]
-    how = {**declared["train"], "steps": steps, "evaluate_every": every, "checkpoint_every": 125}
+    how = {**declared["train"], "steps": steps, "evaluate_every": every, "checkpoint_every": 25}
     section = "warm_starts" if "init" in declared else "runs"
     tree |= {"runs": {}, "warm_starts": {}, "images": {dataset: COMMON | IMAGES[dataset]}}
     tree[section] = {run: dict(declared) | {"train": how}}
