@@ -193,7 +193,7 @@ def page(result: Mapping[str, Any]) -> str:
         lines += ["|---|" + "---:|" * 7]
         for run, points in runs.items():
             minutes = 0.0
-            for row in points.values():
+            for row in sorted(points.values(), key=lambda row: row["pictures"]):
                 minutes += row["seconds"] / 60
                 lines.append(
                     f"| {run} | {row['pictures']:,} | {minutes:.0f} | {cells(row['figures'])} | {row.get('p', ''):.3} |"

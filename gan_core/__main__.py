@@ -214,6 +214,21 @@ def sample(arguments: argparse.Namespace) -> None:
     print(f"wrote {out}: {len(drawn)} samples of {folder}{where}, seeds {seeds[0]} to {seeds[-1]}{said}")
 
 
+def translate(arguments: argparse.Namespace) -> None:
+    """Translate pictures: a folder (or one picture) through an exported network, each under its own name."""
+    from gan_core.serving import translate
+
+    able = translate.translator(arguments.folder, arguments.role, arguments.on, arguments.server)
+    if not arguments.pictures.exists():
+        raise errors.InputError(f"{arguments.pictures} is not there; give a folder of pictures, or one picture")
+    counts, bad = translate.translate(able, arguments.pictures, arguments.out, arguments.at_most)
+    size = "" if able.multiple else f", each brought to {able.sides[1]}x{able.sides[0]} pixels"
+    there = f"; {counts['there']:,} were there already" if counts["there"] else ""
+    print(f"wrote {counts['written']:,} pictures into {arguments.out}{size}{there}")
+    if bad:
+        raise errors.DataError("\n".join(bad))
+
+
 def assignment(text: str) -> tuple[str, str]:
     """A ``name=value`` of the command line.
 
@@ -253,7 +268,21 @@ def main() -> None:
         "--params", type=Path, default=Path("params.yaml"), help="the declaration (default: params.yaml)"
     )
     commands = parser.add_subparsers(required=True)
-    for function in (check, doctor, new, forecast, summary, compare, pages, serve, sample, verify, deploy, deps):
+    for function in (
+        check,
+        doctor,
+        new,
+        forecast,
+        summary,
+        compare,
+        pages,
+        serve,
+        sample,
+        translate,
+        verify,
+        deploy,
+        deps,
+    ):
         about = (function.__doc__ or "").partition("\n\n")[0]
         command = commands.add_parser(function.__name__, help=about, description=about)
         command.set_defaults(function=function)
@@ -283,7 +312,7 @@ def main() -> None:
             )
         if function in (serve, verify):
             command.add_argument("--triton", type=Path, default=Path(".venv-triton"), help="the server's environment")
-        if function in (sample, verify):
+        if function in (sample, translate, verify):
             where = "cpu, cuda, tensorrt, tensorrt_rtx, or auto, the last of these that is there (default: cpu)"
             command.add_argument("--on", default="cpu", metavar="WHERE", help=f"where graphs are computed: {where}")
         if function is serve:
@@ -291,6 +320,15 @@ def main() -> None:
                 command.add_argument(f"--{name}-port", type=int, default=port, help=f"default {port}")
         if function is sample:
             sampling(command)
+        if function is translate:
+            command.add_argument("folder", type=Path, help="an exported folder")
+            command.add_argument("pictures", type=Path, help="a folder of pictures, or one picture")
+            command.add_argument("out", type=Path, help="the folder to write into; what is there already stays")
+            command.add_argument("--role", help="which, if several translate")
+            command.add_argument("--server", metavar="URL", help="ask this server: http://localhost:8000")
+            command.add_argument(
+                "--at-most", type=natural, metavar="PIXELS", help="of the longer side: larger pictures are shrunk"
+            )
     arguments = parser.parse_args()
     arguments.function(arguments)
 
