@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,10 @@ def declare(work: Path, run: str, declared: Mapping[str, Any], steps: int, every
     how = {**declared["train"], "steps": steps, "evaluate_every": every, "checkpoint_every": 25}
     section = "warm_starts" if "init" in declared else "runs"
     tree |= {"runs": {}, "warm_starts": {}, "images": {dataset: COMMON | IMAGES[dataset]}}
+    if "init" in declared:  # `check` asks for the run that it begins with
+        parent, (about, _) = "google", RUNS["warm"]["google"]
+        tree["runs"][parent] = deepcopy(dict(about))
+        tree["images"][parent] = COMMON | IMAGES[parent]
     tree[section] = {run: dict(declared) | {"train": how}}
     files.write(work / "params.yaml", yaml.safe_dump(tree, sort_keys=False).encode())
 
