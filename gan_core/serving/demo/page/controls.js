@@ -48,3 +48,6 @@ export function slider(id, name, { least, most, step }, value, says, set) {
 export function button(words, press, properties = {}) {
   return element("button", { type: "button", onclick: press, ...properties }, words);
 }
+
+export const count = (n) => n.toLocaleString("en-US");
+export const signed = (value) => value.toFixed(2).replace("-", "\u2212");

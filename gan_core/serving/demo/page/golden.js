@@ -1,62 +1,94 @@
 // The golden outputs of an export: a few inputs of every graph and what it gave for them (gan_core/export/golden.py).
 
+import { fetched, outputs } from "./engine.js";
 import { inShades, toPixels } from "./pixels.js";
-import { rowSize } from "./roles.js";
 
 const SIDE = 128; // larger images are kept thinned out, about so many pixels across
 const TYPES = { F32: Float32Array, I64: BigInt64Array, U8: Uint8Array, U16: Uint16Array };
+const AT_ONCE = 4; // rows, so that what a person asks for meanwhile does not wait long
 
-/** The tensors of a safetensors file, {data, dims} by name. */
-export function tensors(buffer) {
-  const length = Number(new DataView(buffer).getBigUint64(0, true));
-  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
-  const found = Object.entries(head).filter(([name]) => name !== "__metadata__");
-  return Object.fromEntries(
-    found.map(([name, { dtype, shape, data_offsets: [from, to] }]) => [
-      name,
-      { data: new TYPES[dtype](buffer.slice(8 + length + from, 8 + length + to)), dims: shape },
-    ]),
-  );
+const files = new Map(); // promises of tensors by the address of their file
+const checks = new Map(); // promises of findings by the address of a graph
+
+/** What a role's golden file holds: {data, dims} by name. */
+export function kept(role) {
+  const address = role.address(role.about.golden_outputs);
+  if (!files.has(address))
+    files.set(
+      address,
+      fetched(address)
+        .then((file) => file.arrayBuffer())
+        .then(tensors),
+    );
+  return files.get(address);
 }
 
-/** The rows of every input of a role as one of its graphs takes them, and how many there are. */
-export function rowsOf(role, graph, kept) {
-  const rows = {};
-  for (const input of role.inputs) {
-    const { data, dims } = kept[`input/${input.name}`];
-    const asPixels = graph.pixels && dims.length === 4;
-    rows[input.name] = asPixels ? toPixels(data, dims.slice(1), role.bits) : data;
+/** Whether this browser gives a graph's golden outputs, within the graph's own tolerance: {passed, says}. */
+export function check(role, graph) {
+  const address = role.address(graph.file);
+  if (!checks.has(address)) checks.set(address, checked(role, graph));
+  return checks.get(address);
+}
+
+async function checked(role, graph) {
+  try {
+    const found = await kept(role);
+    const column = ({ data, dims }) =>
+      graph.pixels && dims.length === 4 ? toPixels(data, dims.slice(1), role.bits) : data;
+    const rows = Object.fromEntries(role.inputs.map(({ name }) => [name, column(found[`input/${name}`])]));
+    const expected = found[`output/${graph.file}`];
+    const got = new expected.data.constructor(expected.data.length);
+    let filled = 0;
+    for await (const output of outputs(role, graph, rows, expected.dims[0], { atOnce: AT_ONCE })) {
+      const part = thinned(output);
+      got.set(part, filled); // fails, where there is more than was kept
+      filled += part.length;
+    }
+    return filled === got.length
+      ? compared(got, expected.data, graph.tolerance)
+      : { passed: false, says: `${filled} numbers in place of ${got.length}` };
+  } catch (error) {
+    return { passed: false, says: error.message };
   }
-  const first = role.inputs[0];
-  return { rows, n: rows[first.name].length / rowSize(first) };
+}
+
+/** The tensors of a safetensors file. */
+function tensors(buffer) {
+  const length = Number(new DataView(buffer).getBigUint64(0, true));
+  const start = 8 + length;
+  const { __metadata__, ...head } = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
+  const read = ({ dtype, shape, data_offsets: [from, to] }) => ({
+    data: new TYPES[dtype](buffer.slice(start + from, start + to)),
+    dims: shape,
+  });
+  return Object.fromEntries(Object.entries(head).map(([name, entry]) => [name, read(entry)]));
 }
 
 /** What is kept of outputs: images larger than 128 pixels thinned out. */
-export function thinned({ data, dims, type }) {
+function thinned({ data, dims, type }) {
   if (dims.length !== 4) return data;
-  const sides = dims.slice(1);
-  const [a, b] = type.startsWith("uint") ? [0, 1] : [1, 2];
-  const step = Math.max(1, Math.floor(Math.max(sides[a], sides[b]) / SIDE));
-  if (step === 1) return data;
-  const kept = [];
-  for (let k = 0; k < data.length; k += 1) {
-    const at = [Math.floor(k / (sides[1] * sides[2])) % sides[0], Math.floor(k / sides[2]) % sides[1], k % sides[2]];
-    if (at[a] % step === 0 && at[b] % step === 0) kept.push(data[k]);
-  }
-  return data.constructor.from(kept);
+  const [, x, y, z] = dims;
+  const [a, b] = type.startsWith("uint") ? [0, 1] : [1, 2]; // which of the three are height and width
+  const step = Math.max(1, Math.floor(Math.max([x, y, z][a], [x, y, z][b]) / SIDE));
+  return data.filter((_, k) => {
+    const at = [Math.floor(k / (y * z)) % x, Math.floor(k / z) % y, k % z];
+    return at[a] % step === 0 && at[b] % step === 0;
+  });
 }
 
-/** How far outputs are from the golden ones, within a graph's own tolerance or not, and that in words. */
-export function compared(got, expected, tolerance) {
-  if (got.length !== expected.length) return { passed: false, says: `${got.length} numbers in place of ${expected.length}` };
+function compared(got, expected, tolerance) {
   if (expected instanceof Float32Array) {
     const off = expected.reduce((most, value, k) => Math.max(most, Math.abs(got[k] - value)), 0);
-    const passed = off <= tolerance.max_abs;
-    return { passed, says: `differ by ${off.toPrecision(2)} at most (allowed: ${tolerance.max_abs})` };
+    return {
+      passed: off <= tolerance.max_abs,
+      says: `numbers differ by ${off.toPrecision(2)} at most (allowed: ${tolerance.max_abs})`,
+    };
   }
   const [here, there] = [inShades(got), inShades(expected)];
   const off = there.reduce((count, value, k) => count + (here[k] !== value), 0);
-  const passed = off / there.length <= tolerance.pixels_off;
-  const count = there.length.toLocaleString("en-US");
-  return { passed, says: `${off.toLocaleString("en-US")} of ${count} pixels differ (allowed: ${100 * tolerance.pixels_off}%)` };
+  const [some, all] = [off, there.length].map((n) => n.toLocaleString("en-US"));
+  return {
+    passed: off / there.length <= tolerance.pixels_off,
+    says: `${some} of ${all} pixels differ (allowed: ${100 * tolerance.pixels_off}%)`,
+  };
 }

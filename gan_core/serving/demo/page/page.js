@@ -1,161 +1,81 @@
-// The page: what can be asked of a generator follows from its manifest, and this browser computes it.
+// The page: which controls there are follows from the manifest of what is shown, and this browser computes it.
 
-import { button, choice, element, field, segments, slider } from "./controls.js";
-import { compute } from "./engine.js";
-import { compared, rowsOf, tensors, thinned } from "./golden.js";
-import { drawn, HIGHEST, LOWEST } from "./latents.js";
-import { fitted, paint, toFloats, toPixels } from "./pixels.js";
-import { frame, plot } from "./plots.js";
-import { feeds, precisionName, Role } from "./roles.js";
-import { forget, give, given, read, state, write } from "./state.js";
-import { between, moved } from "./walks.js";
+import { about, command, section } from "./about.js";
+import {
+  chosen,
+  dialled,
+  graphOf,
+  isWalk,
+  mass,
+  moving,
+  REACH,
+  seed,
+  seedOf,
+  seeds,
+  share,
+  valueAt,
+  WALKS,
+  wrapped,
+} from "./asked.js";
+import { button, choice, count, element, field, segments, signed, slider } from "./controls.js";
+import { fetched } from "./engine.js";
+import { check, kept } from "./golden.js";
+import { fitted, paint, toPixels } from "./pixels.js";
+import { precisionName, Role } from "./roles.js";
+import { forget, give, read, state, write } from "./state.js";
+import { canvasOf, columnsOf, pictureView, pointsView, samplesView, walkView, wayWords } from "./views.js";
 
-const MODES = [["samples", "Samples"], ["between", "Between two seeds"], ["coordinate", "One coordinate"]];
-const COUNTS = { image: [1, 4, 16, 36, 64], point: [256, 1024, 4096] };
-const USUAL = { image: 16, point: 1024 };
-const FRAMES = 9; // of a walk
-const WAY = 65; // points of a walk through points
-const AT_ONCE = 16; // rows that are computed before they are shown
-const IN_LINE = 12; // values that stand side by side
-const REACH = { normal: 3, uniform: 1 };
-const CRISP = 96; // pixels of a side up to which images are enlarged without blur
-const SECONDS = 6; // that a walk takes as it plays
-const FIGURES = ["fd", "kid", "precision", "recall", "coverage", "label_accuracy", "category_accuracy", "translation_r2",
-  "cycle_l1", "reconstruction_mse", "reconstruction_class_kept"];
-const COLOURS = { 1: "grey", 3: "RGB", 4: "RGBA" };
+const MODES = [
+  ["samples", "Samples"],
+  ["interpolation", "Interpolation"],
+  ["traversal", "Traversal"],
+];
+const IMAGES = [1, 4, 16, 36, 64]; // how many samples can be asked for; the middle one is usual
+const POINTS = [64, 256, 1024, 2048, 4096];
+const MOST = 4096;
+const SECONDS = 6; // that a walk takes one way as it plays
 
 const at = (id) => document.getElementById(id);
-const count = (n) => n.toLocaleString("en-US");
 
 let demo; // what demo.json says
-let role; // the Role that is shown
-let view; // what its samples are shown in
-let picture; // of a role that takes pictures: {pixels, says}
-let playing = false;
+let role; // what is shown
+let show; // of the view that it is shown in
+let picture; // {pixels, says} of a user; nothing: a held-out sample
 
-// ---- what is asked for ----
-
-const seedOf = (text) => {
-  const trimmed = text.trim().replace("\u2212", "-");
-  if (!/^[+-]?\d+$/.test(trimmed)) return undefined;
-  const seed = BigInt(trimmed.replace("+", ""));
-  return seed >= LOWEST && seed <= HIGHEST - 5000n ? seed : undefined;
-};
-const kind = () => (role.makesImages ? "image" : "point");
-const isWalk = () => state.mode !== "samples";
-const precision = () => (state.precision in role.graphs ? state.precision : Object.keys(role.graphs)[0]);
-const graph = () => role.graphs[precision()];
-const mass = () => (role.isNormal ? Math.min(1, Math.max(0.01, Number(state.mass) || 1)) : 1);
-const seeds = (n) => Array.from({ length: n }, (_, k) => seed() + BigInt(k));
-const seed = () => seedOf(state.seed) ?? 0n;
-const moving = () => [role.noise, ...role.codes].find((i) => i.name === state.input) ?? role.noise;
-const place = () => Math.min(moving().size - 1, Math.max(0, Math.floor(Number(state.place)) || 0));
-
-/** The whole numbers that are given of an input: one, or all in turn; undefined, where the seed draws them. */
-function chosen(input) {
-  const said = given(input.name);
-  const all = Array.from({ length: input.size }, (_, k) => k);
-  const found = input.classes?.includes(said) ? input.classes.indexOf(said) : said === "" || said === "turn" ? said : Number(said);
-  if (all.includes(found)) return [found];
-  const usual = input.prior === "label" ? "turn" : "";
-  return (found === "turn" ? "turn" : usual) === "turn" ? (isWalk() ? [0] : all) : undefined;
-}
-
-/** The numbers that are given of a code; undefined, where the seed draws them. */
-function dialled(input) {
-  const numbers = given(input.name).split(",").map(Number);
-  return given(input.name) && numbers.length === input.size && numbers.every(Number.isFinite) ? numbers : undefined;
-}
-
-/** Rows of every input for seeds, as `gan sample` has them: whole numbers in turn, the rest drawn or given. */
-function rowsFor(some) {
-  return Object.fromEntries(
-    role.inputs.map((input) => {
-      const numbers = ["label", "category"].includes(input.prior) ? chosen(input) : undefined;
-      if (numbers) return [input.name, BigInt64Array.from(some, (_, k) => BigInt(numbers[k % numbers.length]))];
-      const row = role.codes.includes(input) ? dialled(input) : undefined;
-      if (row) return [input.name, Float32Array.from({ length: some.length * row.length }, (_, k) => row[k % row.length])];
-      return [input.name, drawn(input, some, mass())];
-    }),
-  );
-}
-
-/** Rows on the way from the seed to the other one; whole numbers are those of the nearer seed. */
-function rowsBetween(shares) {
-  const [a, b] = [seed(), seedOf(state.to) ?? 0n].map((one) => rowsFor([one]));
-  return joined(shares.map((t) =>
-    Object.fromEntries(role.inputs.map(({ name, prior }) =>
-      [name, a[name] instanceof Float32Array ? between(prior, a[name], b[name], t) : (t < 0.5 ? a : b)[name]]))));
-}
-
-/** Rows of the seed, one number of one input set to each value. */
-function rowsAt(values) {
-  const row = rowsFor([seed()]);
-  const { name } = moving();
-  return joined(values.map((value) => ({ ...row, [name]: moved(row[name], place(), value) })));
-}
-
-function joined(rows) {
-  return Object.fromEntries(Object.keys(rows[0]).map((name) => {
-    const parts = rows.map((row) => row[name]);
-    const made = new parts[0].constructor(parts.length * parts[0].length);
-    parts.forEach((part, k) => made.set(part, k * part.length));
-    return [name, made];
-  }));
-}
-
-// ---- computing ----
-
-/** What a role's graph gives for n rows, some at a time; `took`: adds up milliseconds. */
-async function* outputs(of, file, rows, n, took = { ms: 0 }, atOnce = AT_ONCE) {
-  const most = Math.min(of.about.max_batch_size, atOnce);
-  for (let from = 0; from < n; from += most) {
-    const to = Math.min(n, from + most);
-    const { output, ms } = await compute(of.address(file), feeds(of, rows, from, to));
-    took.ms += ms;
-    yield { from, to, ...output };
-  }
-}
-
-/** An output's images one by one, as pixels (H, W, C). */
-function* images(of, { from, to, data, type }) {
-  const size = data.length / (to - from);
-  const pixels = type === "float32" ? toPixels(data, of.shape, of.bits) : data;
-  for (let k = from; k < to; k += 1) yield [k, pixels.subarray((k - from) * size, (k - from + 1) * size)];
-}
-
-/** The points that a role gives for n rows, all of them. */
-async function pointsOf(rows, n, took) {
-  const found = new Float32Array(n * role.shape[0]);
-  for await (const { from, data } of outputs(role, graph().file, rows, n, took, 1024)) found.set(data, from * role.shape[0]);
-  return found;
-}
+// ---- drawing ----
 
 let wished = 0;
 let isDrawing = false;
 
-/** Show what is asked for now; what was asked for meanwhile comes next, and nothing between. */
+/** Show what is asked for now. What is asked for meanwhile comes next, and only the last of it. */
 async function draw() {
   wished += 1;
   if (isDrawing) return;
   isDrawing = true;
-  let served = 0;
+  at("stage").ariaBusy = "true";
   try {
+    let served;
     while (served !== wished) {
       served = wished;
-      document.body.dataset.busy = "";
-      await show(() => served !== wished);
+      const took = { ms: 0 };
+      const what = await show(took, () => served !== wished);
+      if (what) at("timing").textContent = timing(what, took.ms);
     }
     say();
-    delete document.body.dataset.busy;
-    document.body.dataset.shown = wished;
-    checkGolden();
+    checkGolden(role, graphOf(role));
   } catch (error) {
-    delete document.body.dataset.busy;
     say(error.message);
   } finally {
     isDrawing = false;
+    at("stage").ariaBusy = "false";
   }
+}
+
+function timing(what, ms) {
+  const each = ms / (Number.parseInt(what.replace(",", ""), 10) || 1);
+  const short = (value) => `${value < 10 ? value.toPrecision(2) : count(Math.round(value))} ms`;
+  const some = each < ms && each > 0.1 ? `, ${short(each)} each` : "";
+  return `${what} in ${short(ms)}${some}, computed in this browser by ONNX Runtime Web ${demo.onnxruntime_web} (WebAssembly, one thread)`;
 }
 
 /** What went wrong, or nothing. */
@@ -164,349 +84,17 @@ function say(problem = "") {
   at("problem").hidden = !problem;
 }
 
-/** One pass: compute what the view needs, and show how long it took. */
-async function show(isStale) {
-  const took = { ms: 0 };
-  const what = await view(took, isStale);
-  if (isStale() || !what) return;
-  const [n, noun] = what;
-  const each = n > 1 ? `, ${(took.ms / n).toPrecision(3)} ms each` : "";
-  at("timing").textContent = `${count(n)} ${noun}${n === 1 ? "" : "s"} in ${took.ms.toPrecision(3)} ms${each}, computed in this browser ` +
-    `(ONNX Runtime Web ${demo.onnxruntime_web}, WebAssembly, one thread)`;
-}
-
-// ---- golden outputs ----
-
-const checks = new Map(); // by the address of a graph
-
-/** Say whether this browser gives the golden outputs of the graph that is shown. */
-async function checkGolden() {
-  const [of, { file, tolerance, pixels }] = [role, graph()];
-  const address = of.address(file);
-  if (!checks.has(address)) checks.set(address, golden(of, file, tolerance, pixels).catch((error) => ({ passed: false, says: error.message })));
-  at("golden").textContent = "golden outputs: computing\u2026";
-  at("golden").className = "";
-  const { passed, says } = await checks.get(address);
-  if (role !== of || graph().file !== file) return;
-  at("golden").textContent = `golden outputs: ${says}`;
-  at("golden").className = passed ? "good" : "bad";
-}
-
-const kept = new Map(); // golden files by address
-
-function goldenOf(of) {
-  const address = of.address(of.about.golden_outputs);
-  if (!kept.has(address)) kept.set(address, fetched(address).then((found) => found.arrayBuffer()).then(tensors));
-  return kept.get(address);
-}
-
-async function golden(of, file, tolerance, pixels) {
-  const found = await goldenOf(of);
-  const { rows, n } = rowsOf(of, { pixels }, found);
-  const got = [];
-  for await (const output of outputs(of, file, rows, n, undefined, 4)) got.push(thinned(output));
-  const whole = new got[0].constructor(got.reduce((sum, part) => sum + part.length, 0));
-  got.reduce((from, part) => (whole.set(part, from), from + part.length), 0);
-  return compared(whole, found[`output/${file}`].data, tolerance);
-}
-
-async function fetched(address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`${address}: the host answers ${answer.status}`);
-  return answer;
-}
-
-// ---- views: each fills #view, and is a function that computes and shows, and returns how many of what ----
-
-/** A canvas for one image of a role. */
-function canvasOf(of) {
-  const [channels, high, wide] = of.shape;
-  const crisp = Math.max(high, wide) <= CRISP ? "crisp" : "";
-  return element("canvas", { className: `${crisp} ${channels === 4 ? "alpha" : ""}`, width: wide, height: high, role: "img" });
-}
-
-/** Columns of a grid: of classes in turn a column each. */
-function columnsOf(n) {
-  const turn = [...role.labels, ...role.categories].map(chosen).find((numbers) => numbers?.length > 1);
-  return turn && turn.length <= IN_LINE && n >= turn.length ? turn.length : Math.ceil(Math.sqrt(n));
-}
-
-function grid(n, columns) {
-  const [, high, wide] = role.shape;
-  const made = element("div", { className: "grid" });
-  made.style.setProperty("--columns", columns);
-  made.style.setProperty("--narrow", columns > 6 ? Math.ceil(columns / 2) : columns);
-  made.style.setProperty("--aspect", (columns * wide) / (Math.ceil(n / columns) * high));
-  made.style.setProperty("--least", `${Math.min(columns * wide, 320)}px`);
-  return made;
-}
-
-function samplesView() {
-  const n = counted();
-  const columns = columnsOf(n);
-  const cells = Array.from({ length: n }, () => {
-    const canvas = canvasOf(role);
-    const caption = element("span", {});
-    return { canvas, caption, cell: button(canvas, undefined, { className: "cell" }) };
-  });
-  for (const { cell, caption } of cells) cell.append(caption);
-  const made = grid(n, columns);
-  made.append(...cells.map(({ cell }) => cell));
-  at("view").replaceChildren(made);
-  return async (took, isStale) => {
-    const some = seeds(n);
-    const rows = rowsFor(some);
-    for await (const output of outputs(role, graph().file, rows, n, took)) {
-      if (isStale()) return undefined;
-      for (const [k, pixels] of images(role, output)) {
-        const { canvas, caption, cell } = cells[k];
-        paint(canvas, pixels, role.shape);
-        const words = wordsOf(rows, k);
-        caption.textContent = [some[k], ...words].join(" \u00b7 ");
-        canvas.ariaLabel = `seed ${[some[k], ...words].join(", ")}`;
-        cell.title = n > 1 ? "Show it alone" : "";
-        cell.disabled = n === 1;
-        cell.onclick = () => alone(some[k], rows, k);
-      }
-    }
-    return [n, "picture"];
-  };
-}
-
-/** The labels and categories of a row in words, where they are not the same for all. */
-function wordsOf(rows, k) {
-  const varied = [...role.labels, ...role.categories].filter((i) => chosen(i)?.length !== 1);
-  return varied.map((i) => i.classes?.[Number(rows[i.name][k])] ?? `${i.name} ${rows[i.name][k]}`);
-}
-
-/** One sample, large; Back shows all again. */
-function alone(one, rows, k) {
-  for (const input of role.labels) give(input.name, said(input, Number(rows[input.name][k])));
-  for (const input of role.categories) if (chosen(input)) give(input.name, String(rows[input.name][k]));
-  Object.assign(state, { seed: String(one), n: "1" });
-  write(true);
-  buildMode();
-}
-
-const said = (input, number) => input.classes?.[number] ?? String(number);
-
-function walkView() {
-  const large = canvasOf(role);
-  const shares = Array.from({ length: FRAMES }, (_, k) => k / (FRAMES - 1));
-  const strip = grid(FRAMES, FRAMES);
-  strip.classList.add("strip");
-  const cells = shares.map((t) => {
-    const canvas = canvasOf(role);
-    strip.append(button(canvas, () => walkTo(t), { className: "cell" }));
-    return canvas;
-  });
-  const one = grid(1, 1);
-  one.append(element("div", { className: "cell" }, large));
-  at("view").replaceChildren(one, wayControl(), strip);
-  let last = ""; // what the strip shows
-  return async (took, isStale) => {
-    const now = JSON.stringify({ ...state, t: 0, value: 0 });
-    for await (const output of outputs(role, graph().file, rowsOn([shareNow()]), 1, took)) {
-      for (const [, pixels] of images(role, output)) paint(large, pixels, role.shape);
-    }
-    large.ariaLabel = `${wayWords(shareNow())}`;
-    if (now === last || isStale()) return [1, "picture"];
-    for await (const output of outputs(role, graph().file, rowsOn(shares), FRAMES, took)) {
-      if (isStale()) return undefined;
-      for (const [k, pixels] of images(role, output)) {
-        paint(cells[k], pixels, role.shape);
-        cells[k].ariaLabel = wayWords(shares[k]);
-      }
-    }
-    last = now;
-    return [FRAMES + 1, "picture"];
-  };
-}
-
-/** The rows of a walk at shares of its way. */
-function rowsOn(shares) {
-  if (state.mode === "between") return rowsBetween(shares);
-  const reach = REACH[moving().prior];
-  return rowsAt(shares.map((t) => reach * (2 * t - 1)));
-}
-
-/** Where on its way a walk is: of one number, as it was drawn until it is set. */
-function shareNow() {
-  if (state.mode === "between") return Math.min(1, Math.max(0, Number(state.t) || 0));
-  const reach = REACH[moving().prior];
-  const value = state.value === "" ? rowsFor([seed()])[moving().name][place()] : Number(state.value);
-  return (value / reach + 1) / 2;
-}
-
-function wayWords(t) {
-  if (state.mode === "between") return `${Math.round(100 * t)}% of the way`;
-  return `${moving().name}[${place()}] = ${signed(REACH[moving().prior] * (2 * t - 1))}`;
-}
-
-const signed = (value) => value.toFixed(2).replace("-", "\u2212");
-
-function walkTo(t) {
-  if (state.mode === "between") state.t = String(t);
-  else state.value = String(REACH[moving().prior] * (2 * t - 1));
-  write();
-  const way = at("way");
-  way.value = t;
-  way.dispatchEvent(new Event("input"));
-}
-
-/** The slider under a walk, and what kind of way it is. */
-function wayControl() {
-  const isBetween = state.mode === "between";
-  const set = (t) => {
-    if (isBetween) state.t = t;
-    else state.value = String(REACH[moving().prior] * (2 * Number(t) - 1));
-    write();
-    draw();
-  };
-  const name = isBetween ? "The way" : `The value of ${moving().name}[${place()}]`;
-  const way = slider("way", name, { least: 0, most: 1, step: "any" }, shareNow(), wayWords, set);
-  const play = button("Play", () => {
-    playing = !playing;
-    play.textContent = playing ? "Stop" : "Play";
-    if (playing) step(play, performance.now(), Number(at("way").value));
-  }, { id: "play" });
-  return element("div", { className: "way" }, way, play, element("p", { className: "note" }, isBetween ? kindOfWay() : kindOfNumber()));
-}
-
-function kindOfWay() {
-  const kinds = [role.noise, ...role.codes].map((i) => `${i.name} ${i.prior === "normal" ? "along the great circle (spherical interpolation)" : "straight (linear interpolation)"}`);
-  const rest = role.categories.length ? "; a category is that of the nearer seed" : "";
-  return `From seed ${state.seed} to seed ${state.to}: ${kinds.join(", ")}${rest}.`;
-}
-
-function kindOfNumber() {
-  return `${moving().prior === "normal" ? `A normal number, of which 99.7% lie between \u22123 and 3` : "A uniform number between \u22121 and 1"}; all else is as seed ${state.seed} draws it.`;
-}
-
-/** Go to and fro while it plays. */
-function step(play, start, from) {
-  requestAnimationFrame((now) => {
-    if (!playing || !play.isConnected) {
-      playing = false;
-      return;
-    }
-    const along = from + (now - start) / 1000 / SECONDS;
-    const t = along % 2 < 1 ? along % 2 : 2 - (along % 2);
-    if (!isDrawing) walkTo(t);
-    step(play, start, from);
-  });
-}
-
-const clouds = new Map(); // reference points by the address of a graph
-
-/** Points of the whole distribution, labels in turn, and the axes around them. */
-async function reference() {
-  const address = role.address(graph().file);
-  if (!clouds.has(address)) {
-    const some = Array.from({ length: 1024 }, (_, k) => BigInt(k));
-    const rows = Object.fromEntries(role.inputs.map((input) =>
-      [input.name, input.prior === "label" ? BigInt64Array.from(some, (k) => k % BigInt(input.size)) : drawn(input, some)]));
-    const points = await pointsOf(rows, some.length);
-    clouds.set(address, { points, ends: frame(points, role.shape[0]) });
-  }
-  return clouds.get(address);
-}
-
-function cloudView() {
-  const n = counted();
-  const canvas = element("canvas", { className: "cloud", role: "img" });
-  at("view").replaceChildren(...(isWalk() ? [canvas, wayControl()] : [canvas]));
-  return async (took, isStale) => {
-    const { points: behind, ends } = await reference();
-    const size = role.shape[0];
-    if (isWalk()) {
-      const way = Array.from({ length: WAY }, (_, k) => k / (WAY - 1));
-      const path = await pointsOf(rowsOn(way), WAY, took);
-      const here = await pointsOf(rowsOn([shareNow()]), 1, took);
-      if (isStale()) return undefined;
-      plot(canvas, size, ends, { behind, path, at: here });
-      canvas.ariaLabel = `${WAY} points on the way; now at ${[...here].map(signed).join(", ")}`;
-      return [WAY + 1, "point"];
-    }
-    const points = await pointsOf(rowsFor(seeds(n)), n, took);
-    if (isStale()) return undefined;
-    plot(canvas, size, ends, { points });
-    canvas.ariaLabel = `${count(n)} points of seeds ${state.seed} to ${seed() + BigInt(n - 1)}`;
-    return [n, "point"];
-  };
-}
-
-/** Of a role that takes pictures: what the graph gets, what it gives, and what the role that undoes it makes of that. */
-function pictureView() {
-  const back = role.counterpart;
-  const panel = (of, title, says) => {
-    const canvas = canvasOf(of);
-    return [canvas, element("figure", {}, canvas, element("figcaption", {}, element("b", {}, title), ` ${says}`))];
-  };
-  const taken = { shape: role.source.shape.slice(1) };
-  const [input, inputPanel] = panel(taken, "In", "");
-  const numbers = element("div", { className: "numbers" });
-  const [output, outputPanel] = role.makesImages
-    ? panel(role, "Out", `by ${role.name}`)
-    : [numbers, element("figure", {}, numbers, element("figcaption", {}, element("b", {}, "Latent"), ` ${role.about.output.name}, ${role.shape[0]} numbers`))];
-  const [again, backPanel] = back ? panel(back, "Back", `by ${back.name}`) : [];
-  at("view").replaceChildren(element("div", { className: "panels" }, inputPanel, outputPanel, ...(back ? [backPanel] : [])));
-  return async (took, isStale) => {
-    const { pixels, says } = picture ?? (await heldOut(Number(state.held) || 0));
-    const value = graph().pixels ? pixels : toFloats(pixels, taken.shape, role.bits);
-    paint(input, pixels, taken.shape);
-    input.ariaLabel = `what the graph gets: ${says}`;
-    inputPanel.lastChild.lastChild.textContent = ` ${says}`;
-    const { output: made, ms } = await compute(role.address(graph().file), feeds(role, { [role.source.name]: value }, 0, 1));
-    took.ms += ms;
-    if (isStale()) return undefined;
-    if (role.makesImages) {
-      for (const [, found] of images(role, { from: 0, to: 1, ...made })) paint(output, found, role.shape);
-      output.ariaLabel = `what ${role.name} gives`;
-    } else bars(numbers, made.data);
-    if (!back) return [1, "picture"];
-    const backGraph = back.graphs[precision()] ?? Object.values(back.graphs)[0];
-    const turned = made.data instanceof Float32Array && backGraph.pixels && back.source ? toPixels(made.data, role.shape, role.bits) : made.data;
-    const returned = await compute(back.address(backGraph.file), feeds(back, { [back.inputs[0].name]: turned }, 0, 1));
-    took.ms += returned.ms;
-    if (isStale()) return undefined;
-    for (const [, found] of images(back, { from: 0, to: 1, ...returned.output })) paint(again, found, back.shape);
-    again.ariaLabel = `what ${back.name} makes of that`;
-    return [2, "picture"];
-  };
-}
-
-function bars(numbers, values) {
-  const most = Math.max(3, ...values.map(Math.abs));
-  numbers.replaceChildren(...[...values].map((value) => {
-    const bar = element("i", { className: value < 0 ? "below" : "" });
-    bar.style.setProperty("--share", Math.abs(value) / most);
-    return element("div", { title: signed(value) }, bar);
-  }));
-  numbers.setAttribute("role", "img");
-  numbers.ariaLabel = `latent: ${[...values].map(signed).join(", ")}`;
-}
-
-/** One of the held-out samples that lie in the golden file. */
-async function heldOut(k) {
-  const { data, dims } = (await goldenOf(role))[`input/${role.source.name}`];
-  const [n, ...shape] = dims;
-  const size = data.length / n;
-  const which = Math.min(n - 1, Math.max(0, k));
-  return { n, pixels: toPixels(data.slice(which * size, (which + 1) * size), shape, role.bits), says: `held-out sample ${which}` };
+async function checkGolden(of, graph) {
+  const tell = (words, className) =>
+    Object.assign(at("golden"), { textContent: `golden outputs: ${words}`, className });
+  const found = check(of, graph);
+  const soon = setTimeout(() => tell("computing\u2026", ""), 200);
+  const { passed, says } = await found;
+  clearTimeout(soon);
+  if (of === role && graph.file === graphOf(role).file) tell(says, passed ? "good" : "bad");
 }
 
 // ---- controls ----
-
-const countsOf = () => {
-  const turn = columnsOf(IN_LINE);
-  const isTurn = role.labels.some((i) => chosen(i).length > 1) && turn <= IN_LINE;
-  return COUNTS[kind()].map((n) => (kind() === "image" && isTurn && n > 1 ? Math.ceil(n / turn) * turn : n));
-};
-const counted = () => {
-  const usual = COUNTS[kind()].indexOf(USUAL[kind()]);
-  return Math.min(4096, Math.max(1, Math.floor(Number(state.n)) || countsOf()[usual]));
-};
 
 function set(name, value, then = draw) {
   state[name] = String(value);
@@ -514,290 +102,412 @@ function set(name, value, then = draw) {
   then();
 }
 
-/** Build something again, with the focus where it was. */
-function again(build) {
-  return () => {
-    const { id } = document.activeElement ?? {};
-    build();
-    if (id) at(id)?.focus();
-  };
+function giveAnd(name, value, then) {
+  give(name, value);
+  write();
+  then();
 }
 
-function seedField(id, name, key, stride) {
-  const input = element("input", { id, type: "text", inputMode: "numeric", value: state[key], size: 8, autocomplete: "off", spellcheck: false });
+/** Build the controls again, with the focus where it was. */
+async function rebuild(build = buildMode) {
+  const { id } = document.activeElement ?? {};
+  await build();
+  if (id) at(id)?.focus();
+}
+
+const isTurn = () => role.whole.some((input) => chosen(input)?.length > 1);
+
+/** How many samples can be asked for: whole rows, where values come in turn. */
+function counts() {
+  const columns = role.isImage && isTurn() ? columnsOf(role, MOST) : 1;
+  const rows = columns < Math.sqrt(MOST) ? columns : 1;
+  return (role.isImage ? IMAGES : POINTS).map((n) => (n > 1 ? Math.ceil(n / rows) * rows : n));
+}
+
+const counted = () => Math.min(MOST, Math.max(1, Math.floor(Number(state.n)) || counts()[2]));
+
+function seedControl(key, name, stride) {
+  const input = element("input", {
+    id: key,
+    type: "text",
+    inputMode: "numeric",
+    value: state[key],
+    autocomplete: "off",
+    spellcheck: false,
+  });
   const use = (value) => {
-    const bad = seedOf(String(value)) === undefined;
-    input.setCustomValidity(bad ? "a whole number of 64 bits" : "");
-    input.toggleAttribute("aria-invalid", bad);
-    if (bad) return;
-    if (input.value !== String(value)) input.value = value;
-    set(key, String(seedOf(String(value))), isWalk() ? again(buildMode) : draw);
+    const isSeed = seedOf(value) !== undefined;
+    input.setCustomValidity(isSeed ? "" : "A whole number from \u22122^63 to 2^63 \u2212 1");
+    input.reportValidity();
+    if (!isSeed) return;
+    input.value = String(seedOf(value));
+    set(key, input.value, isWalk() ? rebuild : retold);
   };
+  const by = (n) => use(String(wrapped((seedOf(state[key]) ?? 0n) + BigInt(n))));
   input.onchange = () => use(input.value);
-  const now = () => seedOf(state[key]) ?? 0n;
-  return element("div", { className: "seed" },
+  return element(
+    "div",
+    { className: "seed" },
     field(name, input),
-    button("\u25c2", () => use(now() - BigInt(stride())), { "aria-label": `${name}: previous`, title: "Previous" }),
-    button("\u25b8", () => use(now() + BigInt(stride())), { "aria-label": `${name}: next`, title: "Next" }),
-    button("Random", () => use(crypto.getRandomValues(new Uint32Array(1))[0]), { "aria-label": `${name}: random` }));
+    button("\u25c2", () => by(-stride()), { id: `${key}-less`, "aria-label": `${name}: previous`, title: "Previous" }),
+    button("\u25b8", () => by(stride()), { id: `${key}-more`, "aria-label": `${name}: next`, title: "Next" }),
+    button("Random", () => use(String(crypto.getRandomValues(new Uint32Array(1))[0])), {
+      id: `${key}-random`,
+      "aria-label": `${name}: random`,
+    }),
+  );
 }
 
+/** A label or a category: by name or number, all in turn, or drawn by the seed. */
 function wholeControl(input) {
   const isLabel = input.prior === "label";
-  const options = Array.from({ length: input.size }, (_, k) => [said(input, k), input.classes ? input.classes[k] : `${k}`]);
-  const turn = isWalk() ? [] : [["turn", "all in turn"]];
-  const own = isLabel ? [] : [["", "drawn by the seed"]];
+  const values = Array.from({ length: input.size }, (_, k) => input.classes?.[k] ?? String(k));
+  const options = [
+    ...(isLabel ? [] : [["", "drawn by the seed"]]),
+    ...(isWalk() ? [] : [["turn", "all in turn"]]),
+    ...values.map((v) => [v, v]),
+  ];
   const now = chosen(input);
-  const value = now === undefined ? "" : now.length > 1 ? "turn" : said(input, now[0]);
-  return choice(`given-${input.name}`, input.name, [...own, ...turn, ...options], value, (v) => {
-    give(input.name, v === "turn" && isLabel ? "" : v);
-    state.n = state.n === "1" ? "1" : "";
-    write();
-    again(buildMode)();
-  });
+  const value = now === undefined ? "" : now.length > 1 ? "turn" : values[now[0]];
+  return choice(
+    `given-${input.name}`,
+    isLabel ? `Label ${input.name}` : `Category ${input.name}`,
+    options,
+    value,
+    (v) => {
+      if (state.n !== "1") state.n = "";
+      giveAnd(input.name, v === "turn" && isLabel ? "" : v, rebuild);
+    },
+  );
 }
 
+/** The numbers of a continuous code: drawn by the seed until one is moved. */
 function codeControls(input) {
-  const numbers = dialled(input);
   const reach = REACH[input.prior];
-  const sliders = Array.from({ length: input.size }, (_, k) =>
-    slider(`code-${input.name}-${k}`, input.size > 1 ? `${input.name}[${k}]` : input.name, { least: -reach, most: reach, step: 0.01 },
-      numbers?.[k] ?? 0, (v) => (dialled(input) ? signed(v) : "drawn by the seed"), (v) => {
-        const next = dialled(input) ?? new Array(input.size).fill(0);
-        const first = !dialled(input);
-        next[k] = Number(v);
-        give(input.name, next.join(","));
-        write();
-        if (first) again(buildMode)();
-        else draw();
-      }));
-  const release = button("Let the seed draw it", () => {
-    give(input.name, "");
-    write();
-    again(buildMode)();
-  }, { disabled: !numbers, id: `release-${input.name}` });
-  return [...sliders, release];
-}
-
-function buildMode() {
-  playing = false;
-  if (role.source) {
-    at("bar").replaceChildren(...pictureControls());
-    at("side").replaceChildren(about());
-    view = pictureView();
-    draw();
-    return;
-  }
-  const isMany = state.mode === "samples";
-  const bar = [seedField("seed", state.mode === "between" ? "From seed" : "Seed", "seed", () => (isMany ? counted() : 1))];
-  if (state.mode === "between") bar.push(seedField("to", "To seed", "to", () => 1));
-  if (isMany) {
-    const now = counted();
-    const counts = [...new Set([...countsOf(), now])].sort((a, b) => a - b);
-    bar.push(choice("n", "Samples", counts.map((n) => [String(n), count(n)]), String(now), (n) => set("n", n, again(buildMode))));
-  }
-  bar.push(...role.labels.map(wholeControl));
-  at("bar").replaceChildren(...bar);
-  const side = [...role.categories.map(wholeControl)];
-  if (state.mode === "coordinate") {
-    const inputs = [role.noise, ...role.codes];
-    if (inputs.length > 1) {
-      side.push(choice("input", "Of the input", inputs.map((i) => [i.name, i.name]), moving().name, (name) => {
-        Object.assign(state, { place: "0", value: "" });
-        set("input", name, again(buildMode));
-      }));
-    }
-    side.push(slider("place", "Coordinate", { least: 0, most: moving().size - 1, step: 1 }, place(), (k) => `${k} of 0 to ${moving().size - 1}`, (k) => {
-      state.value = "";
-      set("place", k, again(buildMode));
-    }));
-  }
-  side.push(...role.codes.flatMap(codeControls));
-  if (role.isNormal) side.push(massControl());
-  at("side").replaceChildren(...(side.length ? [section("Latents", ...side)] : []), ...(isMany ? [command()] : []), about());
-  view = role.makesImages ? (isWalk() ? walkView() : samplesView()) : cloudView();
-  draw();
+  const row = () => dialled(input) ?? new Array(input.size).fill(0);
+  const one = (_, k) => {
+    const says = (value) => (dialled(input) ? signed(value) : "drawn by the seed");
+    return slider(
+      `code-${input.name}-${k}`,
+      `${input.name}[${k}]`,
+      { least: -reach, most: reach, step: 0.01 },
+      row()[k],
+      says,
+      (value) => {
+        const wasDrawn = !dialled(input);
+        const next = row();
+        next[k] = Number(value);
+        giveAnd(input.name, next.join(","), wasDrawn ? rebuild : retold);
+      },
+    );
+  };
+  const release = button(`Let the seed draw ${input.name}`, () => giveAnd(input.name, "", rebuild), {
+    id: `release-${input.name}`,
+    disabled: !dialled(input),
+  });
+  return [...Array.from({ length: input.size }, one), release];
 }
 
 function massControl() {
-  const words = (v) => (v >= 1 ? "1.00, all of the normal" : v.toFixed(2));
-  const made = slider("mass", "Central mass", { least: 0.05, most: 1, step: 0.01 }, mass(), words, (v) => set("mass", v, () => {
-    tellCommand();
-    draw();
-  }));
+  const words = (value) => (value < 1 ? value.toFixed(2) : "1, all of the normal");
+  const made = slider("mass", "Central mass", { least: 0.05, most: 1, step: 0.01 }, mass(role), words, (value) =>
+    set("mass", value, retold),
+  );
   made.append(element("small", {}, "The central share of the normal distribution that latents are drawn from."));
   return made;
 }
 
-function pictureControls() {
-  const file = element("input", { type: "file", id: "file", accept: "image/*" });
-  const drop = element("label", { className: "drop" }, file, element("span", {}, element("b", {}, "Choose a picture"), " or drop one here"));
-  const use = async (chosenFile) => {
-    if (!chosenFile) return;
-    const shape = role.source.shape.slice(1);
-    try {
-      const bitmap = await createImageBitmap(chosenFile);
-      const [, high, wide] = shape;
-      picture = {
-        pixels: fitted(bitmap, shape, role.bits),
-        says: `${chosenFile.name}: ${bitmap.width} \u00d7 ${bitmap.height}, cropped in its middle to ${aspect(wide, high)} and resized to ${wide} \u00d7 ${high}`,
-      };
-      mark();
-      draw();
-    } catch {
-      say(`${chosenFile.name} is no picture that this browser can read`);
-    }
+function placeControls() {
+  const [inputs, { input, place }] = [[role.noise, ...role.codes], moving(role)];
+  const name = (v) => {
+    Object.assign(state, { place: "0", value: "" });
+    set("input", v, rebuild);
   };
-  file.onchange = () => use(file.files[0]);
-  drop.ondragover = (event) => {
-    event.preventDefault();
-    drop.classList.add("over");
-  };
-  drop.ondragleave = () => drop.classList.remove("over");
-  drop.ondrop = (event) => {
-    event.preventDefault();
-    drop.classList.remove("over");
-    use(event.dataTransfer.files[0]);
-  };
-  const strip = element("div", { className: "held", role: "group", "aria-label": "Held-out samples" });
-  const mark = () => [...strip.children].forEach((one, k) => one.setAttribute("aria-pressed", String(!picture && k === (Number(state.held) || 0))));
-  heldOut(0).then(async ({ n }) => {
-    for (let k = 0; k < n; k += 1) {
-      const canvas = canvasOf({ shape: role.source.shape.slice(1) });
-      paint(canvas, (await heldOut(k)).pixels, role.source.shape.slice(1));
-      strip.append(button(canvas, () => {
-        picture = undefined;
-        file.value = "";
-        set("held", k);
-        mark();
-      }, { "aria-label": `held-out sample ${k}` }));
-    }
-    mark();
-  }).catch((error) => say(error.message));
-  return [drop, element("div", { className: "field" }, element("span", {}, "Held-out samples"), strip)];
+  const number = slider(
+    "place",
+    `Number of ${input.name}`,
+    { least: 0, most: input.size - 1, step: 1 },
+    place,
+    (k) => `${k} (0 to ${input.size - 1})`,
+    (k) => {
+      state.value = "";
+      set("place", k, rebuild);
+    },
+  );
+  return [
+    ...(inputs.length > 1
+      ? [
+          choice(
+            "input",
+            "Input",
+            inputs.map((i) => [i.name, i.name]),
+            input.name,
+            name,
+          ),
+        ]
+      : []),
+    number,
+  ];
 }
 
-function aspect(wide, high) {
-  const divisor = (a, b) => (b ? divisor(b, a % b) : a);
-  return `${wide / divisor(wide, high)}:${high / divisor(wide, high)}`;
+/** What moves a walk, and what kind of walk it is. */
+function wayControl() {
+  const isStraight = state.mode === "traversal";
+  const { input, place } = moving(role);
+  const move = (t) => (isStraight ? set("value", valueAt(role, Number(t))) : set("t", t));
+  const name = isStraight ? `The value of ${input.name}[${place}]` : "The way";
+  const play = button(
+    "Play",
+    () => {
+      const isPlaying = play.textContent === "Stop";
+      play.textContent = isPlaying ? "Play" : "Stop";
+      if (!isPlaying) playing(play, performance.now() - 1000 * SECONDS * Number(at("way").value));
+    },
+    { id: "play" },
+  );
+  const control = slider("way", name, { least: 0, most: 1, step: "any" }, share(role), (t) => wayWords(role, t), move);
+  return element(
+    "div",
+    { className: "way" },
+    control,
+    play,
+    element("p", { className: "note" }, isStraight ? kindOfNumber(input) : kindOfWay()),
+  );
 }
 
-// ---- beside it ----
-
-function section(title, ...children) {
-  return element("section", {}, element("h2", {}, title), ...children);
+/** Go to and fro, as long as the button says Stop. */
+function playing(play, start) {
+  requestAnimationFrame((now) => {
+    if (play.textContent !== "Stop" || !play.isConnected) return;
+    const t = ((now - start) / 1000 / SECONDS) % 2;
+    if (!isDrawing) go(t < 1 ? t : 2 - t);
+    playing(play, start);
+  });
 }
 
-/** The command that draws the same. */
-function command() {
-  const code = element("code", { id: "command" });
-  const copy = button("Copy", () => navigator.clipboard?.writeText(code.textContent).then(() => {
-    copy.textContent = "Copied";
-  }));
-  queueMicrotask(tellCommand);
+function go(t) {
+  at("way").value = t;
+  at("way").dispatchEvent(new Event("input"));
+}
+
+function kindOfWay() {
+  const ways = {
+    normal: "along the great circle (spherical interpolation)",
+    uniform: "straight (linear interpolation)",
+  };
+  const kinds = [role.noise, ...role.codes].map(({ name, prior }) => `${name} goes ${ways[prior]}`);
+  const whole = role.whole.some((input) => !chosen(input)) ? "; a category is that of the nearer seed" : "";
+  return `From seed ${seed()} to seed ${seedOf(state.to) ?? 0n}: ${kinds.join(", ")}${whole}.`;
+}
+
+function kindOfNumber({ prior }) {
+  const kind =
+    prior === "normal"
+      ? "A normal number; 99.7% of them lie between \u22123 and 3"
+      : "A uniform number, between \u22121 and 1";
+  return `${kind}. All else is as seed ${seed()} draws it.`;
+}
+
+/** The command, where there is one, and the samples. */
+function retold() {
+  if (at("command")) at("command").textContent = command(role, counted());
+  draw();
+}
+
+function commandSection() {
+  const code = element("code", { id: "command" }, command(role, counted()));
+  const copy = button("Copy", () =>
+    navigator.clipboard?.writeText(code.textContent).then(() => {
+      copy.textContent = "Copied";
+    }),
+  );
   return section("The same on a command line", element("pre", {}, code), copy);
 }
 
-const quoted = (text) => (/^[\w./=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+// ---- pictures that are put in ----
 
-function tellCommand() {
-  if (!at("command")) return;
-  const options = ["--seed", String(seed()), "--n", String(counted())];
-  const others = Object.keys(role.manifest.roles).filter((name) => name !== role.name && !new Role(role.folder, role.manifest, name).source);
-  if (others.length) options.push("--role", role.name);
-  if (precision() !== "fp32") options.push("--file", graph().file);
-  if (mass() < 1) options.push("--central-mass", String(mass()));
-  for (const input of [...role.labels, ...role.categories, ...role.codes]) {
-    const value = given(input.name);
-    const all = Array.from({ length: input.size }, (_, k) => k).join(",");
-    if (value === "turn" && input.prior === "category") options.push("--given", `${input.name}=${all}`);
-    else if (value && value !== "turn") options.push("--given", `${input.name}=${value}`);
+/** One of the held-out samples in the golden file, and how many there are. */
+async function heldOut(k) {
+  const {
+    data,
+    dims: [n, ...shape],
+  } = (await kept(role))[`input/${role.source.name}`];
+  const [size, which] = [data.length / n, Math.min(n - 1, Math.max(0, Math.floor(k) || 0))];
+  return {
+    n,
+    pixels: toPixels(data.subarray(which * size, (which + 1) * size), shape, role.bits),
+    says: `held-out sample ${which}`,
+  };
+}
+
+function pictureControls() {
+  const shape = role.source.shape.slice(1);
+  const [, high, wide] = shape;
+  const file = element("input", { type: "file", id: "file", accept: "image/*" });
+  const held = element("div", { className: "held", role: "group", "aria-label": "Held-out samples" });
+  const mark = () =>
+    [...held.children].forEach((one, k) =>
+      one.setAttribute("aria-pressed", String(!picture && String(k) === state.held)),
+    );
+  const use = async (given) => {
+    const bitmap =
+      given &&
+      (await createImageBitmap(given).catch(() => say(`${given.name} is no picture that this browser can read`)));
+    if (!bitmap) return;
+    const says = `${given.name}, cropped in its middle to the aspect of ${wide} \u00d7 ${high} and resized to that from ${bitmap.width} \u00d7 ${bitmap.height}`;
+    picture = { pixels: fitted(bitmap, shape, role.bits), says };
+    mark();
+    draw();
+  };
+  file.onchange = () => use(file.files[0]);
+  const drop = element(
+    "label",
+    { className: "drop" },
+    file,
+    element("span", {}, element("b", {}, "Choose a picture"), " or drop one here"),
+  );
+  const over = (isOver) => (event) => {
+    event.preventDefault();
+    drop.classList.toggle("over", isOver);
+  };
+  Object.assign(drop, { ondragover: over(true), ondragleave: over(false) });
+  drop.ondrop = (event) => {
+    over(false)(event);
+    use(event.dataTransfer.files[0]);
+  };
+  const fill = async () => {
+    for (let k = 0, n = 1; k < n; k += 1) {
+      const found = await heldOut(k);
+      n = found.n;
+      const canvas = canvasOf(shape);
+      paint(canvas, found.pixels, shape);
+      held.append(
+        button(
+          canvas,
+          () => {
+            [picture, file.value] = [undefined, ""];
+            set("held", k);
+            mark();
+          },
+          { "aria-label": found.says },
+        ),
+      );
+    }
+    mark();
+  };
+  fill().catch((error) => say(error.message));
+  return [drop, element("div", { className: "field" }, element("span", {}, "Held-out samples"), held)];
+}
+
+// ---- building ----
+
+/** One sample, large; Back shows all again. */
+function alone(k, rows) {
+  for (const input of role.whole) {
+    if (chosen(input)) give(input.name, input.classes?.[Number(rows[input.name][k])] ?? String(rows[input.name][k]));
   }
-  at("command").textContent = ["gan", "sample", `exported/${role.manifest.run}`, ...options].map(quoted).join(" ");
-}
-
-/** What the run is, and how good. */
-function about() {
-  const { manifest, name, about: entry } = role;
-  const { notes } = entry.provenance;
-  const figures = manifest.metrics?.[name] ?? {};
-  const [channels, high, wide] = role.shape;
-  const gives = role.makesImages ? `${wide} \u00d7 ${high} pixels, ${COLOURS[channels] ?? `${channels} channels`}, ${role.bits} bits` : role.space === "latent" ? `a latent of ${role.shape[0]} numbers` : `points of ${role.shape[0]} numbers`;
-  const takes = role.inputs.map((i) => `${i.name} (${takesWords(i)})`).join(", ");
-  const rows = Object.entries(figures).filter(([key, value]) => typeof value === "number" && FIGURES.some((f) => key === f || key.startsWith(`${f}_`)) && !key.includes("class_lite0"));
-  const table = element("table", {}, element("thead", {}, element("tr", {}, ...["measure", "samples", "real"].map((h) => element("th", { scope: "col" }, h)))),
-    element("tbody", {}, ...rows.map(([key, value]) => element("tr", {}, element("th", { scope: "row" }, key), element("td", {}, number(value)), element("td", {}, key in (figures.real ?? {}) ? number(figures.real[key]) : "")))));
-  const link = (file, words) => element("a", { href: role.address(file) }, words);
-  return section("About",
-    element("dl", {}, ...[["Paper", notes.variant], ["Data", manifest.dataset], ["Trained", `${count(Number(notes.steps))} steps`], ["Takes", takes], ["Gives", gives], ["Graph", `${graph().file} (${precisionName(precision())})`]]
-      .flatMap(([term, words]) => [element("dt", {}, term), element("dd", {}, words)])),
-    ...(rows.length ? [table] : []),
-    ...Object.values(figures.verdicts ?? {}).map((verdict) => element("p", { className: "verdict" }, sentence(verdict))),
-    element("p", { className: "links" }, ...("README.md" in manifest.files ? [link("README.md", "Card"), " "] : []), link("manifest.json", "Manifest")));
-}
-
-const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
-const number = (value) => value.toPrecision(3).replace("-", "\u2212");
-
-function takesWords(input) {
-  if (input === role.source) return `a picture, ${input.shape.slice(1).join(" \u00d7 ")}`;
-  if (input.prior === "label") return `${input.size} classes`;
-  if (input.prior === "category") return `a category of ${input.size}`;
-  return `${input.size} ${input.prior} numbers`;
-}
-
-// ---- the run ----
-
-function buildRole() {
-  picture = undefined;
-  const modes = role.source ? [] : [segments("mode", "What to see", MODES, state.mode, (mode) => set("mode", mode, again(buildMode)))];
-  at("modes").replaceChildren(...modes);
+  Object.assign(state, { seed: String(seeds(k + 1)[k]), n: "1" });
+  write(true);
   buildMode();
 }
 
-async function buildRun() {
+function buildMode() {
+  const host = at("view");
+  if (role.source) {
+    at("bar").replaceChildren(...pictureControls());
+    at("side").replaceChildren(about(role));
+    show = pictureView(host, role, async () => picture ?? heldOut(state.held));
+    draw();
+    return;
+  }
+  const n = counted();
+  const bar = [
+    seedControl("seed", state.mode === "interpolation" ? "From seed" : "Seed", () => (isWalk() ? 1 : counted())),
+  ];
+  if (state.mode === "interpolation") bar.push(seedControl("to", "To seed", () => 1));
+  if (!isWalk()) {
+    const options = [...new Set([...counts(), n])].sort((a, b) => a - b);
+    bar.push(
+      choice(
+        "n",
+        "Samples",
+        options.map((some) => [String(some), count(some)]),
+        String(n),
+        (some) => set("n", some, rebuild),
+      ),
+    );
+  }
+  at("bar").replaceChildren(...bar, ...role.labels.map(wholeControl));
+  const side = [...role.whole.filter((input) => !role.labels.includes(input)).map(wholeControl)];
+  if (state.mode === "traversal") side.push(...placeControls());
+  side.push(...role.codes.flatMap(codeControls), ...(role.isNormal ? [massControl()] : []));
+  at("side").replaceChildren(
+    ...(side.length ? [section("Latents", ...side)] : []),
+    ...(isWalk() ? [] : [commandSection()]),
+    about(role),
+  );
+  if (!role.isImage) show = pointsView(host, role, n, isWalk() ? wayControl() : undefined);
+  else show = isWalk() ? walkView(host, role, wayControl(), go) : samplesView(host, role, n, alone);
+  draw();
+}
+
+/** Everything, from what the address says. */
+async function build() {
   const { run, folder } = demo.runs.find((one) => one.run === state.run) ?? demo.runs[0];
   const address = new URL(`${folder}/`, document.baseURI).href;
   const manifest = await (await fetched(`${address}manifest.json`)).json();
-  const roles = Object.keys(manifest.roles).map((name) => new Role(address, manifest, name));
-  const usable = roles.filter((one) => one.isShown);
-  role = usable.find((one) => one.name === state.role) ?? usable[0];
+  const roles = Object.keys(manifest.roles)
+    .map((name) => new Role(address, manifest, name))
+    .filter((one) => one.isShown);
+  if (!roles.length) throw new Error(`${run} takes data that are no pictures, and this page has none to put in`);
+  role = roles.find(({ name }) => name === state.role) ?? roles[0];
+  picture = undefined;
+  if (!WALKS.includes(state.mode)) state.mode = "samples";
   document.title = `${run} \u00b7 GAN Foundry demo`;
-  if (!MODES.some(([mode]) => mode === state.mode)) state.mode = "samples";
-  const start = (name, value, then) => {
-    forget();
-    if (name === "run") state.role = "";
-    set(name, value, then);
+  const other = (key) => (value) => {
+    forget(key === "run" ? ["role"] : []);
+    set(key, value, () => rebuild(guarded));
   };
+  const names = (list) => list.map((name) => [name, name]);
+  const precisions = Object.keys(role.graphs);
   at("choice").replaceChildren(
-    choice("run", "Run", demo.runs.map((one) => [one.run, one.run]), run, (value) => start("run", value, guarded(again2(buildRun)))),
-    ...(usable.length > 1 ? [choice("role", "Role", usable.map((one) => [one.name, one.name]), role.name, (value) => start("role", value, guarded(again2(buildRun))))] : []),
-    ...(Object.keys(role.graphs).length > 1
-      ? [choice("precision", "Graph", Object.keys(role.graphs).map((p) => [p, precisionName(p)]), precision(), (value) => set("precision", value, again(buildMode)))]
+    choice("run", "Run", names(demo.runs.map((one) => one.run)), run, other("run")),
+    ...(roles.length > 1
+      ? [choice("role", "Role", names(roles.map(({ name }) => name)), role.name, other("role"))]
+      : []),
+    ...(precisions.length > 1
+      ? [
+          choice(
+            "precision",
+            "Graph",
+            precisions.map((p) => [p, precisionName(p)]),
+            graphOf(role).precision,
+            (p) => set("precision", p, rebuild),
+          ),
+        ]
       : []),
   );
-  buildRole();
+  at("modes").replaceChildren(
+    ...(role.source ? [] : [segments("mode", "What to see", MODES, state.mode, (mode) => set("mode", mode, rebuild))]),
+  );
+  buildMode();
 }
 
-const again2 = (build) => async () => {
-  const { id } = document.activeElement ?? {};
-  await build();
-  if (id) at(id)?.focus();
-};
-
-/** Say what goes wrong in a sentence. */
-const guarded = (build) => () => build().catch((error) => say(error.message));
-
-async function start() {
-  demo = await (await fetched(new URL("demo.json", document.baseURI).href)).json();
-  await buildRun();
+/** The same; what goes wrong is said in a sentence. */
+async function guarded() {
+  try {
+    demo ??= await (await fetched(new URL("demo.json", document.baseURI).href)).json();
+    await build();
+  } catch (error) {
+    say(error.message);
+  }
 }
 
 window.onpopstate = () => {
   read();
-  guarded(buildRun)();
+  guarded();
 };
-window.onresize = () => !role?.makesImages && !role?.source && draw();
-matchMedia("(prefers-color-scheme: dark)").onchange = () => draw();
+window.onresize = () => role && !role.isImage && !role.source && draw();
+matchMedia("(prefers-color-scheme: dark)").onchange = () => role && draw();
 
-guarded(start)();
+guarded();

@@ -46,18 +46,34 @@ export function plot(canvas, size, [low, high], { behind, points, path, at }) {
     if (behind) dots(behind, "--soft", 1.5, 0.35);
     if (points) dots(points, "--accent", 1.8, 0.7);
     if (path) {
-      line(context, Array.from({ length: path.length / size }, (_, k) => [across(path[k * size]), up(path[k * size + 1])]), colour("--accent"));
+      line(
+        context,
+        Array.from({ length: path.length / size }, (_, k) => [across(path[k * size]), up(path[k * size + 1])]),
+        colour("--accent"),
+      );
     }
     if (at) dots(at, "--mark", 6, 1);
     return;
   }
   const shares = (of) => histogram(of, low, high);
   const highest = Math.max(...shares(behind ?? points)) * 1.2;
-  const steps = (of) => shares(of).flatMap((share, k) => [k, k + 1].map((edge) => [across(low + (edge / BINS) * (high - low)), up(share / highest)]));
+  const steps = (of) =>
+    shares(of).flatMap((share, k) =>
+      [k, k + 1].map((edge) => [across(low + (edge / BINS) * (high - low)), up(share / highest)]),
+    );
   if (behind) line(context, steps(behind), colour("--soft"));
   if (points) line(context, steps(points), colour("--accent"));
-  for (const [value, ink] of [...(path ?? [])].map((v) => [v, "--accent"]).concat([...(at ?? [])].map((v) => [v, "--mark"]))) {
-    line(context, [[across(value), side - MARGIN], [across(value), side - MARGIN - (ink === "--mark" ? inner : 10)]], colour(ink));
+  for (const [value, ink] of [...(path ?? [])]
+    .map((v) => [v, "--accent"])
+    .concat([...(at ?? [])].map((v) => [v, "--mark"]))) {
+    line(
+      context,
+      [
+        [across(value), side - MARGIN],
+        [across(value), side - MARGIN - (ink === "--mark" ? inner : 10)],
+      ],
+      colour(ink),
+    );
   }
 }
 

@@ -4,7 +4,7 @@ const DEFAULTS = {
   run: "", // by name; nothing: the first
   role: "",
   precision: "",
-  mode: "samples",
+  mode: "samples", // or interpolation, traversal
   seed: "0",
   n: "",
   to: "1", // the seed at the end of a walk
@@ -32,7 +32,7 @@ export function read() {
 export function write(isStep = false) {
   const told = Object.entries(state).filter(([name, value]) => value !== (DEFAULTS[name] ?? ""));
   const address = `#${new URLSearchParams(told)}`;
-  if (address !== location.hash) history[isStep ? "pushState" : "replaceState"](null, "", address === "#" ? location.pathname + location.search : address);
+  if (address !== (location.hash || "#")) history[isStep ? "pushState" : "replaceState"](null, "", address);
 }
 
 /** What is said of an input; nothing, where the seed draws it. */
@@ -44,10 +44,11 @@ export function give(name, value) {
   state[GIVEN + name] = value;
 }
 
-/** Forget what is of one role alone. */
-export function forget() {
+/** Forget what is of one role alone, and what is named. */
+export function forget(names) {
   for (const name of Object.keys(state)) {
     if (name.startsWith(GIVEN)) delete state[name];
   }
-  for (const name of ["precision", "n", "input", "place", "value", "held", "mass"]) state[name] = DEFAULTS[name];
+  for (const name of ["precision", "n", "input", "place", "value", "held", "mass", ...names])
+    state[name] = DEFAULTS[name];
 }

@@ -16,7 +16,10 @@ async function answer({ id, graph, feeds }) {
   try {
     if (!sessions.has(graph)) sessions.set(graph, await opened(graph));
     const session = sessions.get(graph);
-    const tensors = Object.entries(feeds).map(([name, { type, data, dims }]) => [name, new ort.Tensor(type, data, dims)]);
+    const tensors = Object.entries(feeds).map(([name, { type, data, dims }]) => [
+      name,
+      new ort.Tensor(type, data, dims),
+    ]);
     const start = performance.now();
     const outputs = await session.run(Object.fromEntries(tensors));
     const ms = performance.now() - start;
