@@ -13,7 +13,7 @@ export function section(title, ...children) {
   return element("section", {}, element("h2", {}, title), ...children);
 }
 
-/** The command that draws the n samples that are shown. */
+/** The words of the command that draws the n samples that are shown. */
 export function command(role, n) {
   const words = ["gan", "sample", `exported/${role.manifest.run}`, "--seed", String(seed()), "--n", String(n)];
   if (role.others.some((other) => !other.source)) words.push("--role", role.name);
@@ -26,7 +26,7 @@ export function command(role, n) {
     else if (given(input.name) && (!values || values.length === 1))
       words.push("--given", `${input.name}=${given(input.name)}`);
   }
-  return words.map((word) => (/^[\w./=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");
+  return words.map((word) => (/^[\w./=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
 }
 
 /** What the run is, and how good its samples are. */

@@ -5,7 +5,6 @@ import { inShades, toPixels } from "./pixels.js";
 
 const SIDE = 128; // larger images are kept thinned out, about so many pixels across
 const TYPES = { F32: Float32Array, I64: BigInt64Array, U8: Uint8Array, U16: Uint16Array };
-const AT_ONCE = 4; // rows, so that what a person asks for meanwhile does not wait long
 
 const files = new Map(); // promises of tensors by the address of their file
 const checks = new Map(); // promises of findings by the address of a graph
@@ -39,7 +38,7 @@ async function checked(role, graph) {
     const expected = found[`output/${graph.file}`];
     const got = new expected.data.constructor(expected.data.length);
     let filled = 0;
-    for await (const output of outputs(role, graph, rows, expected.dims[0], { atOnce: AT_ONCE })) {
+    for await (const output of outputs(role, graph, rows, expected.dims[0])) {
       const part = thinned(output);
       got.set(part, filled); // fails, where there is more than was kept
       filled += part.length;

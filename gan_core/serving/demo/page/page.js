@@ -23,14 +23,14 @@ import { check, kept } from "./golden.js";
 import { fitted, paint, toPixels } from "./pixels.js";
 import { precisionName, Role } from "./roles.js";
 import { forget, give, read, state, write } from "./state.js";
-import { canvasOf, columnsOf, pictureView, pointsView, samplesView, walkView, wayWords } from "./views.js";
+import { canvasOf, inTurn, pictureView, pointsView, samplesView, walkView, wayWords } from "./views.js";
 
 const MODES = [
   ["samples", "Samples"],
   ["interpolation", "Interpolation"],
   ["traversal", "Traversal"],
 ];
-const IMAGES = [1, 4, 16, 36, 64]; // how many samples can be asked for; the middle one is usual
+const IMAGES = [1, 4, 16, 24, 64]; // how many samples can be asked for; the third is usual, the fourth with values in turn
 const POINTS = [64, 256, 1024, 2048, 4096];
 const MOST = 4096;
 const SECONDS = 6; // that a walk takes one way as it plays
@@ -115,16 +115,13 @@ async function rebuild(build = buildMode) {
   if (id) at(id)?.focus();
 }
 
-const isTurn = () => role.whole.some((input) => chosen(input)?.length > 1);
-
-/** How many samples can be asked for: whole rows, where values come in turn. */
+/** How many samples can be asked for: as often each of the values that come in turn. */
 function counts() {
-  const columns = role.isImage && isTurn() ? columnsOf(role, MOST) : 1;
-  const rows = columns < Math.sqrt(MOST) ? columns : 1;
-  return (role.isImage ? IMAGES : POINTS).map((n) => (n > 1 ? Math.ceil(n / rows) * rows : n));
+  const turn = inTurn(role);
+  return (role.isImage ? IMAGES : POINTS).map((n) => (n > 1 ? Math.ceil(n / turn) * turn : n));
 }
 
-const counted = () => Math.min(MOST, Math.max(1, Math.floor(Number(state.n)) || counts()[2]));
+const counted = () => Math.min(MOST, Math.max(1, Math.floor(Number(state.n)) || counts()[inTurn(role) > 1 ? 3 : 2]));
 
 function seedControl(key, name, stride) {
   const input = element("input", {
@@ -169,16 +166,10 @@ function wholeControl(input) {
   ];
   const now = chosen(input);
   const value = now === undefined ? "" : now.length > 1 ? "turn" : values[now[0]];
-  return choice(
-    `given-${input.name}`,
-    isLabel ? `Label ${input.name}` : `Category ${input.name}`,
-    options,
-    value,
-    (v) => {
-      if (state.n !== "1") state.n = "";
-      giveAnd(input.name, v === "turn" && isLabel ? "" : v, rebuild);
-    },
-  );
+  return choice(`given-${input.name}`, isLabel ? `Label ${input.name}` : input.name, options, value, (v) => {
+    if (state.n !== "1") state.n = "";
+    giveAnd(input.name, v === "turn" && isLabel ? "" : v, rebuild);
+  });
 }
 
 /** The numbers of a continuous code: drawn by the seed until one is moved. */
@@ -310,14 +301,18 @@ function kindOfNumber({ prior }) {
 
 /** The command, where there is one, and the samples. */
 function retold() {
-  if (at("command")) at("command").textContent = command(role, counted());
+  tellCommand();
   draw();
 }
 
+function tellCommand() {
+  at("command")?.replaceChildren(...command(role, counted()).flatMap((word) => [element("span", {}, word), " "]));
+}
+
 function commandSection() {
-  const code = element("code", { id: "command" }, command(role, counted()));
+  const code = element("code", { id: "command" });
   const copy = button("Copy", () =>
-    navigator.clipboard?.writeText(code.textContent).then(() => {
+    navigator.clipboard?.writeText(code.textContent.trim()).then(() => {
       copy.textContent = "Copied";
     }),
   );
@@ -446,6 +441,7 @@ function buildMode() {
     ...(isWalk() ? [] : [commandSection()]),
     about(role),
   );
+  tellCommand();
   if (!role.isImage) show = pointsView(host, role, n, isWalk() ? wayControl() : undefined);
   else show = isWalk() ? walkView(host, role, wayControl(), go) : samplesView(host, role, n, alone);
   draw();

@@ -28,10 +28,16 @@ export function canvasOf([channels, high, wide]) {
   });
 }
 
-/** Columns of a grid of n samples: one for each value that comes in turn, where they have room. */
-export function columnsOf(role, n) {
-  const turn = role.whole.map((input) => chosen(input)?.length ?? 0).find((values) => values > 1 && values <= IN_LINE);
-  return turn && n >= turn ? turn : Math.ceil(Math.sqrt(n));
+/** How many values come in turn and have room side by side; 1, where none do. */
+export function inTurn(role) {
+  return role.whole.map((input) => chosen(input)?.length ?? 1).find((values) => values > 1 && values <= IN_LINE) ?? 1;
+}
+
+/** Columns of a grid of n samples, about a square: whole rows of the values that come in turn. */
+function columnsOf(role, n) {
+  const turn = inTurn(role);
+  const columns = turn * Math.ceil(Math.sqrt(n) / turn);
+  return n < turn ? n : columns <= IN_LINE ? columns : Math.max(turn, Math.ceil(Math.sqrt(n)));
 }
 
 function grid([, high, wide], n, columns, className = "") {
@@ -56,7 +62,7 @@ export function samplesView(host, role, n, alone) {
   return async (took, isStale) => {
     const [some, graph] = [seeds(n), graphOf(role)];
     const rows = rowsFor(role, some);
-    for await (const [k, pixels] of images(role, graph, rows, n, { took })) {
+    for await (const [k, pixels] of images(role, graph, rows, n, took)) {
       if (isStale()) return "";
       const { canvas, caption, cell } = cells[k];
       const varied = role.whole
@@ -100,11 +106,10 @@ export function walkView(host, role, control, go) {
   let last = ""; // what the frames are of
   return async (took, isStale) => {
     const [t, graph, now] = [share(role), graphOf(role), JSON.stringify({ ...state, t: "", value: "" })];
-    for await (const [, pixels] of images(role, graph, rowsOn(role, [t]), 1, { took }))
-      paint(large, pixels, role.shape);
+    for await (const [, pixels] of images(role, graph, rowsOn(role, [t]), 1, took)) paint(large, pixels, role.shape);
     large.ariaLabel = wayWords(role, t);
     if (now === last) return "1 picture";
-    for await (const [k, pixels] of images(role, graph, rowsOn(role, shares), FRAMES, { took })) {
+    for await (const [k, pixels] of images(role, graph, rowsOn(role, shares), FRAMES, took)) {
       if (isStale()) return "";
       paint(frames[k], pixels, role.shape);
       frames[k].ariaLabel = wayWords(role, shares[k]);
@@ -193,7 +198,7 @@ export function pictureView(host, role, picture) {
     into.what.ariaLabel = `what ${role.name} gets: ${says}`;
     into.caption.textContent = says;
     const made = role.isImage
-      ? await one(images(role, graph, rows, 1, { took }))
+      ? await one(images(role, graph, rows, 1, took))
       : await numbers(role, graph, rows, 1, took);
     if (isStale()) return "";
     if (role.isImage) paint(out.what, made, role.shape);
@@ -202,7 +207,7 @@ export function pictureView(host, role, picture) {
     if (!back) return role.name;
     const returned = back.graph(state.precision);
     const given = role.isImage && !returned.pixels ? toFloats(made, role.shape, role.bits) : made;
-    paint(again.what, await one(images(back, returned, { [back.inputs[0].name]: given }, 1, { took })), back.shape);
+    paint(again.what, await one(images(back, returned, { [back.inputs[0].name]: given }, 1, took)), back.shape);
     again.what.ariaLabel = `what ${back.name} makes of that`;
     return `${role.name} and ${back.name}`;
   };
