@@ -1,4 +1,4 @@
-"""Packages of the npm registry, by plain HTTPS: a pinned version that is what npm's own checksum says. No npm needed."""
+"""Packages of the npm registry by HTTPS, each of a pinned version and checksum. npm itself is not needed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import urllib.request
 
 from gan_core.runtime.errors import EnvironmentFailure
 
+VARIABLE = "npm_config_registry"
+"""In which npm, too, looks for a registry."""
 REGISTRY = "https://registry.npmjs.org"
-"""Where ``npm_config_registry``, the variable that npm reads, names no other."""
+"""Where none is named."""
 PATIENCE = 60.0
 """Seconds to wait for the registry."""
 
@@ -22,15 +24,14 @@ def package(name: str, version: str, integrity: str) -> bytes:
     Raises:
         EnvironmentFailure: no registry answers, or the package is another one.
     """
-    registry = (os.environ.get("npm_config_registry") or REGISTRY).rstrip("/")
+    registry = (os.environ.get(VARIABLE) or REGISTRY).rstrip("/")
     url = f"{registry}/{name}/-/{name.rpartition('/')[2]}-{version}.tgz"
     try:
         with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             content: bytes = answer.read()
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise EnvironmentFailure(
-            f"{url} cannot be fetched ({error}); connect this machine once, or name another registry in "
-            "npm_config_registry"
+            f"{url} cannot be fetched ({error}); connect this machine once, or name another registry in {VARIABLE}"
         ) from None
     found = f"sha512-{base64.b64encode(hashlib.sha512(content).digest()).decode()}"
     if found != integrity:

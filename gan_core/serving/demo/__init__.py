@@ -30,8 +30,8 @@ def write(folders: Sequence[Path], out: Path) -> int:
         EnvironmentFailure: ONNX Runtime Web is not in the cache, and cannot be fetched.
         InputError: two folders are of one run, or ``out`` is a folder with something else in it.
     """
-    manifests = {folder: manifest_of(folder) for folder in folders}
-    runs = [manifest["run"] for manifest in manifests.values()]
+    manifests = [manifest_of(folder) for folder in folders]
+    runs = [manifest["run"] for manifest in manifests]
     if twice := sorted({run for run in runs if runs.count(run) > 1}):
         raise InputError(f"two folders are of a run '{twice[0]}', and the page tells runs by name; show one of them")
     out = out.absolute()
@@ -42,20 +42,13 @@ def write(folders: Sequence[Path], out: Path) -> int:
         for path in sorted(PAGE.iterdir()):
             files.write(new / path.name, path.read_bytes())
         for name, content in runtime.items():
-            files.write(new / onnxruntime_web.NAME / Path(name).with_suffix(served_as(name)), content)
-        for k, (folder, manifest) in enumerate(manifests.items()):
+            files.write(new / onnxruntime_web.NAME / name.replace(".mjs", ".js"), content)  # every host knows .js
+        for k, (folder, manifest) in enumerate(zip(folders, manifests, strict=True)):
             for name, content in copied(folder, manifest):
                 files.write(new / place(k) / name, content)
         listed = [{"run": run, "folder": place(k)} for k, run in enumerate(runs)]
-        files.write_json(
-            new / INDEX, {"format": FORMAT, "onnxruntime_web": onnxruntime_web.VERSION, "runs": listed}
-        )
+        files.write_json(new / INDEX, {"format": FORMAT, "onnxruntime_web": onnxruntime_web.VERSION, "runs": listed})
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-
-
-def served_as(name: str) -> str:
-    """The end of a file's name: every host knows what .js is, not every one what .mjs is."""
-    return ".js" if name.endswith(".mjs") else Path(name).suffix
 
 
 def place(k: int) -> str:

@@ -1,4 +1,4 @@
-"""ONNX Runtime Web (MIT), which computes graphs in a browser: fetched once, kept in the user's cache, always checked."""
+"""ONNX Runtime Web (MIT), which computes graphs in a browser: fetched once, kept in the user's cache, checked."""
 
 from __future__ import annotations
 

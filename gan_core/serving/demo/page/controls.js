@@ -42,7 +42,7 @@ export function slider(id, name, { least, most, step }, value, says, set) {
     output.textContent = says(Number(made.value));
     set(made.value);
   };
-  return element("label", { className: "field" }, element("span", {}, name, output), made);
+  return element("label", { className: "field", htmlFor: id }, element("span", {}, name, output), made);
 }
 
 export function button(words, press, properties = {}) {

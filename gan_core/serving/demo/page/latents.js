@@ -108,7 +108,7 @@ function centred(low, upper) {
 }
 
 /** The normal number below which a share 0.5 + q of all lies. */
-function quantile(q) {
+export function quantile(q) {
   if (Math.abs(q) <= 0.425) return q * ratio(CENTRE, 0.180625 - q * q);
   const r = Math.sqrt(-log(0.5 - Math.abs(q)));
   return Math.sign(q) * (r <= 5 ? ratio(TAIL, r - 1.6) : ratio(FAR, r - 5));

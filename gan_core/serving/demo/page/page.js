@@ -167,7 +167,6 @@ function wholeControl(input) {
   const now = chosen(input);
   const value = now === undefined ? "" : now.length > 1 ? "turn" : values[now[0]];
   return choice(`given-${input.name}`, isLabel ? `Label ${input.name}` : input.name, options, value, (v) => {
-    if (state.n !== "1") state.n = "";
     giveAnd(input.name, v === "turn" && isLabel ? "" : v, rebuild);
   });
 }
@@ -216,7 +215,7 @@ function placeControls() {
   };
   const number = slider(
     "place",
-    `Number of ${input.name}`,
+    `Coordinate of ${input.name}`,
     { least: 0, most: input.size - 1, step: 1 },
     place,
     (k) => `${k} (0 to ${input.size - 1})`,
@@ -373,20 +372,16 @@ function pictureControls() {
   const fill = async () => {
     for (let k = 0, n = 1; k < n; k += 1) {
       const found = await heldOut(k);
-      n = found.n;
       const canvas = canvasOf(shape);
       paint(canvas, found.pixels, shape);
-      held.append(
-        button(
-          canvas,
-          () => {
-            [picture, file.value] = [undefined, ""];
-            set("held", k);
-            mark();
-          },
-          { "aria-label": found.says },
-        ),
-      );
+      canvas.ariaLabel = found.says;
+      const use = () => {
+        [picture, file.value] = [undefined, ""];
+        set("held", k);
+        mark();
+      };
+      held.append(button(canvas, use));
+      n = found.n;
     }
     mark();
   };
@@ -491,11 +486,14 @@ async function build() {
 
 /** The same; what goes wrong is said in a sentence. */
 async function guarded() {
+  at("stage").ariaBusy = "true";
+  at("golden").textContent = at("golden").className = "";
   try {
     demo ??= await (await fetched(new URL("demo.json", document.baseURI).href)).json();
     await build();
   } catch (error) {
     say(error.message);
+    at("stage").ariaBusy = "false";
   }
 }
 
