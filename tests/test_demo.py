@@ -448,6 +448,21 @@ def test_a_bad_export_or_place_is_one_sentence(exported: Path, tmp_path: Path, m
         demo.write([tmp_path / "ring"], tmp_path / "out")
 
 
+def test_the_documented_command_writes_a_page(exported: Path, site: Path, tmp_path: Path) -> None:
+    """docs/demo.md, with other runs under the names that it has."""
+    (line,) = re.findall(r"^gan (demo .*--out \S+)", (ROOT / "docs/demo.md").read_text(), re.M)
+    for name, run in zip(re.findall(r"exported/(\w+)", line), RUNS, strict=False):
+        (tmp_path / "exported").mkdir(exist_ok=True)
+        (tmp_path / "exported" / name).symlink_to(exported / run)
+    command = [sys.executable, "-m", "gan_core", *line.split()]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert re.fullmatch(r"wrote site: \d+\.\d MB of static files; .*\n", done.stdout), done.stderr
+    listed = files.read_json(tmp_path / "site/demo.json")["runs"]
+    assert listed == [{"run": run, "folder": f"runs/{k}"} for k, run in enumerate(list(RUNS)[:2])]
+    assert (tmp_path / "site/page.js").read_bytes() == (site / "page.js").read_bytes()
+
+
 def test_what_computes_is_fetched_once_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = list(onnxruntime_web.SHA256)
     with tarfile.open(fileobj=(buffer := io.BytesIO()), mode="w:gz") as tar:
