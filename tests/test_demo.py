@@ -186,7 +186,7 @@ class Shown:
 def opened(browser: Any, host: str, state: str = "", wide: int = 1280) -> Iterator[Shown]:
     """The page with a state in its address; it says nothing in the console and asks no other host for anything."""
     page = browser.new_page(viewport={"width": wide, "height": 800})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -503,7 +503,7 @@ def test_the_local_server_shows_the_page_and_stops(exported: Path, site: Path) -
             with urllib.request.urlopen(url + name) as answer:
                 assert answer.headers["Content-Type"].startswith(kind)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 143
+        assert process.wait(60) == 143
     with local.server(site, 0) as server, pytest.raises(EnvironmentFailure, match="is in use; name another one"):
         Thread(target=server.handle_request, daemon=True).start()
         local.server(site, server.server_port)
