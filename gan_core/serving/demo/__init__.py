@@ -16,10 +16,10 @@ from gan_core.serving import client
 from gan_core.serving.demo import onnxruntime_web
 
 PAGE = Path(__file__).parent / "page"
-INDEX, FORMAT = "demo.json", 1
-"""What a written folder holds, by which it is known again."""
-BESIDE = ("README.md",)
-"""Files of an export that the page links to."""
+INDEX = "demo.json"
+"""What a written folder is known by."""
+CARD = "README.md"
+"""What the page links to, where an export has it."""
 
 
 def write(folders: Sequence[Path], out: Path) -> int:
@@ -47,7 +47,7 @@ def write(folders: Sequence[Path], out: Path) -> int:
             for name, content in copied(folder, manifest):
                 files.write(new / place(k) / name, content)
         listed = [{"run": run, "folder": place(k)} for k, run in enumerate(runs)]
-        files.write_json(new / INDEX, {"format": FORMAT, "onnxruntime_web": onnxruntime_web.VERSION, "runs": listed})
+        files.write_json(new / INDEX, {"onnxruntime_web": onnxruntime_web.VERSION, "runs": listed})
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
 
@@ -64,7 +64,7 @@ def copied(folder: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[str, byt
     """
     yield "manifest.json", (folder / "manifest.json").read_bytes()
     names = [name for about in manifest["roles"].values() for name in (*shown(about), about["golden_outputs"])]
-    for name in (*names, *(name for name in BESIDE if name in manifest["files"])):
+    for name in (*names, *(name for name in manifest["files"] if name == CARD)):
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise DataError(f"{folder / 'manifest.json'} names a file outside its folder: {name}")
         yield name, client.verified(folder, name, manifest["files"][name])

@@ -30,7 +30,7 @@ const MODES = [
   ["interpolation", "Interpolation"],
   ["traversal", "Traversal"],
 ];
-const IMAGES = [1, 4, 16, 24, 64]; // how many samples can be asked for; the third is usual, the fourth with values in turn
+const IMAGES = [1, 4, 16, 24, 64]; // how many samples can be asked for; usual is the third, with values in turn the fourth
 const POINTS = [64, 256, 1024, 2048, 4096];
 const MOST = 4096;
 const SECONDS = 6; // that a walk takes one way as it plays
@@ -53,22 +53,21 @@ async function draw() {
   if (isDrawing) return;
   isDrawing = true;
   at("stage").ariaBusy = "true";
-  try {
-    let served;
-    while (served !== wished) {
-      served = wished;
+  let served;
+  while (served !== wished) {
+    served = wished;
+    try {
       const took = { ms: 0 };
       const what = await show(took, () => served !== wished);
       if (what) at("timing").textContent = timing(what, took.ms);
+      say();
+    } catch (error) {
+      say(error.message);
     }
-    say();
-    checkGolden(role, graphOf(role));
-  } catch (error) {
-    say(error.message);
-  } finally {
-    isDrawing = false;
-    at("stage").ariaBusy = "false";
   }
+  isDrawing = false;
+  at("stage").ariaBusy = "false";
+  checkGolden(role, graphOf(role));
 }
 
 function timing(what, ms) {
