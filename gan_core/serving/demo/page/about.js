@@ -5,8 +5,9 @@ import { count, element } from "./controls.js";
 import { precisionName } from "./roles.js";
 import { given } from "./state.js";
 
-const FIGURES =
-  /^(fd|kid|precision|recall|coverage|(label|category)_accuracy|translation_r2|cycle_l1|reconstruction_(mse|class_kept))(_[a-z0-9]+)?$/;
+const OF_SAMPLES = "fd|kid|precision|recall|coverage|label_accuracy|category_accuracy";
+const OF_PAIRS = "translation_r2|cycle_l1|reconstruction_mse|reconstruction_class_kept";
+const FIGURES = new RegExp(`^(${OF_SAMPLES}|${OF_PAIRS})(_[a-z0-9]+)?$`); // with or without the features they are in
 const COLOURS = { 1: "grey", 3: "RGB", 4: "RGBA" };
 
 export function section(title, ...children) {
@@ -79,7 +80,7 @@ function table(figures) {
     element(
       "tr",
       {},
-      element("th", { scope: "row" }, name),
+      element("th", { scope: "row" }, name.replaceAll("_", " ")),
       element("td", {}, number(value)),
       element("td", {}, number(figures.real?.[name])),
     );

@@ -30,7 +30,7 @@ const MODES = [
   ["interpolation", "Interpolation"],
   ["traversal", "Traversal"],
 ];
-const IMAGES = [1, 4, 16, 24, 64]; // how many samples can be asked for; usual is the third, with values in turn the fourth
+const IMAGES = [1, 4, 16, 24, 64]; // samples that can be asked for: usually the third, with values in turn the fourth
 const POINTS = [64, 256, 1024, 2048, 4096];
 const MOST = 4096;
 const SECONDS = 6; // that a walk takes one way as it plays
@@ -74,7 +74,8 @@ function timing(what, ms) {
   const each = ms / (Number.parseInt(what.replace(",", ""), 10) || 1);
   const short = (value) => `${value < 10 ? value.toPrecision(2) : count(Math.round(value))} ms`;
   const some = each < ms && each > 0.1 ? `, ${short(each)} each` : "";
-  return `${what} in ${short(ms)}${some}, computed in this browser by ONNX Runtime Web ${demo.onnxruntime_web} (WebAssembly, one thread)`;
+  const where = `ONNX Runtime Web ${demo.onnxruntime_web} (WebAssembly, one thread)`;
+  return `${what} in ${short(ms)}${some}, computed in this browser by ${where}`;
 }
 
 /** What went wrong, or nothing. */
@@ -347,7 +348,8 @@ function pictureControls() {
       given &&
       (await createImageBitmap(given).catch(() => say(`${given.name} is no picture that this browser can read`)));
     if (!bitmap) return;
-    const says = `${given.name}, cropped in its middle to the aspect of ${wide} \u00d7 ${high} and resized to that from ${bitmap.width} \u00d7 ${bitmap.height}`;
+    const [to, from] = [`${wide} \u00d7 ${high}`, `${bitmap.width} \u00d7 ${bitmap.height}`];
+    const says = `${given.name}, cropped in its middle to the aspect of ${to} and resized to that from ${from}`;
     picture = { pixels: fitted(bitmap, shape, role.bits), says };
     mark();
     draw();

@@ -1,4 +1,4 @@
-// Computes graphs, off the page's own thread: ONNX Runtime Web on one thread of the CPU, which needs no special headers.
+// Computes graphs off the page's own thread: ONNX Runtime Web on one thread of the CPU, which needs no special headers.
 
 import * as ort from "./onnxruntime-web/ort.wasm.bundle.min.js";
 
