@@ -121,7 +121,7 @@ function counts() {
   return (role.isImage ? IMAGES : POINTS).map((n) => (n > 1 ? Math.ceil(n / turn) * turn : n));
 }
 
-const counted = () => Math.min(MOST, Math.max(1, Math.floor(Number(state.n)) || counts()[inTurn(role) > 1 ? 3 : 2]));
+const counted = () => (state.n >= 1 ? Math.min(MOST, Math.floor(state.n)) : counts()[inTurn(role) > 1 ? 3 : 2]);
 
 function seedControl(key, name, stride) {
   const input = element("input", {
@@ -455,6 +455,7 @@ async function build() {
   role = roles.find(({ name }) => name === state.role) ?? roles[0];
   picture = undefined;
   if (!WALKS.includes(state.mode)) state.mode = "samples";
+  for (const key of ["seed", "to"]) state[key] = String(seedOf(state[key]) ?? 0n);
   document.title = `${run} \u00b7 GAN Foundry demo`;
   const other = (key) => (value) => {
     forget(key === "run" ? ["role"] : []);
