@@ -156,6 +156,30 @@ def serve(arguments: argparse.Namespace) -> None:
     raise errors.EnvironmentFailure("the server ended by itself; start it again")
 
 
+def demo(arguments: argparse.Namespace) -> None:
+    """Play with exported generators on a page in the browser, which computes; --out writes it for any web host."""
+    import tempfile
+    import webbrowser
+
+    from gan_core.serving import demo
+    from gan_core.serving.demo import local
+
+    folders, out = arguments.folder or exported(arguments.params), arguments.out
+    if out is not None:
+        size = demo.write(folders, out)
+        print(f"wrote {out}: {size / 1e6:,.1f} MB of static files; `python -m http.server --directory {out}` shows it")
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix="gan-demo-") as folder:
+        demo.write(folders, Path(folder) / "site")
+        with local.server(Path(folder) / "site", arguments.port) as server:
+            url = f"http://{local.HOST}:{server.server_port}/"
+            print(f"{url} shows {', '.join(str(folder) for folder in folders)}; Ctrl-C stops", flush=True)
+            if not arguments.no_browser:
+                webbrowser.open(url)
+            server.serve_forever()
+
+
 def deploy(arguments: argparse.Namespace) -> None:
     """Write a compose file and KServe InferenceServices for exported folders."""
     from gan_core.serving import deploy
@@ -278,6 +302,7 @@ def main() -> None:
         pages,
         serve,
         sample,
+        demo,
         translate,
         verify,
         deploy,
@@ -295,10 +320,14 @@ def main() -> None:
             command.add_argument("run", help="a run that params.yaml declares")
         if function is compare:
             command.add_argument("figures", nargs="*", help="names from metrics.json (default: the usual ones)")
-        if function in (serve, verify, deploy):
+        if function in (serve, demo, verify, deploy):
             command.add_argument(
                 "folder", type=Path, nargs="*", help="exported folders (default: those of the declared runs)"
             )
+        if function is demo:
+            command.add_argument("--out", type=Path, help="write the page there, as static files, and show nothing")
+            command.add_argument("--port", type=int, default=8010, help="of 127.0.0.1 (default %(default)s; 0: any)")
+            command.add_argument("--no-browser", action="store_true", help="open none; the address is printed")
         if function is deploy:
             command.add_argument("--out", type=Path, default=Path("deploy"), help="default: deploy/")
             command.add_argument(
