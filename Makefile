@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro pictures test check claims chaos bench-serve test-remote test-kserve serve freeze clean deps mutants verify storm honest bench fuzz gpu
+.PHONY: repro pictures test check claims chaos bench-serve test-remote test-kserve serve freeze clean deps mutants verify storm honest bench fuzz gpu site schema
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	gan check
@@ -94,6 +94,19 @@ storm: .venv/.test .venv-triton/.done ## a real server under 1,000 mixed and 500
 	.venv-kserve/bin/pip install --quiet --no-deps --requirement constraints-kserve.txt
 	touch $@
 
+.venv-docs/.done: constraints-docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --no-deps --requirement constraints-docs.txt
+	touch $@
+
+site: .venv-docs/.done ## the docs as a site, in site/; a link that leads nowhere fails it
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@echo "site/index.html; with the search: python -m http.server --directory site"
+
+schema: .venv/.done ## write docs/params.schema.json and docs/params.md from the types of params.yaml
+	gan schema > docs/params.schema.json
+	gan schema --page > docs/params.md
+
 deps: .venv/.done ## write into dvc.yaml which files each stage runs
 	gan deps
 
@@ -102,4 +115,4 @@ freeze: .venv/.test ## write constraints.txt from what is installed
 	 .venv/bin/pip freeze --exclude-editable | sed 's/+cpu//' | sort -f) > constraints.txt
 
 clean: ## remove the environments (models and data stay)
-	rm -rf .venv .venv-triton .venv-moto .venv-kserve
+	rm -rf .venv .venv-triton .venv-moto .venv-kserve .venv-docs site

@@ -11,40 +11,45 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from gan_core.runtime import errors
 
-DVC_LOCK = Path(".dvc/tmp/rwlock")
-
 
 def check(arguments: argparse.Namespace) -> None:
-    """Say everything that is wrong with params.yaml, which images are missing, and what is left of earlier runs.
+    """Say all that is wrong with params.yaml, which pictures are missing, and what is left of earlier runs.
 
     Raises:
-        DataError: images are not where they are declared to be.
-        EnvironmentFailure: DVC's lock is cut short; it would not say what to do.
+        FoundryError: there are mistakes, or something is missing.
     """
     from gan_core.config import places
-    from gan_core.config.load import load_params
+    from gan_core.config.check import check
 
-    try:
-        json.loads(DVC_LOCK.read_text() if DVC_LOCK.exists() else "{}")
-    except ValueError:
-        raise errors.EnvironmentFailure(
-            f"{DVC_LOCK} is cut short: DVC was killed while it wrote it; if no other dvc runs here, remove it"
-        ) from None
-    params, root = load_params(arguments.params), arguments.params.parent
-    if gone := [*places.missing(params.images, root), *places.parents_missing(params.runs, root)]:
-        raise errors.DataError("\n".join(gone))
-    datasets = [*params.datasets, *params.images]
-    print(f"{arguments.params}: {len(params.runs)} runs, {len(datasets)} data sets, no mistakes")
-    if left := places.left_over(root, params.runs, datasets):
-        print(places.said_of(left))
+    found = check(arguments.params)
+    if arguments.json:
+        print(json.dumps(found.to_json(), indent=2))
+        raise SystemExit(found.failure.exit_code if found.failure else 0)
+    if found.failure:
+        raise found.failure
+    print(f"{arguments.params}: {found.runs} runs, {found.datasets} data sets, no mistakes")
+    if found.left_over:
+        print(places.said_of(found.left_over))
+
+
+def schema(arguments: argparse.Namespace) -> None:
+    """Print the JSON schema of params.yaml, by which editors complete keys and show what they mean."""
+    from gan_core.config import json_schema
+    from gan_core.report import reference
+
+    print(
+        reference.page() if arguments.page else json.dumps(json_schema.build(), indent=1),
+        end="" if arguments.page else "\n",
+    )
 
 
 def doctor(arguments: argparse.Namespace) -> None:
-    """Versions, processors, memory, disk, GPU and server of this machine, to paste; lines with ! need attention."""
+    """Print versions, cores, memory, disk, GPU and server of this machine, to paste; lines with ! need attention."""
     from gan_core.config.load import load_params
     from gan_core.report import doctor
 
@@ -57,7 +62,7 @@ def doctor(arguments: argparse.Namespace) -> None:
 
 
 def new(arguments: argparse.Namespace) -> None:
-    """Look at pictures (a folder, an archive, arrays) and declare a data set and a first run, with reasons."""
+    """Look at pictures, and write a data set and a first run into params.yaml, each value with its reason."""
     from gan_core.propose import append, tell
 
     path, params = Path(arguments.pictures), arguments.params
@@ -76,7 +81,7 @@ def new(arguments: argparse.Namespace) -> None:
 
 
 def forecast(arguments: argparse.Namespace) -> None:
-    """Say what a run will take, from its own stages run on less: time, memory and disk. Nothing of it stays."""
+    """Say what time, memory and disk a run will take, by running its stages on less. Keeps nothing."""
     import tempfile
 
     from gan_core.config.checker import Checker
@@ -106,7 +111,7 @@ def forecast(arguments: argparse.Namespace) -> None:
 
 
 def summary(arguments: argparse.Namespace) -> None:
-    """A short table of every declared run."""
+    """Print a table of the declared runs: figures, verdict, artefacts."""
     from gan_core.config.load import load_params
     from gan_core.report import facts, words
 
@@ -116,7 +121,7 @@ def summary(arguments: argparse.Namespace) -> None:
 
 
 def pages(arguments: argparse.Namespace) -> None:
-    """Write docs/variants: a page on every paper, from its file and the figures of its runs."""
+    """Write docs/variants, a page on every paper, from its file and the figures of its runs."""
     from gan_core.config.load import load_params
     from gan_core.report import pages
 
@@ -125,7 +130,7 @@ def pages(arguments: argparse.Namespace) -> None:
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Mean and deviation over runs that differ in their seed alone, as a table."""
+    """Print mean and deviation over runs that differ in their seed alone."""
     from gan_core.config.load import load_params
     from gan_core.report import compare
 
@@ -136,7 +141,7 @@ def compare(arguments: argparse.Namespace) -> None:
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    """Run a real Triton server on exported folders until interrupted."""
+    """Run a Triton server on exported folders, until Ctrl-C."""
     from gan_core.serving.backends.base import Ports
     from gan_core.serving.backends.triton.backend import Triton
 
@@ -209,7 +214,7 @@ def exported(params: Path) -> list[Path]:
 
 
 def sample(arguments: argparse.Namespace) -> None:
-    """Draw from an exported folder: image k is that of seed + k, here, on a server, in any batch."""
+    """Draw samples from an exported folder, here or on a server; a seed is always the same sample."""
     import numpy as np
 
     from gan_core.report import pictures
@@ -266,7 +271,7 @@ def assignment(text: str) -> tuple[str, str]:
 
 
 def verify(arguments: argparse.Namespace) -> None:
-    """Check exported folders against themselves, and a real server on them; says what fails, and why."""
+    """Check that exported folders are what they say, and that a real server draws the same; say what fails."""
     from gan_core.serving import verify
     from gan_core.serving.backends.triton.backend import Triton
 
@@ -285,41 +290,84 @@ def deps(_arguments: argparse.Namespace) -> None:
     print(f"wrote {path}")
 
 
+def completion(arguments: argparse.Namespace) -> None:
+    """Print what completes commands and options in a shell: eval "$(gan completion bash)"."""
+    import shtab
+
+    made = parser()
+    for action in arguments_of(made):
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+    print(shtab.complete(made, arguments.shell))
+
+
+def arguments_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Every argument of a parser and of its commands."""
+    for action in parser._actions:
+        yield action
+        for command in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
+            yield from arguments_of(command)
+
+
+COMMANDS = (
+    *(new, check, forecast, summary, compare, sample, translate, demo, serve, verify, deploy),
+    *(doctor, schema, completion, pages, deps),
+)
+
+
+def epilog() -> str:
+    """What exit codes mean."""
+    meanings = {0: "Done.", 1: "A defect of this program: report it with its traceback.", 130: "Stopped by Ctrl-C."}
+    meanings |= {kind.exit_code: (kind.__doc__ or "").strip() for kind in errors.FoundryError.__subclasses__()}
+    lines = [f"  {code:<4} {said}" for code, said in sorted(meanings.items())]
+    told = "a failure is one sentence: what is wrong, where, what to do; GAN_DEBUG=1 shows its traceback"
+    return "\n".join(["exit codes:", *lines, "", told])
+
+
 def main() -> None:
     """Parse the command line and run the command."""
-    parser = argparse.ArgumentParser(prog="gan", description=__doc__)
-    parser.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="the declaration (default: params.yaml)"
+    arguments = parser().parse_args()
+    arguments.function(arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command line may hold."""
+    made = argparse.ArgumentParser(
+        prog="gan",
+        description="Declare a generator in params.yaml, train it with `dvc repro`, and draw from what it ships.",
+        epilog=epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True)
-    for function in (
-        check,
-        doctor,
-        new,
-        forecast,
-        summary,
-        compare,
-        pages,
-        serve,
-        sample,
-        demo,
-        translate,
-        verify,
-        deploy,
-        deps,
-    ):
+    declaration = "the declaration (default: params.yaml)"
+    made.add_argument("--params", type=Path, metavar="FILE", default=Path("params.yaml"), help=declaration)
+    commands = made.add_subparsers(title="commands", metavar="command", dest="command", required=True)
+    for function in COMMANDS:
         about = (function.__doc__ or "").partition("\n\n")[0]
         command = commands.add_parser(function.__name__, help=about, description=about)
+        if function not in (sample, translate, schema, completion, deps):  # it may stand before or behind the command
+            command.add_argument("--params", type=Path, metavar="FILE", default=argparse.SUPPRESS, help=declaration)
         command.set_defaults(function=function)
         if function is new:
-            command.add_argument("pictures", help="a folder, an archive, or files of arrays")
-            command.add_argument("--name", help="of both entries (default: that of the folder)")
+            command.add_argument("pictures", type=Path, help="a folder, an archive, or files of arrays")
+            command.add_argument("--name", help="name of both entries (default: that of the folder or file)")
             command.add_argument("--print", action="store_true", help="print the entries and write nothing")
-            command.add_argument("--preset", help="R3GAN of this size: tiny (a CPU), small (a GPU), paper (eight GPUs)")
+            command.add_argument(
+                "--preset", metavar="SIZE", help="R3GAN of this size: tiny (a CPU), small (a GPU), paper (eight GPUs)"
+            )
+        if function is check:
+            command.add_argument(
+                "--json", action="store_true", help="print JSON, for programs; the exit code is the same"
+            )
+        if function is schema:
+            command.add_argument("--page", action="store_true", help="print docs/params.md, the same as a page to read")
+        if function is completion:
+            command.add_argument("shell", choices=("bash", "zsh"), help="the shell to complete in")
         if function is forecast:
             command.add_argument("run", help="a run that params.yaml declares")
         if function is compare:
-            command.add_argument("figures", nargs="*", help="names from metrics.json (default: the usual ones)")
+            command.add_argument(
+                "figures", nargs="*", help="names of figures in metrics.json (default: the usual ones)"
+            )
         if function in (serve, demo, verify, deploy):
             command.add_argument(
                 "folder", type=Path, nargs="*", help="exported folders (default: those of the declared runs)"
@@ -329,24 +377,43 @@ def main() -> None:
             command.add_argument("--port", type=int, default=8010, help="of 127.0.0.1 (default %(default)s; 0: any)")
             command.add_argument("--no-browser", action="store_true", help="open none; the address is printed")
         if function is deploy:
-            command.add_argument("--out", type=Path, default=Path("deploy"), help="default: deploy/")
             command.add_argument(
-                "--triton-version", default="25.07-py3", help="of NVIDIA's image (default: %(default)s)"
+                "--out", type=Path, metavar="FOLDER", default=Path("deploy"), help="where to write (default: deploy/)"
             )
             command.add_argument(
-                "--on", default="cuda", help="where servers compute: cuda, tensorrt or cpu (default: %(default)s)"
+                "--on",
+                metavar="WHERE",
+                default="cuda",
+                help="where servers compute: cuda, tensorrt or cpu (default: %(default)s)",
             )
             command.add_argument(
-                "--store", default="s3://models/exported", help="where a cluster finds exported/ (default: %(default)s)"
+                "--triton-version",
+                metavar="TAG",
+                default="25.07-py3",
+                help="tag of NVIDIA's image (default: %(default)s)",
+            )
+            command.add_argument(
+                "--store",
+                metavar="URL",
+                default="s3://models/exported",
+                help="where a cluster finds exported/ (default: %(default)s)",
             )
         if function in (serve, verify):
-            command.add_argument("--triton", type=Path, default=Path(".venv-triton"), help="the server's environment")
+            command.add_argument(
+                "--triton",
+                type=Path,
+                metavar="FOLDER",
+                default=Path(".venv-triton"),
+                help="the server's environment (default: %(default)s)",
+            )
         if function in (sample, translate, verify):
             where = "cpu, cuda, tensorrt, tensorrt_rtx, or auto, the last of these that is there (default: cpu)"
             command.add_argument("--on", default="cpu", metavar="WHERE", help=f"where graphs are computed: {where}")
         if function is serve:
             for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
-                command.add_argument(f"--{name}-port", type=int, default=port, help=f"default {port}")
+                command.add_argument(
+                    f"--{name}-port", type=int, default=port, metavar="PORT", help="default: %(default)s"
+                )
         if function is sample:
             sampling(command)
         if function is translate:
@@ -358,28 +425,40 @@ def main() -> None:
             command.add_argument(
                 "--at-most", type=natural, metavar="PIXELS", help="of the longer side: larger pictures are shrunk"
             )
-    arguments = parser.parse_args()
-    arguments.function(arguments)
+    return made
 
 
 def sampling(command: argparse.ArgumentParser) -> None:
     """What ``sample`` takes."""
-    command.add_argument("folder", type=Path, help="an exported folder")
-    command.add_argument("--seed", type=int, default=0, help="of the first sample (default 0); the next has the next")
-    command.add_argument("--n", type=natural, default=64, help="how many (default 64)")
-    command.add_argument("--out", type=Path, default=Path("samples.png"), help=".png, or .npy for the numbers")
-    command.add_argument("--central-mass", type=float, help="central share of the normal to draw from, up to 1")
+    command.add_argument("folder", type=Path, help="an exported folder: exported/<run>")
+    command.add_argument("--seed", type=int, default=0, help="of the first sample, the next has the next (default: 0)")
+    command.add_argument("--n", type=natural, default=64, help="how many samples (default: 64)")
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("samples.png"),
+        metavar="FILE",
+        help="a picture of all (.png), or their numbers (.npy) (default: %(default)s)",
+    )
+    command.add_argument(
+        "--central-mass",
+        type=float,
+        metavar="SHARE",
+        help="draw latents from this share of the normal distribution, around its middle (default: 1, all of it)",
+    )
     command.add_argument(
         "--given",
         action="append",
         default=[],
         metavar="NAME=VALUES",
-        help="a label or code that is not drawn: y=3, y=cat, y=0,1,2 (in turn), code=0.5,-1 (labels not given: all in "
-        "turn)",
+        help="set a label or code instead of drawing it: y=3, y=cat, code=0.5,-1; y=0,1,2: in turn. A label that is "
+        "not given: all classes in turn",
     )
-    command.add_argument("--role", help="which, if several draw")
-    command.add_argument("--file", help="another graph than the one with pixels out")
-    command.add_argument("--server", metavar="URL", help="ask this server: http://localhost:8000")
+    command.add_argument("--role", help="which network draws, where the folder has several: decoder, a_to_b, ...")
+    command.add_argument(
+        "--file", metavar="NAME", help="another graph of the folder (default: the one that gives pixels, *.uint8.onnx)"
+    )
+    command.add_argument("--server", metavar="URL", help="draw on this server: http://localhost:8000")
 
 
 def natural(text: str) -> int:

@@ -257,7 +257,7 @@ def test_a_wrong_declaration_is_one_sentence(source: str, change: dict[str, obje
     entry = {"source": source, **DECLARED[source], **change, "heldout": 0.2}
     built = dict(rules.check_datasets(checker, {"d": entry}))
     assert (len(built), len(checker.mistakes)) == ((1, 0) if said is None else (0, 1))
-    assert said is None or f"datasets.{said}" in checker.mistakes[0]
+    assert said is None or f"datasets.{said}" in str(checker.mistakes[0])
 
 
 def test_scaling_has_an_inverse() -> None:

@@ -316,7 +316,7 @@ def test_networks_kept_elsewhere_must_be_there(tmp_path: Path) -> None:
     OmegaConf.save(params, tmp_path / "params.yaml")
     runs = load_params(tmp_path / "params.yaml").runs
     assert list(places.parents_missing(runs, tmp_path)) == [
-        "warm_starts.kid.init.path 'kept/faces' does not exist; look at the path, or put the networks there"
+        ("warm_starts.kid.init.path", "'kept/faces' does not exist; look at the path, or put the networks there")
     ]
     (tmp_path / "kept/faces").mkdir(parents=True)
     assert not list(places.parents_missing(runs, tmp_path))

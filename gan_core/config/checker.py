@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -34,12 +35,37 @@ TAGS = ("number", "schedule", "adaptive", "bool", "LabelColumns")
 """Of what a key may be declared as; pydantic puts them into the place of a mistake."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Mistake:
+    """A mistake at a key (``runs.gan.train.steps``; empty: of the file) in a line of a file, and what to do."""
+
+    file: Path
+    line: int
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}:{self.line}: {self.where} {self.message}"
+            if self.where
+            else f"{self.file}:{self.line}: {self.message}"
+        )
+
+
+class Mistaken(InputError):
+    """A declaration with mistakes: all of them, one a line."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(map(str, self.mistakes)))
+
+
 class Checker:
     """Collects every mistake of one file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.mistakes: list[str] = []
+        self.mistakes: list[Mistake] = []
         self.lines: dict[tuple[str, ...], int] = {}
         self.nodes: set[int] = set()
 
@@ -49,7 +75,7 @@ class Checker:
         while near and near not in self.lines:
             near = near[:-1]
         line = self.lines.get(near, 1)
-        self.mistakes.append(f"{self.path}:{line}: {'.'.join(where)} {sentence}")
+        self.mistakes.append(Mistake(self.path, line, ".".join(where), sentence))
 
     def parse(self) -> Tree:
         """The file as plain values, with the line of every key."""
@@ -61,14 +87,14 @@ class Checker:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
             self._index(root, ())
             if self.mistakes:
-                raise InputError("\n".join(self.mistakes))
+                raise Mistaken(self.mistakes)
             # OmegaConf, not PyYAML, decides values: 1e-4 is a number to it, and duplicates are errors.
             mapping = isinstance(root, yaml.MappingNode)
             tree = OmegaConf.to_container(OmegaConf.create(text), resolve=False) if mapping else None
         except (yaml.YAMLError, OmegaConfBaseException) as error:
-            raise InputError(not_yaml(self.path, error)) from None
+            raise Mistaken([not_yaml(self.path, error)]) from None
         if not isinstance(tree, dict):
-            raise InputError(f"{self.path}:1: must hold {', '.join(SECTIONS)}")
+            raise Mistaken([Mistake(self.path, 1, "", f"must hold {', '.join(SECTIONS)}")])
         return tree  # type: ignore[return-value]
 
     def _index(self, node: yaml.Node | None, where: tuple[str, ...]) -> None:
@@ -103,7 +129,8 @@ class Checker:
             self.mistake(where, f"must be a mapping, not {tree!r}")
             return None
         try:
-            return pydantic.TypeAdapter(schema).validate_json(json.dumps(tree))
+            built: T = adapter(schema).validate_json(json.dumps(tree))  # type: ignore[arg-type]
+            return built
         except pydantic.ValidationError as error:
             for e in error.errors(include_url=False):
                 if str(e["loc"][0]) not in inherited:
@@ -132,11 +159,17 @@ class Checker:
         self.mistake(here, f"{subject} {', '.join(known) or '(none)'}{meant}")
 
 
-def not_yaml(path: Path, error: Exception) -> str:
+@cache
+def adapter(schema: Any) -> pydantic.TypeAdapter[Any]:
+    """What reads values of a schema; making it takes longer than all it reads."""
+    return pydantic.TypeAdapter(schema)
+
+
+def not_yaml(path: Path, error: Exception) -> Mistake:
     """What a parser said, as one sentence with the line."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    where = f"{path}:{mark.line + 1}:" if mark else path
-    return f"{where} is not plain YAML: {problem or ' '.join(str(error).split())}"
+    said = f"is not plain YAML: {problem or ' '.join(str(error).split())}"
+    return Mistake(path, mark.line + 1 if mark else 1, "", said)
 
 
 def known_keys(schema: Any, path: tuple[Any, ...]) -> list[str]:

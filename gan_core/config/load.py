@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gan_core.config.checker import Checker, Tree
+from gan_core.config.checker import Checker, Mistaken, Tree
 from gan_core.config.places import WARM
 from gan_core.config.rules import check_datasets, check_features, check_images, check_parents, check_runs, check_torch
 from gan_core.config.schema import SECTIONS, Evaluate, Export, Extractor, Params, Train
@@ -19,10 +19,19 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check all of params.yaml.
 
     Raises:
-        InputError: with every mistake, one a line: ``params.yaml:12: runs.gan.train.lrr is unknown ...``.
+        Mistaken: with every mistake, one a line: ``params.yaml:12: runs.gan.train.lrr is unknown ...``.
+        InputError: the file cannot be read.
     """
     checker = Checker(path)
-    tree = checker.parse()
+    return typed(checker, checker.parse())
+
+
+def typed(checker: Checker, tree: Tree) -> Params:
+    """A declaration as typed values.
+
+    Raises:
+        Mistaken: with every mistake that the checker has noted.
+    """
     for name in tree:
         if name not in SECTIONS:
             checker.unknown((name,), list(SECTIONS))
@@ -57,7 +66,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         if name not in entries:
             checker.unknown(("export", "engines", "here"), list(map(str, entries)), name)
     if checker.mistakes:
-        raise InputError("\n".join(checker.mistakes))
+        raise Mistaken(checker.mistakes)
     assert torch and threads and train and extractor and evaluate and export
     return Params(torch, threads, datasets, images, runs, train, extractor, evaluate, export)
 

@@ -45,17 +45,20 @@ def families() -> list[str]:
     )
 
 
+@cache
 def paper(variant: str) -> ast.ClassDef:
     """The dataclass of a paper: the one with updates."""
     classes = [node for node in parsed(PAPERS / f"{variant}.py").body if isinstance(node, ast.ClassDef)]
     return next(c for c in classes if any(isinstance(n, ast.FunctionDef) and n.name == "updates" for n in c.body))
 
 
+@cache
 def settings_of(variant: str) -> type[pydantic.BaseModel]:
     """The schema of a paper's symbols: the fields with a default in its dataclass."""
     return schema_of(paper(variant))
 
 
+@cache
 def options_of(family: str) -> type[pydantic.BaseModel]:
     """The schema of what only a family has: the fields of its ``Options``, if there are any."""
     body = parsed(NETWORKS / f"{family}.py").body
@@ -72,6 +75,25 @@ def schema_of(node: ast.ClassDef | None) -> type[pydantic.BaseModel]:
     name = node.name if node else "Options"
     model: type[pydantic.BaseModel] = pydantic.create_model(name, __config__=STRICT, **symbols)  # type: ignore[call-overload]
     return model
+
+
+def remark(path: Path, node: ast.AnnAssign) -> str:
+    """The comment behind a symbol in its file; empty where there is none."""
+    lines = path.read_text().splitlines()[node.lineno - 1 : node.end_lineno]
+    said = (line.partition("  # ")[2] for line in lines)
+    return next((words for words in said if words and "fmt:" not in words), "")
+
+
+def remarks(path: Path, name: str) -> Mapping[str, str]:
+    """Symbol or option -> the comment behind it, of a class in a file; without those that have none."""
+    body = next((n.body for n in parsed(path).body if isinstance(n, ast.ClassDef) and n.name == name), [])
+    said = {ast.unparse(n.target): remark(path, n) for n in body if isinstance(n, ast.AnnAssign)}
+    return {key: words for key, words in said.items() if words}
+
+
+def title(path: Path) -> str:
+    """The first line of a file's docstring."""
+    return (ast.get_docstring(parsed(path)) or "").partition("\n")[0]
 
 
 def literal(node: ast.AnnAssign) -> bool:
@@ -134,6 +156,7 @@ def class_literal(variant: str, name: str) -> Any:
     return ast.literal_eval(node.value) if node and node.value else None
 
 
+@cache
 def capabilities(family: str) -> Mapping[str, tuple[str, ...]]:
     """Role -> what a family's network of this role offers: its literal ``CAPABILITIES``."""
     found: Mapping[str, tuple[str, ...]] = module_literal(family, "CAPABILITIES", {})

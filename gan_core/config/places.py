@@ -61,19 +61,19 @@ def holds_no_networks(path: str, root: Path) -> str | None:
     return next((f"and {name}/ holds no networks to train on; write players/<run>" for name in others), None)
 
 
-def parents_missing(runs: Mapping[str, Run], root: Path) -> Iterator[str]:
-    """A sentence for each warm start whose networks are no run's of this project, and not there."""
+def parents_missing(runs: Mapping[str, Run], root: Path) -> Iterator[tuple[str, str]]:
+    """Key and sentence for each warm start whose networks are no run's of this project, and not there."""
     for name, run in runs.items():
         path = run.init.path if run.init else ""
         if path and not networks_of(path, root) and not (root / path).is_dir():
-            yield f"{WARM}.{name}.init.path '{path}' does not exist; {remedy(path, root, 'networks')}"
+            yield f"{WARM}.{name}.init.path", f"'{path}' does not exist; {remedy(path, root, 'networks')}"
 
 
-def missing(images: Mapping[str, Images], root: Path) -> Iterator[str]:
-    """A sentence for each data set whose images are not there, with the command that brings them if DVC tracks them."""
+def missing(images: Mapping[str, Images], root: Path) -> Iterator[tuple[str, str]]:
+    """Key and sentence for each data set whose images are not there; if DVC tracks them, what brings them."""
     for name, spec in images.items():
         if not (root / spec.path).exists():
-            yield f"images.{name}.path '{spec.path}' does not exist; {remedy(spec.path, root, 'images')}"
+            yield f"images.{name}.path", f"'{spec.path}' does not exist; {remedy(spec.path, root, 'images')}"
 
 
 def remedy(path: str, root: Path, what: str) -> str:

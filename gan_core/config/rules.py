@@ -198,12 +198,13 @@ def check_parents(checker: Checker, tree: Any, entries: Tree) -> None:
                 )
             else:
                 known = check_parent(checker, here, path, entry, entries[parent], known, kind)
+        parts = init["parts"] if isinstance(init.get("parts"), list) else []
         for key in ("parts", "freeze"):
             given = init.get(key)
             for part in given if known and isinstance(given, list | dict) else ():
                 if part not in known:
                     checker.unknown((*here, key), known, str(part))
-                elif key == "freeze" and part not in (init.get("parts") or known):
+                elif key == "freeze" and part not in (parts or known):
                     checker.mistake((*here, key, part), "is not among parts: it would stay as it was drawn at random")
 
 

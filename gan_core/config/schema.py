@@ -26,13 +26,19 @@ from gan_core.core.feature_names import Asked
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
+Heldout = Annotated[Share, Field(description="Share of the samples that is kept from training, to measure with.")]
+Count = Annotated[PositiveInt, Field(description="Samples that are drawn, those held out among them.")]
+Drawn = Annotated[Seed, Field(description="Of the samples that are drawn.")]
+Each = Field(json_schema_extra={"uniqueItems": True})
+"""A list that names everything once; a validator says so in words."""
+
 
 @dataclass(frozen=True, config=STRICT)
 class Digits:
     """The 8x8 handwritten digits of scikit-learn."""
 
     source: Literal["digits"]
-    heldout: Share
+    heldout: Heldout
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -41,10 +47,12 @@ class Ring:
 
     source: Literal["ring"]
     modes: Annotated[int, Field(ge=2)]
+    """How many Gaussians, at equal angles."""
     std: PositiveFloat
-    count: PositiveInt
-    seed: Seed
-    heldout: Share
+    """Standard deviation of each, along each axis; the circle has radius 1."""
+    count: Count
+    seed: Drawn
+    heldout: Heldout
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -53,10 +61,12 @@ class Grid:
 
     source: Literal["grid"]
     side: Annotated[int, Field(ge=2)]
+    """Gaussians along each axis: 5 makes 25."""
     std: PositiveFloat
-    count: PositiveInt
-    seed: Seed
-    heldout: Share
+    """Standard deviation of each, along each axis, where neighbours are 2 apart."""
+    count: Count
+    seed: Drawn
+    heldout: Heldout
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -65,11 +75,14 @@ class Mixture:
 
     source: Literal["mixture"]
     weights: Annotated[list[PositiveFloat], Field(min_length=1)]
+    """How much of the data is of each component; they sum to 1."""
     means: list[float]
+    """Where each component lies."""
     stds: list[PositiveFloat]
-    count: PositiveInt
-    seed: Seed
-    heldout: Share
+    """Standard deviation of each component."""
+    count: Count
+    seed: Drawn
+    heldout: Heldout
 
     @field_validator("weights")
     @classmethod
@@ -94,9 +107,10 @@ class Line:
 
     source: Literal["line"]
     theta: float
-    count: PositiveInt
-    seed: Seed
-    heldout: Share
+    """Where the segment stands on the first axis."""
+    count: Count
+    seed: Drawn
+    heldout: Heldout
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -105,12 +119,16 @@ class Shapes:
 
     source: Literal["shapes"]
     size: Annotated[int, Field(ge=8)]
-    kinds: Annotated[list[Literal["disc", "cross", "frame"]], Field(min_length=1)]
+    """Side of the square picture, in pixels."""
+    kinds: Annotated[list[Literal["disc", "cross", "frame"]], Field(min_length=1), Each]
+    """Which shapes; each is a class."""
     shift_x: NonNegativeFloat
+    """Pixels by which a shape lies left or right of the middle, at most; at most a quarter of `size`."""
     shift_y: NonNegativeFloat
-    count: PositiveInt
-    seed: Seed
-    heldout: Share
+    """Pixels by which a shape lies above or below the middle, at most; at most a quarter of `size`."""
+    count: Count
+    seed: Drawn
+    heldout: Heldout
 
     @field_validator("kinds")
     @classmethod
@@ -132,9 +150,9 @@ class StackedDigits:
     """Three random 8x8 digits as the channels of one image: 1,000 modes (Metz et al. 2017)."""
 
     source: Literal["stacked_digits"]
-    count: PositiveInt
-    seed: Seed
-    heldout: Share
+    count: Count
+    seed: Drawn
+    heldout: Heldout
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -143,12 +161,17 @@ class DigitDomains:
 
     source: Literal["digit_domains"]
     map: Literal["recolour", "inversion"]
-    seed: Seed
-    heldout: Share
+    """The true map between the domains: red on black to blue on sand, or grey to its negative."""
+    seed: Drawn
+    heldout: Heldout
 
 
 TABLES = (".csv", ".tsv", ".json", ".jsonl")
 """What tables of labels are called."""
+
+
+A_TABLE = r"\.([cC][sS][vV]|[tT][sS][vV]|[jJ][sS][oO][nN][lL]?)$"
+"""What ends as TABLES do, whatever the case."""
 
 
 def share_or_official(value: Any) -> Any:
@@ -158,8 +181,16 @@ def share_or_official(value: Any) -> Any:
     return value
 
 
+def number(value: Any) -> Any:
+    """What is no truth value: true equals 1."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "must be a number")
+    return value
+
+
 SIDES = (4, 1024)
 """The smallest and the largest side of a picture, in pixels."""
+Side = Annotated[int, Field(ge=SIDES[0], le=SIDES[1])]
 
 
 def side_or_sides(value: Any) -> Any:
@@ -186,7 +217,7 @@ def ends_or_word(value: Any) -> Any:
 class LabelColumns:
     """Where labels stand: in a table inside ``path``, or in columns of Parquet or of a JSON file beside each image."""
 
-    table: str | None = None
+    table: Annotated[str | None, Field(json_schema_extra={"pattern": A_TABLE})] = None
     """CSV, TSV, JSON or JSON lines; null: the source has columns itself."""
     file: str | None = None
     """The column of file names; null: the one whose values are names of images."""
@@ -215,15 +246,39 @@ class Images:
     """Images of your own: a folder, an archive, IDX, NumPy or Parquet files, brought to one size."""
 
     path: Annotated[str, Field(min_length=1)]
-    labels: Annotated[bool | LabelColumns, pydantic.BeforeValidator(labels_or_table)]
-    """True: folders, or what the source holds itself (a column, an array, dataset.json, .cls files) name classes."""
-    heldout: Annotated[float | Literal["official"], pydantic.BeforeValidator(share_or_official)]
-    size: Annotated[int | list[int], pydantic.BeforeValidator(side_or_sides)]
+    """A folder, ``*.zip``, ``*.tar[.gz]``, ``*.npz``, ``*.npy``, ``*.parquet``, or a folder of archives, Parquet or IDX
+    files. Neither ``~`` nor ``$`` is read."""
+    labels: Annotated[
+        bool | LabelColumns,
+        pydantic.BeforeValidator(
+            labels_or_table, json_schema_input_type=bool | Annotated[str, Field(pattern=A_TABLE)] | LabelColumns
+        ),
+    ]
+    """What names the classes. True: folders, or what the source holds itself (a column, an array, dataset.json, .cls
+    files). A table beside the images: its name, or its columns. False: there are no classes."""
+    heldout: Annotated[
+        float | Literal["official"],
+        pydantic.BeforeValidator(share_or_official, json_schema_input_type=Share | Literal["official"]),
+    ]
+    """Share of the images of every class that is kept from training, to measure with; ``official``: what the source
+    itself calls test."""
+    size: Annotated[
+        int | list[int],
+        pydantic.BeforeValidator(
+            side_or_sides,
+            json_schema_input_type=Side | Annotated[list[Side], Field(min_length=2, max_length=2)],
+        ),
+    ]
     """The side of a square in pixels, or [height, width]."""
-    channels: Literal[1, 3, 4]
+    channels: Annotated[Literal[1, 3, 4], pydantic.BeforeValidator(number)]
+    """1 is grey, 3 is RGB, 4 is RGB with alpha."""
     fit: Literal["crop", "pad", "exact"]
+    """How a picture is brought to ``size``: ``crop`` its middle, ``pad`` it with the background, or ``exact``: another
+    size is a bad image."""
     background: Annotated[int, Field(ge=0, le=255)]
+    """Grey level under what is transparent and around what is padded: 0 is black, 255 white."""
     on_bad_image: Literal["error", "skip"]
+    """``error``: stop and name it. ``skip``: leave it out and count it. An image without a class is one."""
     min_per_class: PositiveInt | None
     """Of a class with fewer images nothing is prepared; null, or left out: there may be any number."""
     _: KW_ONLY  # the keys below may be left out
@@ -238,7 +293,15 @@ class Images:
     flip: bool | None = None
     """Whether a picture in a mirror is one more of its kind: each is then mirrored in half of the batches it is in. Not
     for what is read; null, or left out: false."""
-    range: Annotated[list[float] | Literal["measured", "full"] | None, pydantic.BeforeValidator(ends_or_word)] = None
+    range: Annotated[
+        list[float] | Literal["measured", "full"] | None,
+        pydantic.BeforeValidator(
+            ends_or_word,
+            json_schema_input_type=Annotated[list[float], Field(min_length=2, max_length=2)]
+            | Literal["measured", "full"]
+            | None,
+        ),
+    ] = None
     """What becomes black and what white, of sources of more than 8 bits, floats and signed numbers: two numbers; the
     lowest and highest of the set, ``measured``; ``full``, all that their type holds. Null, or left out: full, and a set
     that fills less than a tenth of it is refused."""
@@ -264,7 +327,8 @@ class Images:
 class ImageDomains(Images):
     """Two unpaired domains of images of your own: two folders below ``path``."""
 
-    domains: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2, max_length=2)]
+    domains: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2, max_length=2), Each]
+    """The folders of the first and of the second domain, as for ``cycle_gan``; left out: there is one domain."""
 
     @field_validator("domains")
     @classmethod
@@ -282,8 +346,11 @@ class Network:
     """Which networks play: a family (a file in gan_core/networks), its width, and the size of the latent."""
 
     family: str
+    """Which file of gan_core/networks; ``mlp`` for points and small pictures, ``resnet`` translates."""
     width: PositiveInt
+    """How wide its layers are; what that counts is the family's."""
     latent: NonNegativeInt
+    """Dimensions of z; 0 where nothing is drawn, as by translators."""
     options: dict[str, Any]
     """What only this family has; in params.yaml they stand beside the other keys."""
 
@@ -293,12 +360,19 @@ class Extractor:
     """How the classifier is trained whose features the figures of a data set use."""
 
     width: PositiveInt
+    """Channels of its first convolution."""
     seed: Seed
+    """Of its first weights and batches."""
     batch_size: Annotated[int, Field(ge=2)]
+    """Images of a step."""
     learning_rate: PositiveFloat
+    """Of Adam."""
     steps_per_class: PositiveInt
+    """Steps for each class of the data set."""
     min_steps: PositiveInt
+    """Steps at least."""
     max_steps: PositiveInt
+    """Steps at most; not below `min_steps`."""
 
     @field_validator("max_steps")
     @classmethod
@@ -313,20 +387,37 @@ class Train:
     """How a run is trained."""
 
     seed: Seed
+    """Of all that is random in training. Runs that differ in it alone are summed up by ``gan compare``."""
     steps: PositiveInt
+    """Steps of the game: each player's update once, or as often as the paper says."""
     batch_size: Annotated[int, Field(ge=2)]
+    """Real samples of an update."""
     balanced: bool
     """Every class is as frequent in the batches, however many samples it has."""
     shards: PositiveInt
+    """Parts in which a batch is computed, one after the other or by several processes; memory is that of a part. It
+    divides `batch_size` into parts of 2 or more."""
     instance_noise: NonNegativeFloat
+    """Standard deviation, where pixels are -1 to 1, of the noise on real samples, so that no discriminator can tell
+    them by their grey levels."""
     ema_half_life: Scheduled[NonNegativeFloat]
+    """Images after which weights count half in the averaged weights, which are evaluated and shipped; 0 averages
+    nothing."""
     log_every: PositiveInt
+    """Steps between two rows of the loss table."""
     evaluate_every: PositiveInt
+    """Steps between two evaluations of samples, each of which costs about 25 steps; the weights of the best one are
+    shipped."""
     checkpoint_every: PositiveInt
+    """Steps between two saved states, from which an interrupted run goes on."""
     device: Literal["auto", "cpu", "cuda"]
+    """``auto``: the GPU where there is one."""
     channels_last: bool
+    """How images lie in memory: pixel by pixel, which convolutions like, or plane by plane."""
     precision: Literal["float32", "bfloat16"]
+    """Of the products of layers; bfloat16 is faster where the processor multiplies it, and less exact."""
     cuda_graph: bool
+    """On a GPU, an update is one CUDA graph."""
 
     @field_validator("shards")
     @classmethod
@@ -347,8 +438,10 @@ Policy = Literal[
 class Augment:
     """Which random changes a discriminator sees pictures under, real and generated, and with what probability each."""
 
-    policy: Annotated[list[Policy], Field(min_length=1)]
+    policy: Annotated[list[Policy], Field(min_length=1), Each]
+    """Which changes: docs/augmentation.md says what each does."""
     p: Strength
+    """The probability of each change: a number, a schedule, or one that adapts to a measure of overfitting."""
 
     @field_validator("policy")
     @classmethod
@@ -363,12 +456,19 @@ class Evaluate:
     """How a generator is measured."""
 
     seed: Seed
+    """Of the samples that are measured, and of resampling."""
     samples: Annotated[int, Field(ge=500)]
+    """Samples that are drawn to be measured; fewer where fewer are trained on."""
     resamples: Annotated[int, Field(ge=20)]
+    """Resamples behind every interval."""
     features: Asked
+    """What looks at pictures: ``lite0`` is EfficientNet-Lite0, ``own`` the classifier of ``extractor``, ``inception``
+    the file of ``inception``; ``auto``: lite0 for pictures of 32 pixels and more, own for smaller ones."""
     min_accuracy: Annotated[float, Field(ge=0, le=1)]
     """Held-out accuracy from which on a data set's classifier is asked for classes."""
     inception: str | None
+    """A file ``pt_inception-2015-12-05-6726825d.pth`` that you have: then there is FID as papers give it, too. Null:
+    there is none."""
 
     @field_validator("inception")
     @classmethod
@@ -386,10 +486,15 @@ class Tolerance:
     """What an artefact may differ by and still be shipped."""
 
     max_abs: PositiveFloat
+    """Largest difference of a number from the trained network's, where pixels are -1 to 1."""
     psnr: PositiveFloat
+    """Least peak signal-to-noise ratio against the trained network's samples, in dB."""
     pixels_off: NonNegativeFloat
+    """Share of 8-bit pixels that may differ at all."""
     pixels_far: NonNegativeFloat
+    """Share of 8-bit pixels that may differ by more than 1 level."""
     fd_share: PositiveFloat
+    """Share by which the Frechet distance of the artefact's samples may differ from that of the network's."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -400,9 +505,13 @@ class Engines:
     """
 
     flavour: Literal["tensorrt_rtx", "none"]
+    """Which library builds engines, without a GPU; ``none``: no engine is built."""
     targets: list[Annotated[int, Field(ge=75)]]
+    """Compute capabilities of GPUs: 86 is an RTX 3090, 89 an RTX 4090, 120 an RTX 5090."""
     precisions: list[Precision]
+    """Of which graphs; each is declared under ``export.precisions``."""
     here: list[str]
+    """Runs whose engines TensorRT builds for the GPU of this machine too, and again on another."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -410,10 +519,16 @@ class Export:
     """What is shipped, and how good it must be. ``served``: the precision of the graphs in model repositories."""
 
     opset: Annotated[int, Field(ge=18, le=23)]
+    """Version of ONNX's operators."""
     max_batch_size: Annotated[int, Field(ge=8)]
-    precisions: dict[Precision, Tolerance]
+    """Samples of a request to a server, and of an engine, at most."""
+    precisions: Annotated[dict[Precision, Tolerance], Field(json_schema_extra={"required": ["fp32"]})]
+    """Of the graphs, each with what it may differ by. One that differs more is not shipped, and nothing is without
+    fp32."""
     served: Literal["fp32", "fp16", "int8"]
+    """The precision of the graphs that a server loads; one of ``precisions``."""
     engines: Engines
+    """TensorRT engines."""
 
     @field_validator("precisions")
     @classmethod
@@ -445,7 +560,7 @@ class Init:
 
     path: Annotated[str, Field(min_length=1)]
     """Where an earlier run's networks are: players/<run>, models/<run> (what it ships), or such a folder elsewhere."""
-    parts: Annotated[list[str], Field(min_length=1)] | None = None
+    parts: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     """Networks that come over, as the paper names them; null, or left out: all that both runs have."""
     freeze: dict[str, Annotated[list[str], Field(min_length=1)]] | None = None
     """Network -> its layers that stay as they come over (FreezeD); null, or left out: none."""
@@ -456,14 +571,19 @@ class Run:
     """One declared run: one trained, measured and shipped generator."""
 
     variant: str
+    """The paper: a file in gan_core/variants."""
     dataset: str
+    """The name of an entry of ``datasets`` or ``images``."""
     network: Network
+    """Which networks play."""
     train: Train
+    """What differs from the common ``train`` section."""
     settings: dict[str, Any]
+    """The paper's symbols; what is not named keeps the paper's value."""
     augment: Augment | None = None
     """Of what the discriminators see; none where it is not declared."""
     init: Init | None = None
-    """Of warm starts."""
+    """Of warm starts: what their networks begin with."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; without ``init`` where the run starts afresh."""
@@ -475,15 +595,25 @@ class Params:
     """All of params.yaml, with defaults resolved."""
 
     torch: str
-    threads: int
+    """The version of torch, which is part of every result: another one gives other last bits, and everything is made
+    again."""
+    threads: PositiveInt
+    """Threads of every stage, part of every result as well."""
     datasets: dict[str, Dataset]
+    """Data sets that the project makes itself, by name."""
     images: dict[str, Images]
+    """Data sets of your own pictures, by name; ``gan new <pictures>`` writes an entry."""
     runs: dict[str, Run]
+    """One entry is one trained, measured and shipped generator, by name."""
     train: Train
+    """How runs are trained, unless a run's own ``train`` says otherwise."""
     extractor: Extractor
+    """The classifier that is trained on each data set of images; figures use its features."""
     evaluate: Evaluate
+    """How generators are measured."""
     export: Export
+    """What is shipped, and how good it must be."""
 
 
-SECTIONS = (*(f.name for f in fields(Params)), WARM)
+SECTIONS: tuple[str, ...] = (*(f.name for f in fields(Params)), WARM)
 """Of params.yaml. Runs of ``warm_starts``, which may be left out, are among ``Params.runs``."""

@@ -41,7 +41,8 @@ def write(params: Params, docs: Path, reports: Path) -> list[Path]:
 
 def paper(variant: str) -> Iterator[str]:
     """What the file says: title, what it is, its objectives, its update rule, its symbols."""
-    source = (papers.PAPERS / f"{variant}.py").read_text()
+    file = papers.PAPERS / f"{variant}.py"
+    source = file.read_text()
     tree = ast.parse(source)
     game = next(node for node in tree.body if isinstance(node, ast.ClassDef))
     methods = [node for node in game.body if isinstance(node, ast.FunctionDef)]
@@ -54,17 +55,15 @@ def paper(variant: str) -> Iterator[str]:
     yield "## Update rule\n\n```python\n" + "\n\n\n".join(dedent(str(part)) for part in rule) + "\n```"
     symbols = [n for n in game.body if isinstance(n, ast.AnnAssign) and n.value is not None and not papers.literal(n)]
     rows = [
-        f"| `{ast.unparse(n.target)}` | `{ast.unparse(n.value)}` | {comment(source, n)} |" for n in symbols if n.value
+        f"| `{ast.unparse(n.target)}` | `{ast.unparse(n.value)}` | {comment(file, n)} |" for n in symbols if n.value
     ]
     yield "## Settings\n\n| symbol | value | |\n| --- | --- | --- |\n" + "\n".join(rows)
 
 
-def comment(source: str, node: ast.AnnAssign) -> str:
+def comment(file: Path, node: ast.AnnAssign) -> str:
     """What stands behind a symbol, or the values that it may have."""
-    line = source.splitlines()[node.lineno - 1]
-    _, mark, said = line.partition("  # ")
     choices = re.findall(r"'([^']+)'", ast.unparse(node.annotation))
-    return said if mark and "fmt:" not in said else ", ".join(f"`{c}`" for c in choices)
+    return papers.remark(file, node) or ", ".join(f"`{c}`" for c in choices)
 
 
 def traps_of(variant: str, text: str) -> str:
