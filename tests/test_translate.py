@@ -26,6 +26,12 @@ def picture(wide: int, high: int, mode: str = "RGB") -> Image.Image:
     return Image.fromarray(pixels).convert(mode)
 
 
+def read(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+    return image
+
+
 def run(folder: Path, pictures: Path, out: Path, role: str | None = "a_to_b", at_most: int | None = None) -> None:
     """The command."""
     given = {"folder": folder, "pictures": pictures, "out": out, "role": role, "at_most": at_most}
@@ -47,10 +53,10 @@ def test_a_picture_is_what_the_network_gives(exported: Path, tmp_path: Path) -> 
     run(exported, tmp_path / "in", tmp_path / "out")
     (channels,) = {i["shape"][1] for i in Generator.open(exported, "a_to_b").about["inputs"]}
     as_read = {k: np.asarray(v.convert(translate.MODES[channels])) for k, v in (("fits", fits), ("odd", odd))}
-    got = np.asarray(Image.open(tmp_path / "out/fits.png"))
+    got = np.asarray(read(tmp_path / "out/fits.png"))
     assert (got.reshape(12, 16, channels) == given_by(exported, as_read["fits"].reshape(12, 16, channels))).all()
     mirrored = np.pad(as_read["odd"].reshape(14, 9, channels), [(0, 2), (0, 3), (0, 0)], mode="symmetric")
-    got = np.asarray(Image.open(tmp_path / "out/below/odd.bmp"))
+    got = np.asarray(read(tmp_path / "out/below/odd.bmp"))
     assert (got.reshape(14, 9, channels) == given_by(exported, mirrored)[:14, :9]).all()
     assert (tmp_path / "out/moves.gif.png").is_file()
 
@@ -60,14 +66,14 @@ def test_orientation_and_transparency_stay(exported: Path, tmp_path: Path) -> No
     exif[0x0112] = 6
     picture(20, 8).save(tmp_path / "turned.png", exif=exif)
     run(exported, tmp_path / "turned.png", tmp_path / "out")
-    assert Image.open(tmp_path / "out/turned.png").size == (8, 20)
+    assert read(tmp_path / "out/turned.png").size == (8, 20)
     clear = picture(12, 12)
     clear.putalpha(Image.linear_gradient("L").resize((12, 12)))
     clear.save(tmp_path / "clear.png")
     run(exported, tmp_path / "clear.png", tmp_path / "out")
-    assert Image.open(tmp_path / "out/clear.png").getchannel("A").tobytes() == clear.getchannel("A").tobytes()
+    assert read(tmp_path / "out/clear.png").getchannel("A").tobytes() == clear.getchannel("A").tobytes()
     run(exported, tmp_path / "clear.png", tmp_path / "small", at_most=8)
-    assert Image.open(tmp_path / "small/clear.png").size == (8, 8)
+    assert read(tmp_path / "small/clear.png").size == (8, 8)
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_there(
