@@ -59,7 +59,7 @@ R3GAN = {
     "network": {"family": "r3gan", "width": 64, "latent": 64, "blocks": 1},
     "settings": {"gamma": 0.05, "penalty_every": 4, "learning_rate": 0.0002},
 }
-PROJECTED = {
+PROJECTED: dict[str, Any] = {
     "variant": "projected_gan",
     "network": {"family": "fastgan", "width": 32, "latent": 64},
     "settings": {
@@ -80,6 +80,12 @@ def train(batch: int, half_life: int, seed: int = 0) -> dict[str, Any]:
 
 FEW = {"dataset": "flags", "train": train(32, 5_000), **DCGAN}
 EARLY = train(16, 10_000) | {"precision": "bfloat16"}
+ON_LITE0: dict[str, Any] = {
+    "dataset": "flags",
+    "train": train(16, 5_000) | {"precision": "bfloat16"},
+    **PROJECTED,
+    "settings": PROJECTED["settings"] | {"conditional": False},
+}
 RUNS: Mapping[str, Mapping[str, tuple[Mapping[str, Any], tuple[int, ...]]]] = {
     "few": {
         "without": (FEW, (125, 250, 500, 1_000)),
@@ -87,6 +93,8 @@ RUNS: Mapping[str, Mapping[str, tuple[Mapping[str, Any], tuple[int, ...]]]] = {
             FEW | {"augment": {"policy": ["color", "translation", "cutout"], "p": 1.0}},
             (125, 250, 500, 1_000),
         ),
+        "projected-without": ({k: v for k, v in ON_LITE0.items() if k != "augment"}, (250, 500, 1_000, 2_000)),
+        "projected-diffaugment": (ON_LITE0, (250, 500, 1_000, 2_000)),
         "ada": (
             FEW | {"augment": {"policy": ADA, "p": {"target": 0.6, "images": 20_000}}},
             (125, 250, 500, 1_000),
