@@ -375,7 +375,7 @@ def main() -> None:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         subjects = [exported(arguments.run, arguments.models), built(CONVOLUTIONAL, scratch)]
         ports = Ports.free()
-        stack.enter_context(Triton().launch(arguments.triton, [s.repository for s in subjects], ports))
+        stack.enter_context(Triton(arguments.triton).launch([s.folder for s in subjects], ports))
         peak = peak_of(device)
         result = {
             "machine": described(arguments.threads, device)

@@ -11,6 +11,8 @@ from gan_core.runtime.errors import DataError
 
 NUMBER = 32
 """Bytes that a number takes in the longest form a request gives it, as JSON."""
+MIN_REQUEST = 1 << 20
+"""Bytes that a request may have in any case."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Deployed:
     run: str
     repository: Path
     largest_request: int
-    """Bytes of the largest batch, as JSON."""
+    """Bytes of the largest batch, as JSON; no server takes a larger one."""
     weights: dict[str, str]
     """The sha256 of the weights of each role."""
 
@@ -36,7 +38,7 @@ class Deployed:
             raise DataError(f"{folder} has no model_repository; `dvc repro export@{folder.name}` makes it")
         rows = [e.max_batch_size * sum(prod(i.usual) for i in e.inputs) for e in endpoints_of(manifest)]
         weights = {role: said["provenance"]["weights_sha256"] for role, said in manifest["roles"].items()}
-        return Deployed(manifest["run"], repository, NUMBER * max(rows), weights)
+        return Deployed(manifest["run"], repository, max(MIN_REQUEST, NUMBER * max(rows)), weights)
 
     @property
     def name(self) -> str:
