@@ -405,7 +405,8 @@ def main() -> None:
     folders = arguments.folder or sorted(p.parent for p in (ROOT / "exported").glob("[!.]*/manifest.json"))
     served = list(models(folders))
     print(f"seed {arguments.seed}; {len(served)} models of {len(folders)} runs", flush=True)
-    sys.exit(not all([stands(name, served, folders, arguments) for name in arguments.server or BACKENDS]))
+    stood = [stands(name, served, folders, arguments) for name in arguments.server or BACKENDS]
+    sys.exit(not all(stood))
 
 
 def stands(name: str, served: list[Model], folders: list[Path], arguments: argparse.Namespace) -> bool:

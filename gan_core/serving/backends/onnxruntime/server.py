@@ -14,7 +14,7 @@ from aiohttp import web
 from gan_core.runtime import errors
 from gan_core.serving.backends.onnxruntime import model, protocol
 from gan_core.serving.backends.onnxruntime.model import Model
-from gan_core.serving.deploy.deployed import Deployed
+from gan_core.serving.deploy.deployed import largest_request
 from gan_core.serving.session import Runtime
 
 PATIENCE = 10.0
@@ -33,9 +33,10 @@ def application(folders: Sequence[Path]) -> web.Application:
         DataError: a folder holds no finished export, or a graph is not what its manifest describes.
         InputError: two of them have a model of one name.
     """
-    largest = max(Deployed.read(folder).largest_request for folder in folders)
+    models = model.load(folders, RUNTIME)
+    largest = largest_request(found.endpoint for found in models.values())
     app = web.Application(middlewares=[refusing], client_max_size=largest)
-    app[MODELS] = model.load(folders, RUNTIME)
+    app[MODELS] = models
     app.router.add_get("/v2", about)
     for path in ("/v2/health/live", "/v2/health/ready"):
         app.router.add_get(path, healthy)
