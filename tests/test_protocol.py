@@ -6,6 +6,7 @@ import asyncio
 import copy
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ Y = TensorSpec("y", "int64", (), (), "label", 10)
 X = TensorSpec("x", "uint8", (-1, -1, 3), (8, 8, 3), "x", 192)
 IMAGE = TensorSpec("image", "uint8", (2,), (2,))
 PLAIN = ModelEndpoint("plain", "g", (Z, Y), IMAGE, "g.onnx", "fp32", True, False, 4)
-SEEDED = ModelEndpoint("seeded", "g", (SEED, Z, Y, CENTRAL_MASS), IMAGE, "g.onnx", "fp32", True, True, 4)
+TAKEN = (SEED, replace(Z, optional=True), Y, CENTRAL_MASS)
+SEEDED = ModelEndpoint("seeded", "g", TAKEN, IMAGE, "g.onnx", "fp32", True, True, 4)
 OPEN = ModelEndpoint("open", "g", (X,), IMAGE, "g.onnx", "fp32", True, False, 4)
 ENDPOINTS = st.sampled_from([PLAIN, SEEDED, OPEN])
 
@@ -127,6 +129,7 @@ WRONG = [
     (one("y", "INT64", shape=[1, 1], data=[1.5]), "'y' holds something else than finite numbers of type INT64"),
     (one(parameters={"shared_memory_region": "r"}), "shared_memory_region: Extra inputs are not permitted"),
     (one(parameters={"binary_data_size": 12}), "'z' has 0 raw bytes, not 12"),
+    (json.dumps({"inputs": [storm.tensor("z", np.zeros((1, 3), np.float32))] * 2}).encode(), "an input is there twice"),
     (b'{"inputs": [], "outputs": [{"name": "images"}]}', "has no output 'images', only image"),
 ]
 
@@ -138,9 +141,21 @@ def test_what_a_refusal_says(sent: bytes, says: str) -> None:
     assert says in str(error.value)
 
 
-def test_open_sides_are_multiples() -> None:
-    with pytest.raises(InputError, match=r"input 'x' has sides \[8, 6\], and only multiples of 4 are taken"):
-        model(OPEN).checked({"x": np.zeros((1, 8, 6, 3), np.uint8)})
+def test_what_a_model_refuses() -> None:
+    y = np.zeros(1, np.int64)
+    for endpoint, rows, says in (
+        (
+            OPEN,
+            {"x": np.zeros((1, 8, 6, 3), np.uint8)},
+            r"input 'x' has sides \[8, 6\], and only multiples of 4 are taken",
+        ),
+        (PLAIN, {"z": np.zeros((1, 3), np.float32), "y": y + 10}, "'y' takes whole numbers from 0 to 9"),
+        (PLAIN, {"z": np.full((1, 3), np.nan, np.float32), "y": y}, "'z' takes finite numbers"),
+        (PLAIN, {"z": np.zeros((2, 3), np.float32), "y": y}, "the inputs disagree about the batch: 2, 1"),
+        (SEEDED, {"seed": y}, "input 'y' is missing"),
+    ):
+        with pytest.raises(InputError, match=says):
+            model(endpoint).checked(rows)
 
 
 def test_requests_are_computed_together_while_the_loop_goes_on() -> None:
