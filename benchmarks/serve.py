@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.serve``. The ways take turns, block by block, so that a machine that slows down slows them all;
 before it is timed, each must give what torch gives. Writes results/serve-<cpu|cuda>.json and .md. On a GPU there are
-more rows: see gpu.py.
+more rows: see gpu.py. ``--only server Triton``: rows of these words alone, and the one that all are set against.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ from gan_core.core.build_network import build_network
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.export import endpoints, naming, onnx
-from gan_core.export.manifest import ModelEndpoint, endpoints_of, manifest_of
+from gan_core.export.manifest import FORMAT, ModelEndpoint, endpoint_json, endpoints_of, manifest_of
 from gan_core.runtime import errors, files
 from gan_core.runtime.device import set_up
 from gan_core.serving.backends.base import Ports
+from gan_core.serving.backends.onnxruntime.backend import OnnxRuntime
 from gan_core.serving.backends.triton import repository
 from gan_core.serving.backends.triton.backend import Triton
 
@@ -56,6 +57,20 @@ Call = Callable[[], Any]
 
 
 @dataclass(frozen=True)
+class Door:
+    """Where a server that runs here is asked."""
+
+    name: str
+    protocol: str
+    ports: Ports
+
+    def client(self) -> Any:
+        """Triton's own, which speaks to any server of the protocol."""
+        module = {"http": tritonclient.http, "grpc": tritonclient.grpc}[self.protocol]
+        return module.InferenceServerClient(f"127.0.0.1:{getattr(self.ports, self.protocol)}")
+
+
+@dataclass(frozen=True)
 class Subject:
     """A generator, what was exported of it, and its models on a server."""
 
@@ -67,11 +82,6 @@ class Subject:
     """Its float graphs, of every precision that was exported."""
     endpoint: ModelEndpoint
     """Its model that gives pixels."""
-
-    @property
-    def repository(self) -> Path:
-        """What a server loads."""
-        return self.folder / "model_repository"
 
     @property
     def largest(self) -> int:
@@ -138,6 +148,13 @@ def built(body: NetworkSpec, folder: Path) -> Subject:
         files.write(folder / file, model)
     offered = list(endpoints.served(body.family, "generator", config, graphs, "fp32", LARGEST))
     repository.write(folder / "model_repository", offered, models, {"run": body.family})
+    manifest = {
+        "format": FORMAT,
+        "files": {file: {"sha256": files.digest(model)} for file, model in models.items()},
+        "roles": {"generator": {"size_multiple": onnx.size_multiple(config)}},
+        "endpoints": [endpoint_json(endpoint) for endpoint in offered],
+    }
+    files.write_json(folder / "manifest.json", manifest)
     return Subject(body.family, network, config, folder, list(graphs)[:1], with_pixels(offered))
 
 
@@ -148,7 +165,7 @@ def session(path: Path, threads: int) -> ort.InferenceSession:
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def ways(subject: Subject, ports: Ports, threads: int) -> Iterator[Way]:
+def ways(subject: Subject, doors: Sequence[Door], threads: int) -> Iterator[Way]:
     """Every way to call on a CPU."""
     yield Way("torch eager", "compute", in_torch(subject, subject.network))
     if shutil.which("g++") or shutil.which("clang++"):
@@ -159,8 +176,8 @@ def ways(subject: Subject, ports: Ports, threads: int) -> Iterator[Way]:
         yield Way(f"ONNX Runtime, {path.name}", "compute", bound(subject, session(path, threads)))
     pixels = session(subject.folder / subject.endpoint.graph, threads)
     yield Way("in process", "draw", lambda n: in_process(subject, pixels, n))
-    for protocol in ("http", "grpc"):
-        yield Way(f"Triton, {protocol.upper()}", "draw", lambda n, p=protocol: served(subject, p, ports, n)[1])  # type: ignore[misc]
+    for door in doors:
+        yield Way(door.name, "draw", lambda n, d=door: served(subject, d.client(), n))  # type: ignore[misc]
 
 
 def in_torch(subject: Subject, network: Callable[..., torch.Tensor]) -> Callable[[int], Call]:
@@ -209,11 +226,10 @@ def in_process(subject: Subject, run: ort.InferenceSession, n: int) -> Call:
     return lambda: run.run(None, next(drawn))[0]
 
 
-def served(subject: Subject, protocol: str, ports: Ports, n: int) -> tuple[Any, Call]:
-    """From a draw to pixels through the server, and the client that asks."""
-    module = {"http": tritonclient.http, "grpc": tritonclient.grpc}[protocol]
-    client = module.InferenceServerClient(f"127.0.0.1:{getattr(ports, protocol)}")
+def served(subject: Subject, client: Any, n: int) -> Call:
+    """From a draw to pixels through a server."""
     drawn = draws(subject, n)
+    module = tritonclient.grpc if isinstance(client, tritonclient.grpc.InferenceServerClient) else tritonclient.http
 
     def call() -> Array:
         asked = []
@@ -223,7 +239,7 @@ def served(subject: Subject, protocol: str, ports: Ports, n: int) -> tuple[Any, 
             asked[-1].set_data_from_numpy(sent)
         return np.asarray(client.infer(subject.endpoint.name, asked).as_numpy(subject.config.output_name))
 
-    return client, call
+    return call
 
 
 def on_host(out: Any) -> Array:
@@ -290,29 +306,29 @@ def rows(listed: list[Way], flops: int, peak: float) -> Iterator[dict[str, Any]]
             yield row
 
 
-def load(subject: Subject, ports: Ports, protocol: str, clients: int, calls: int) -> dict[str, Any]:
+def load(subject: Subject, door: Door, clients: int, calls: int) -> dict[str, Any]:
     """Many clients at once, one image a request: what each waits, and what the server makes of it."""
     each = max(20, -(-calls // clients))
-    pairs = [served(subject, protocol, ports, 1) for _ in range(clients)]
-    taken: list[list[float]] = [[] for _ in pairs]
+    asking = [served(subject, door.client(), 1) for _ in range(clients)]
+    taken: list[list[float]] = [[] for _ in asking]
     barrier = threading.Barrier(clients + 1)
 
     def ask(k: int) -> None:
-        timed(pairs[k][1], 3)
+        timed(asking[k], 3)
         barrier.wait()
-        taken[k] = timed(pairs[k][1], each)
+        taken[k] = timed(asking[k], each)
 
     threads = [threading.Thread(target=ask, args=(k,)) for k in range(clients)]
     for thread in threads:
         thread.start()
     barrier.wait()
-    before, begun, busy = counted(subject, ports), time.perf_counter(), time.process_time()
+    before, begun, busy = counted(subject, door.ports), time.perf_counter(), time.process_time()
     for thread in threads:
         thread.join()
-    wall, busy, after = time.perf_counter() - begun, time.process_time() - busy, counted(subject, ports)
+    wall, busy, after = time.perf_counter() - begun, time.process_time() - busy, counted(subject, door.ports)
     runs, images = (b - a for a, b in zip(before, after, strict=True))
     return {
-        "way": f"Triton, {protocol.upper()}",
+        "way": door.name,
         "clients": clients,
         "calls": clients * each,
         **summary(list(itertools.chain(*taken))),
@@ -329,11 +345,14 @@ def counted(subject: Subject, ports: Ports) -> tuple[int, int]:
     return int(found["execution_count"]), int(found["inference_count"])
 
 
-def about(subject: Subject, ports: Ports, threads: int, calls: int, peak: float) -> dict[str, Any]:
-    """All figures of one subject."""
-    listed = list(ways(subject, ports, threads))
+def about(
+    subject: Subject, doors: Sequence[Door], threads: int, calls: int, peak: float, only: Sequence[str]
+) -> dict[str, Any]:
+    """All figures of one subject; ``only``: of ways with one of these words in their names, if there are any."""
+    first, *listed = ways(subject, doors, threads)
     if torch.cuda.is_available():
         listed += [Way(name, "compute", prepare) for name, prepare in gpu.ways(subject)]
+    listed = [first, *(way for way in listed if chosen(way.name, only))]
     for batch in (1, max(1, subject.largest // 4), subject.largest):
         measure(listed, batch, calls)
         print(f"{subject.name}: batch {batch} done", flush=True)
@@ -342,8 +361,13 @@ def about(subject: Subject, ports: Ports, threads: int, calls: int, peak: float)
         "parameters": sum(p.numel() for p in subject.network.parameters()),
         "flops": subject.flops(),
         "rows": list(rows(listed, subject.flops(), peak)),
-        "load": [load(subject, ports, p, c, calls) for p in ("http", "grpc") for c in CONCURRENCIES],
+        "load": [load(subject, d, c, calls) for d in doors if chosen(d.name, only) for c in CONCURRENCIES],
     }
+
+
+def chosen(name: str, only: Sequence[str]) -> bool:
+    """Whether a way is asked for."""
+    return not only or any(word in name for word in only)
 
 
 def peak_of(device: str) -> float:
@@ -367,6 +391,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=300, help="timed calls a row (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="of torch and ONNX Runtime (default: %(default)s)")
     parser.add_argument("--triton", type=Path, default=Path(".venv-triton"), help="the server's environment")
+    parser.add_argument("--only", nargs="*", default=[], help="words of the rows to measure (default: all)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the tables")
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -374,14 +399,19 @@ def main() -> None:
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         subjects = [exported(arguments.run, arguments.models), built(CONVOLUTIONAL, scratch)]
-        ports = Ports.free()
-        stack.enter_context(Triton().launch(arguments.triton, [s.repository for s in subjects], ports))
+        triton, other, folders = Ports.free(), Ports.free(), [s.folder for s in subjects]
+        stack.enter_context(Triton(arguments.triton).launch(folders, triton))
+        stack.enter_context(OnnxRuntime().launch(folders, other))
+        doors = [Door(f"Triton, {protocol.upper()}", protocol, triton) for protocol in ("http", "grpc")]
+        doors.append(Door("ONNX Runtime server, HTTP", "http", other))
         peak = peak_of(device)
         result = {
             "machine": described(arguments.threads, device)
             | {name: metadata.version(name) for name in ("onnxruntime-gpu", "tritonclient")}
             | {"peak_gflops": peak / 1e9},
-            "subjects": {s.name: about(s, ports, arguments.threads, arguments.calls, peak) for s in subjects},
+            "subjects": {
+                s.name: about(s, doors, arguments.threads, arguments.calls, peak, arguments.only) for s in subjects
+            },
         }
     files.write_json(arguments.out / f"serve-{device}.json", result)
     files.write(arguments.out / f"serve-{device}.md", markdown(result).encode())

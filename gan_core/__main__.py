@@ -13,8 +13,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gan_core.runtime import errors
+
+if TYPE_CHECKING:
+    from gan_core.serving.backends.base import Backend
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -141,24 +145,33 @@ def compare(arguments: argparse.Namespace) -> None:
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    """Run a Triton server on exported folders, until Ctrl-C."""
+    """Run a server on exported folders, until Ctrl-C."""
+    from gan_core.export.manifest import endpoints_of, manifest_of
     from gan_core.serving.backends.base import Ports
-    from gan_core.serving.backends.triton.backend import Triton
 
-    ports = Ports(arguments.http_port, arguments.grpc_port, arguments.metrics_port)
+    ports, backend = Ports(arguments.http_port, arguments.grpc_port, arguments.metrics_port), backend_of(arguments)
     folders = arguments.folder or exported(arguments.params)
-    repositories = [folder / "model_repository" for folder in folders]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with Triton().launch(arguments.triton, repositories, ports) as process:
-        names = sorted(p.parent.name for repository in repositories for p in repository.glob("*/config.pbtxt"))
+    with backend.launch(folders, ports) as process:
+        names = sorted(endpoint.name for folder in folders for endpoint in endpoints_of(manifest_of(folder)))
         print(f"serving {', '.join(names)}", flush=True)
-        print(
-            f"HTTP 127.0.0.1:{ports.http}, gRPC 127.0.0.1:{ports.grpc}, metrics 127.0.0.1:{ports.metrics}; Ctrl-C stops"
-        )
+        listens = ", ".join(f"{what} 127.0.0.1:{port}" for what, port in backend.listens(ports).items())
+        print(f"{listens}; Ctrl-C stops")
         print(f"how to call it: {folders[0] / 'README.md'}", flush=True)
         while process.poll() is None:
             time.sleep(0.2)
     raise errors.EnvironmentFailure("the server ended by itself; start it again")
+
+
+def backend_of(arguments: argparse.Namespace) -> Backend:
+    """The kind of server that is meant."""
+    if arguments.server == "triton":
+        from gan_core.serving.backends.triton.backend import Triton
+
+        return Triton(arguments.triton)
+    from gan_core.serving.backends.onnxruntime.backend import OnnxRuntime
+
+    return OnnxRuntime()
 
 
 def demo(arguments: argparse.Namespace) -> None:
@@ -273,9 +286,8 @@ def assignment(text: str) -> tuple[str, str]:
 def verify(arguments: argparse.Namespace) -> None:
     """Check that exported folders are what they say, and that a real server draws the same; say what fails."""
     from gan_core.serving import verify
-    from gan_core.serving.backends.triton.backend import Triton
 
-    rows = verify.verify(arguments.folder or exported(arguments.params), Triton(), arguments.triton, arguments.on)
+    rows = verify.verify(arguments.folder or exported(arguments.params), backend_of(arguments), arguments.on)
     print(verify.table(rows))
     if failed := [row for row in rows if row.passed is False]:
         raise errors.DataError(f"{len(failed)} of {len(rows)} checks failed; the table above says which")
@@ -400,11 +412,17 @@ def parser() -> argparse.ArgumentParser:
             )
         if function in (serve, verify):
             command.add_argument(
+                "--server",
+                default="triton",
+                choices=("triton", "onnxruntime"),
+                help="triton, or onnxruntime: graphs on the CPU behind HTTP, in this Python (default: %(default)s)",
+            )
+            command.add_argument(
                 "--triton",
                 type=Path,
                 metavar="FOLDER",
                 default=Path(".venv-triton"),
-                help="the server's environment (default: %(default)s)",
+                help="Triton's environment (default: %(default)s)",
             )
         if function in (sample, translate, verify):
             where = "cpu, cuda, tensorrt, tensorrt_rtx, or auto, the last of these that is there (default: cpu)"

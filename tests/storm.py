@@ -1,8 +1,8 @@
 """A real server under a storm: mixed requests that must get what the graphs give here, malformed ones that must get an
 error while the server goes on.
 
-``make storm`` sends 1,000 mixed and 500 malformed requests, over HTTP and gRPC, to every model of every finished run in
-exported/. All of it stays on 127.0.0.1.
+``make storm`` sends 1,000 mixed and 500 malformed requests, over HTTP and (to Triton) gRPC, to every model of every
+finished run in exported/, to one kind of server after the other. All of it stays on 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -30,13 +30,18 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 from gan_core.core import latents
 from gan_core.export.manifest import ModelEndpoint, TensorSpec, endpoints_of, manifest_of
 from gan_core.serving import client, session
-from gan_core.serving.backends.base import Ports
-from gan_core.serving.backends.triton import server
+from gan_core.serving.backends.base import Backend, Ports
+from gan_core.serving.backends.onnxruntime.backend import OnnxRuntime
+from gan_core.serving.backends.triton.backend import Triton
 
 Rows = dict[str, np.ndarray]
 SEEDED = ("seed", "central_mass")
 """What a seeded model takes beside the inputs of its graph."""
 ROOT = Path(__file__).parents[1]
+BACKENDS: dict[str, Backend] = {"triton": Triton(ROOT / ".venv-triton"), "onnxruntime": OnnxRuntime()}
+"""By the words that ``gan serve --server`` takes."""
+MODULES = {"http": tritonclient.http, "grpc": tritonclient.grpc}
+"""Triton's clients, by protocol."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Model:
         if not self.endpoint.seeded:
             return drawn
         kept = {i.name: drawn[i.name] for i in self.inputs if not i.optional or choose.random() < 0.2}
-        if self.takes_mass and choose.random() < 0.3:
+        if any(i.prior == "normal" and i.name not in kept for i in self.inputs) and choose.random() < 0.3:
             kept["central_mass"] = choose.uniform(0.1, 1, n).astype(np.float32)
         return {"seed": choose.integers(-(2**63), 2**63 - 1, n), **kept}
 
@@ -105,32 +110,28 @@ def models(folders: list[Path]) -> Iterator[Model]:
             yield Model(endpoint, folder / endpoint.graph)
 
 
-def mixed(served: list[Model], ports: Ports, count: int, seed: int) -> Counter[str]:
+def spoken(backend: Backend, ports: Ports) -> dict[str, str]:
+    """The protocols of a server, and where."""
+    said = {what.lower(): f"127.0.0.1:{port}" for what, port in backend.listens(ports).items()}
+    return {protocol: said[protocol] for protocol in MODULES if protocol in said}
+
+
+def mixed(served: list[Model], at: dict[str, str], count: int, seed: int) -> Counter[str]:
     """Good requests of random models, batches and protocols, eight at a time; how many got what the graph gives."""
-    modules = {"http": tritonclient.http, "grpc": tritonclient.grpc}
-    clients = {
-        "http": tritonclient.http.InferenceServerClient(f"127.0.0.1:{ports.http}", concurrency=8),
-        "grpc": tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{ports.grpc}"),
-    }
 
     def one(k: int) -> str:
         choose = np.random.default_rng((seed, k))
-        model, protocol = served[choose.integers(len(served))], ("http", "grpc")[k % 2]
+        model, protocol = served[choose.integers(len(served))], sorted(at)[k % len(at)]
         n = int(choose.choice([1, 1, 1, 2, 5, model.endpoint.max_batch_size]))
         rows = model.rows(choose, n)
-        got = clients[protocol].infer(model.name, asked(modules[protocol], rows)).as_numpy(model.output)
+        with MODULES[protocol].InferenceServerClient(at[protocol]) as client:
+            got = client.infer(model.name, asked(MODULES[protocol], rows)).as_numpy(model.output)
         expected = model.expected(rows)
         same = got.shape == expected.shape and got.dtype == expected.dtype and near(got, expected)
         return f"{protocol} {'equal' if same else f'DIFFERENT {model.name} batch {n}'}"
 
-    # The HTTP client belongs to the thread that made it (gevent), so it takes its turn there.
-    with ThreadPoolExecutor(7) as pool:
-        waiting = [pool.submit(one, k) for k in range(1, count, 2)]
-        said = Counter(one(k) for k in range(0, count, 2))
-        said.update(w.result() for w in waiting)
-    for c in clients.values():
-        c.close()
-    return said
+    with ThreadPoolExecutor(8) as pool:
+        return Counter(pool.map(one, range(count)))
 
 
 def asked(module, rows: Rows) -> list:
@@ -319,10 +320,10 @@ KINDS: dict[str, tuple[Callable[[Model, random.Random], Body], Callable[[Model],
 RAW_KINDS = ("connection cut", "gRPC wrong shape", "gRPC wrong type", "gRPC random bytes")
 
 
-def malformed(served: list[Model], ports: Ports, count: int, seed: int) -> Counter[str]:
+def malformed(served: list[Model], at: dict[str, str], count: int, seed: int) -> Counter[str]:
     """Requests of every kind in turn, each of which must be refused; a good one after every 25."""
     choose, said = random.Random(seed), Counter()
-    kinds = [*KINDS, *RAW_KINDS]
+    kinds = [*KINDS, *(kind for kind in RAW_KINDS if "grpc" in at or "gRPC" not in kind)]
     for k in range(count):
         kind = kinds[k % len(kinds)]
         fitting = [m for m in served if kind in RAW_KINDS or KINDS[kind][1](m)]
@@ -330,23 +331,23 @@ def malformed(served: list[Model], ports: Ports, count: int, seed: int) -> Count
             kind, fitting = "random bytes", served
         model = choose.choice(fitting)
         if kind == "connection cut":
-            refused = cut_connection(model, ports, choose)
+            refused = cut_connection(model, at["http"], choose)
         elif kind.startswith("gRPC"):
-            refused = over_grpc(kind, model, ports, choose)
+            refused = over_grpc(kind, model, at["grpc"], choose)
         else:
-            refused = over_http(model, ports, *KINDS[kind][0](model, choose))
+            refused = over_http(model, at["http"], *KINDS[kind][0](model, choose))
         said[f"{kind}: {'refused' if refused else f'TAKEN by {model.name}'}"] += 1
         if k % 25 == 24 or k == count - 1:
             good = choose.choice(served)
             rows = good.rows(np.random.default_rng(k), 2)
-            got = client.infer(f"http://127.0.0.1:{ports.http}", good.name, rows, good.output)
+            got = client.infer(f"http://{at['http']}", good.name, rows, good.output)
             said["good in between: " + ("equal" if near(got, good.expected(rows)) else f"DIFFERENT {good.name}")] += 1
     return said
 
 
-def over_http(model: Model, ports: Ports, body: bytes, headers: dict[str, str]) -> bool:
+def over_http(model: Model, address: str, body: bytes, headers: dict[str, str]) -> bool:
     """Whether the answer is an error with a reason, or none at all."""
-    connection = http.client.HTTPConnection("127.0.0.1", ports.http, timeout=20)
+    connection = http.client.HTTPConnection(address, timeout=20)
     try:
         connection.request("POST", f"/v2/models/{model.name}/infer", body, headers)
         answer = connection.getresponse()
@@ -358,11 +359,11 @@ def over_http(model: Model, ports: Ports, body: bytes, headers: dict[str, str]) 
     return answer.status >= 400 and bool(content)
 
 
-def cut_connection(model: Model, ports: Ports, choose: random.Random) -> bool:
+def cut_connection(model: Model, address: str, choose: random.Random) -> bool:
     """Fewer bytes than announced, then the end: nothing but an error may come back."""
     body, _ = text(tensors(model, choose))
     head = f"POST /v2/models/{model.name}/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", ports.http), timeout=20) as s:
+    with socket.create_connection(address.split(":"), timeout=20) as s:
         s.sendall(head.encode() + body[: choose.randrange(len(body))])
         s.shutdown(socket.SHUT_WR)
         try:
@@ -372,11 +373,11 @@ def cut_connection(model: Model, ports: Ports, choose: random.Random) -> bool:
     return not answer or not answer.startswith(b"HTTP/1.1 200")
 
 
-def over_grpc(kind: str, model: Model, ports: Ports, choose: random.Random) -> bool:
+def over_grpc(kind: str, model: Model, address: str, choose: random.Random) -> bool:
     """Whether the answer is an error."""
     if kind == "gRPC random bytes":
         frame = choose.randbytes(choose.choice([1, 9, 300]))
-        with socket.create_connection(("127.0.0.1", ports.grpc), timeout=20) as s:
+        with socket.create_connection(address.split(":"), timeout=20) as s:
             s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + struct.pack(">I", len(frame))[1:] + frame)
             s.shutdown(socket.SHUT_WR)
             while s.recv(4096):  # it may say why before it hangs up
@@ -385,7 +386,7 @@ def over_grpc(kind: str, model: Model, ports: Ports, choose: random.Random) -> b
     rows = model.rows(np.random.default_rng(choose.getrandbits(32)), 1)
     name = choose.choice(sorted(rows))
     wrong = rows[name].astype(np.int32) if kind == "gRPC wrong type" else np.stack([rows[name]] * 2, -1)
-    with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{ports.grpc}") as c:
+    with tritonclient.grpc.InferenceServerClient(address) as c:
         try:
             c.infer(model.name, asked(tritonclient.grpc, rows | {name: wrong}))
         except InferenceServerException:
@@ -399,19 +400,28 @@ def main() -> None:
     parser.add_argument("--mixed", type=int, default=1000)
     parser.add_argument("--malformed", type=int, default=500)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--server", choices=BACKENDS, action="append", help="default: one after the other")
     arguments = parser.parse_args()
     folders = arguments.folder or sorted(p.parent for p in (ROOT / "exported").glob("[!.]*/manifest.json"))
-    served, ports = list(models(folders)), Ports.free()
-    installation = server.Installation.find(ROOT / ".venv-triton")
-    with server.running(installation, [f / "model_repository" for f in folders], ports) as process:
-        print(f"seed {arguments.seed}; {len(served)} models of {len(folders)} runs", flush=True)
-        said = mixed(served, ports, arguments.mixed, arguments.seed)
-        said += malformed(served, ports, arguments.malformed, arguments.seed)
+    served = list(models(folders))
+    print(f"seed {arguments.seed}; {len(served)} models of {len(folders)} runs", flush=True)
+    stood = [stands(name, served, folders, arguments) for name in arguments.server or BACKENDS]
+    sys.exit(not all(stood))
+
+
+def stands(name: str, served: list[Model], folders: list[Path], arguments: argparse.Namespace) -> bool:
+    """Whether one kind of server stands it all; says what came of it."""
+    ports, backend = Ports.free(), BACKENDS[name]
+    with backend.launch(folders, ports) as process:
+        at = spoken(backend, ports)
+        said = mixed(served, at, arguments.mixed, arguments.seed)
+        said += malformed(served, at, arguments.malformed, arguments.seed)
         alive = process.poll() is None
+    print(f"{name}:")
     for what, n in sorted(said.items()):
         print(f"{n:5} {what}")
-    print(f"the server {'still runs' if alive else 'DIED'}")
-    sys.exit(not alive or any(word in what for what in said for word in ("DIFFERENT", "TAKEN")))
+    print(f"the server {'still runs' if alive else 'DIED'}", flush=True)
+    return alive and not any(word in what for what in said for word in ("DIFFERENT", "TAKEN"))
 
 
 if __name__ == "__main__":

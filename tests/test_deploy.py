@@ -17,6 +17,7 @@ import yaml
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, InputError
 from gan_core.serving import deploy
+from gan_core.serving.backends import local
 from gan_core.serving.backends.base import Ports
 from gan_core.serving.backends.triton import server
 from gan_core.serving.backends.triton.backend import VERSION, Triton
@@ -173,14 +174,10 @@ def ready(compose, written, tmp_path) -> Iterator[bool]:
     found = server.Installation.find(TRITON)
     here = [f"--http-port={ports.http}", f"--grpc-port={ports.grpc}", f"--metrics-port={ports.metrics}"]
     here += ["--model-config-name=cpu", f"--backend-directory={found.lay_out(tmp_path)}", "--http-address=127.0.0.1"]
-    log = tmp_path / "server.log"
-    process = server.launch(found, [str(found.server / "bin" / "tritonserver"), *told, *here], log)
-    try:
-        server.wait_until_ready(process, ports.http, log)
+    command = [str(found.server / "bin" / "tritonserver"), *told, *here]
+    with local.running(command, found.environment(), ports.http, tmp_path / "server.log"):
         health = compose["services"]["triton"]["healthcheck"]["test"][1:]
         yield subprocess.run([a.replace("8000", str(ports.http)) for a in health]).returncode == 0
-    finally:
-        server.stop(process)
 
 
 @pytest.mark.skipif(not TRITON.is_dir(), reason="the server's environment is absent: make .venv-triton")

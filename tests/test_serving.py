@@ -1,7 +1,9 @@
-"""A real Triton server on what the pipeline exported, unmodified."""
+"""Real servers on what the pipeline exported, unmodified: Triton, and ONNX Runtime in this Python, by the same laws."""
 
 from __future__ import annotations
 
+import gzip
+import http.client
 import json
 import re
 import shutil
@@ -29,15 +31,17 @@ from gan_core.export.manifest import manifest_of
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, EnvironmentFailure
 from gan_core.serving import client
-from gan_core.serving.backends.base import Ports
+from gan_core.serving.backends import local
+from gan_core.serving.backends.base import Backend, NotInstalled, Ports
+from gan_core.serving.backends.onnxruntime.backend import OnnxRuntime
 from gan_core.serving.backends.triton import server
+from gan_core.serving.backends.triton.backend import Triton
 from tests import storm
 from tests.conftest import ROOT, SMALL, Workspace
 
 RUNS = ("gan", "wgan_gp", "cgan", "cycle_gan", "vae_gan", "learned_f")
 MODELS = [
     "cgan_generator",
-    "cgan_generator_latents",
     "cgan_generator_seeded",
     "cgan_generator_uint8",
     "cycle_gan_a_to_b",
@@ -45,34 +49,40 @@ MODELS = [
     "cycle_gan_b_to_a",
     "cycle_gan_b_to_a_uint8",
     "gan_generator",
-    "gan_generator_latents",
     "gan_generator_seeded",
     "gan_generator_uint8",
     "learned_f_generator",
-    "learned_f_generator_latents",
     "learned_f_generator_seeded",
     "vae_gan_decoder",
-    "vae_gan_decoder_latents",
     "vae_gan_decoder_seeded",
     "vae_gan_decoder_uint8",
     "vae_gan_encoder",
     "wgan_gp_generator",
-    "wgan_gp_generator_latents",
     "wgan_gp_generator_seeded",
 ]
 TRITON = ROOT / ".venv-triton"
-pytestmark = pytest.mark.skipif(not TRITON.is_dir(), reason="the server's environment is absent: make .venv-triton")
+needs_triton = pytest.mark.skipif(not TRITON.is_dir(), reason="Triton's environment is absent: make .venv-triton")
+
+
+@pytest.fixture(scope="module", params=[pytest.param("triton", marks=needs_triton), "onnxruntime"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    return storm.BACKENDS[request.param]
 
 
 @pytest.fixture(scope="module")
-def repositories(built: Workspace) -> list[Path]:
-    return [built.folder / "exported" / run / "model_repository" for run in RUNS]
+def folders(built: Workspace) -> list[Path]:
+    return [built.folder / "exported" / run for run in RUNS]
 
 
 @pytest.fixture(scope="module")
-def ports(repositories: list[Path]) -> Iterator[Ports]:
+def repositories(folders: list[Path]) -> list[Path]:
+    return [folder / "model_repository" for folder in folders]
+
+
+@pytest.fixture(scope="module")
+def ports(backend: Backend, folders: list[Path]) -> Iterator[Ports]:
     chosen = Ports.free()
-    with server.running(server.Installation.find(TRITON), repositories, chosen):
+    with backend.launch(folders, chosen):
         yield chosen
 
 
@@ -82,11 +92,13 @@ def config_of(repository: Path, model: str) -> NetworkConfig:
     return NetworkConfig.from_json(manifest["roles"][role]["provenance"]["network"])
 
 
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
 @pytest.mark.parametrize("batch", [1, 3, 64])
-def test_the_server_draws_what_onnx_runtime_draws(repositories, ports, protocol: str, batch: int) -> None:
-    module = {"http": tritonclient.http, "grpc": tritonclient.grpc}[protocol]
-    with module.InferenceServerClient(f"127.0.0.1:{getattr(ports, protocol)}") as client:
+@pytest.mark.parametrize("protocol", storm.MODULES)
+def test_the_server_draws_what_onnx_runtime_draws(repositories, backend, ports, protocol: str, batch: int) -> None:
+    module, at = storm.MODULES[protocol], storm.spoken(backend, ports)
+    if protocol not in at:
+        pytest.skip(f"a server without {protocol}")
+    with module.InferenceServerClient(at[protocol]) as client:
         for repository in repositories:
             for path in sorted(repository.glob("*/1/model.onnx")):
                 config = config_of(repository, path.parts[-3])
@@ -137,7 +149,7 @@ BAD = {
 def test_a_bad_request_gets_an_error_and_the_server_goes_on(ports, bad: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as error:
         post(ports, json.dumps({"inputs": [BAD[bad]]}).encode())
-    assert error.value.code in (400, 500)  # which of the two is the server's choice
+    assert error.value.code in (400, 500)  # Triton answers 500 to some
     assert "error" in json.loads(error.value.read())
     good = {"name": "z", "shape": [1, 16], "datatype": "FP32", "data": [0.0] * 16}
     assert len(json.loads(post(ports, json.dumps({"inputs": [good]}).encode()))["outputs"][0]["data"]) == 64
@@ -178,11 +190,11 @@ def test_what_a_seeded_model_refuses(built, ports) -> None:
     refused = [
         ("cgan", {"seed": seed, "y": np.array([-1])}, "'y' takes whole numbers from 0 to 9"),
         ("cgan", {"seed": seed, "y": np.array([10])}, "'y' takes whole numbers from 0 to 9"),
-        ("cgan", {"seed": seed}, r"missing required input\(s\) \['y'\]"),
+        ("cgan", {"seed": seed}, r"missing required input\(s\) \['y'\]|input 'y' is missing"),
         ("gan", {"seed": seed, "z": np.full((1, 16), np.nan, np.float32)}, "'z' takes finite numbers"),
         ("gan", {"seed": seed, "central_mass": np.float32([1.5])}, "central_mass is above 0 and at most 1"),
         ("gan", {"seed": seed, "central_mass": np.float32([np.nan])}, "central_mass is above 0 and at most 1"),
-        ("gan", {"seed": np.arange(65)}, "batch-size must be <= 64"),
+        ("gan", {"seed": np.arange(65)}, "batch-size must be <= 64|batch of 65, the largest is 64"),
     ]
     for run, rows, reason in refused:
         with pytest.raises(DataError, match=f"refuses: .*{reason}"):
@@ -244,13 +256,14 @@ def test_a_request_too_long_for_a_command_line() -> None:
     assert len(json.loads(done.stdout)["inputs"][0]["data"]) == 3 * 256 * 256
 
 
-def test_a_storm(built, ports) -> None:
+def test_a_storm(built, backend, ports) -> None:
     """What `make storm` does in full."""
     served = list(storm.models([built.folder / "exported" / run for run in RUNS]))
-    assert len(served) == len(MODELS) - 5  # the first steps of the seeded models are not asked
-    said = storm.mixed(served, ports, 120, 0)
-    assert said == {"http equal": 60, "grpc equal": 60}
-    said = storm.malformed(served, ports, 100, 0)
+    assert len(served) == len(MODELS)
+    at = storm.spoken(backend, ports)
+    said = storm.mixed(served, at, 120, 0)
+    assert said == {f"{protocol} equal": 120 // len(at) for protocol in at}
+    said = storm.malformed(served, at, 100, 0)
     assert {what.rpartition(": ")[2] for what in said} == {"refused", "equal"}
     assert sum(n for what, n in said.items() if what.endswith("refused")) == 100
 
@@ -266,6 +279,7 @@ def post(ports: Ports, body: bytes) -> bytes:
         return bytes(answer.read())
 
 
+@needs_triton
 def test_the_server_checks_the_config_against_the_graph_it_gets(repositories, tmp_path) -> None:
     """A repository that lies about its model does not load: the gate is not the only guard."""
     shutil.copytree(repositories[0], tmp_path / "model_repository")
@@ -275,21 +289,22 @@ def test_the_server_checks_the_config_against_the_graph_it_gets(repositories, tm
         pass
 
 
-def running(repository: Path, ports: Ports | None = None):
-    return server.running(server.Installation.find(TRITON), [repository], ports or Ports.free())
+def running(repository: Path):
+    return server.running(server.Installation.find(TRITON), [repository], Ports.free())
 
 
-def test_a_port_in_use_is_said(repositories) -> None:
+def test_a_port_in_use_is_said(backend, folders) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         busy = taken.getsockname()[1]
         ports = replace(Ports.free(), http=busy)
         with (
             pytest.raises(EnvironmentFailure, match=f"port {busy} cannot be had .* --http-port"),
-            running(repositories[0], ports),
+            backend.launch(folders, ports),
         ):
             pass
 
 
+@needs_triton
 def test_no_repository_and_no_server_are_said(tmp_path) -> None:
     with pytest.raises(DataError, match="is no model repository"), running(tmp_path / "nothing"):
         pass
@@ -298,10 +313,11 @@ def test_no_repository_and_no_server_are_said(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_serve_for_a_person(built: Workspace, how: signal.Signals, code: int) -> None:
+def test_serve_for_a_person(built: Workspace, backend: Backend, how: signal.Signals, code: int) -> None:
     """The command: it says where it listens, answers, and leaves no process behind, however it ends."""
     chosen = Ports.free()
-    command = ["gan", "serve", "--triton", str(TRITON)]
+    (name,) = (name for name, known in storm.BACKENDS.items() if known is backend)
+    command = ["gan", "serve", "--server", name, "--triton", str(TRITON)]
     command += [f"--http-port={chosen.http}", f"--grpc-port={chosen.grpc}", f"--metrics-port={chosen.metrics}"]
     with subprocess.Popen(
         command,
@@ -324,8 +340,7 @@ def test_serve_for_a_person(built: Workspace, how: signal.Signals, code: int) ->
     while serving(chosen) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not serving(chosen)
-    for port in (chosen.http, chosen.grpc, chosen.metrics):
-        server.check_port(port)
+    local.check_ports(vars(chosen).values())
 
 
 def serving(ports: Ports) -> list[Path]:
@@ -340,11 +355,78 @@ def read(path: Path) -> bytes:
         return b""
 
 
-def test_no_gpu_is_claimed(ports) -> None:
-    if Path("/dev/nvidia0").exists():
-        pytest.skip("there is a GPU")
+def test_no_gpu_is_claimed(backend, ports) -> None:
+    if Path("/dev/nvidia0").exists() or not isinstance(backend, Triton):
+        pytest.skip("there is a GPU, or no Triton, which has configurations")
     with urllib.request.urlopen(f"http://127.0.0.1:{ports.http}/v2/models/gan_generator/config") as answer:
         assert json.loads(answer.read())["instance_group"][0]["kind"] == "KIND_CPU"
+
+
+@pytest.fixture(scope="module")
+def own(built: Workspace) -> Iterator[tuple[subprocess.Popen[bytes], Ports]]:
+    """The server of this Python, for what only it promises."""
+    chosen = Ports.free()
+    with OnnxRuntime().launch([built.folder / "exported/cycle_gan"], chosen) as process:
+        yield process, chosen
+
+
+def test_what_belongs_to_no_request_is_refused(own: tuple[subprocess.Popen[bytes], Ports]) -> None:
+    """More bytes than any model needs, also when they were packed; other paths and methods; what is no HTTP."""
+    process, ports = own
+    name, most = "cycle_gan_a_to_b", 1 << 20
+    infer = f"/v2/models/{name}/infer"
+    for method, path, body, headers, status, says in (
+        ("POST", infer, bytes(most), {}, 400, "the request: Invalid JSON"),
+        ("POST", infer, bytes(most + 1), {}, 413, f"the request is larger than {most} bytes"),
+        ("POST", infer, gzip.compress(bytes(100 * most)), {"Content-Encoding": "gzip"}, 413, "the request is larger"),
+        ("POST", "/v2/models/other/infer", b"{}", {}, 404, "there is no such model"),
+        ("POST", f"/v2/models/{name}/versions/2/infer", b"{}", {}, 404, "Not Found"),
+        ("GET", infer, b"", {}, 405, "Method Not Allowed"),
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", ports.http, timeout=20)
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        assert (answer.status, says in json.loads(answer.read())["error"]) == (status, True), says
+        connection.close()
+    with socket.create_connection(("127.0.0.1", ports.http), timeout=20) as s:
+        s.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
+        assert b" 400 Bad Request" in s.recv(4096)
+    with tritonclient.http.InferenceServerClient(f"127.0.0.1:{ports.http}") as asking:
+        assert asking.is_server_live() and asking.is_server_ready() and asking.is_model_ready(name, "1")
+        assert asking.get_server_metadata()["extensions"] == ["binary_tensor_data", "statistics"]
+        assert asking.get_model_metadata(name)["inputs"] == [
+            {"name": "x", "datatype": "FP32", "shape": [-1, 3, -1, -1]}
+        ]
+    assert process.poll() is None
+
+
+def test_the_server_of_this_python_loads_no_torch(own: tuple[subprocess.Popen[bytes], Ports]) -> None:
+    libraries = Path(f"/proc/{own[0].pid}/maps").read_text()
+    assert "onnxruntime" in libraries
+    assert "torch" not in libraries
+
+
+def test_the_server_of_this_python_refuses_to_start(built: Workspace, tmp_path: Path, monkeypatch) -> None:
+    """On a graph that is not what the manifest says, on two models of one name, and without its one package."""
+    folder = built.folder / "exported/gan"
+    shutil.copytree(folder, tmp_path / "gan")
+    with (
+        pytest.raises(DataError, match="refused to start: error: two folders have a model 'gan_generator'"),
+        OnnxRuntime().launch([folder, tmp_path / "gan"], Ports.free()),
+    ):
+        pass
+    (tmp_path / "gan/generator.onnx").write_bytes((folder / "generator.uint8.onnx").read_bytes())
+    with (
+        pytest.raises(DataError, match=r"refused to start: error: .*gan/generator\.onnx is corrupt"),
+        OnnxRuntime().launch([tmp_path / "gan"], Ports.free()),
+    ):
+        pass
+    monkeypatch.setattr("gan_core.serving.backends.onnxruntime.backend.find_spec", lambda _name: None)
+    with (
+        pytest.raises(NotInstalled, match=r"no aiohttp in .* run `pip install aiohttp`"),
+        OnnxRuntime().launch([], Ports()),
+    ):
+        pass
 
 
 FORMS = {"wide": ("RGBA", [192, 320], 4, 8), "deep": ("I;16", 32, 1, 16)}
@@ -387,11 +469,11 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return made
 
 
-def test_rectangles_alpha_and_16_bits_reach_the_server_s_answer(forms: Workspace) -> None:
+def test_rectangles_alpha_and_16_bits_reach_the_server_s_answer(forms: Workspace, backend: Backend) -> None:
     """What the server draws is to the bit what the exported graph gives here, in the shape and type of the data."""
     folders = {name: forms.folder / "exported" / name for name in FORMS}
     ports = Ports.free()
-    with server.running(server.Installation.find(TRITON), [f / "model_repository" for f in folders.values()], ports):
+    with backend.launch(list(folders.values()), ports):
         for name, (_, size, channels, bits) in FORMS.items():
             high, wide = size if isinstance(size, list) else (size, size)
             asked = client.Generator.connect(f"http://127.0.0.1:{ports.http}", folders[name]).draw(range(5, 8))

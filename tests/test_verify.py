@@ -50,13 +50,15 @@ def test_drawing_needs_numpy_onnx_runtime_and_pillow_only(built: Workspace, tmp_
         assert picture.size[0] > 100
 
 
-def test_verifying_needs_no_torch(built: Workspace) -> None:
+@pytest.mark.parametrize("server", ["triton", "onnxruntime"])
+def test_verifying_needs_no_torch(server: str, built: Workspace) -> None:
     """And finds nothing wrong, here and on a real server."""
     triton = ROOT / ".venv-triton"
-    done = without(built, TRAINING, "verify", "exported/vae_gan", "exported/cgan", "--triton", str(triton))
+    command = ["verify", "exported/vae_gan", "exported/cgan", "--server", server, "--triton", str(triton)]
+    done = without(built, TRAINING, *command)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "FAILED" not in done.stdout
-    if triton.is_dir():
+    if server == "onnxruntime" or triton.is_dir():
         assert done.stdout.count("exported/cgan     server, ") == 3
         assert done.stdout.count("exported/vae_gan  server, ") == 4
     else:
@@ -169,7 +171,7 @@ def test_a_repository_that_is_not_what_the_folder_says_fails_on_the_server(folde
     path = folder / name
     path.write_text(path.read_text().replace("normal", "uniform"))
     relist(folder, name)
-    failed = [row for row in verify([folder], Triton(), ROOT / ".venv-triton") if not row.passed]
+    failed = [row for row in verify([folder], Triton(ROOT / ".venv-triton")) if not row.passed]
     assert [row.check for row in failed] == ["server, cgan_generator_seeded"]
 
 
@@ -186,13 +188,13 @@ def test_another_precision_is_served(precision: str, built: Workspace, tmp_path:
     folder = other.folder / "exported" / "gan"
     models = {p.read_bytes() for p in folder.glob("model_repository/*/1/model.onnx")}
     assert models == {(folder / f"generator.{precision}{form}.onnx").read_bytes() for form in ("", ".uint8")}
-    rows = list(verify([folder], Triton(), ROOT / ".venv-triton"))
+    rows = list(verify([folder], Triton(ROOT / ".venv-triton")))
     assert all(row.passed for row in rows), table(rows)
     assert sum(row.check.startswith("server") for row in rows) == 3
 
 
 def test_no_server_is_said_and_is_no_failure(folder: Path, tmp_path: Path) -> None:
-    (row,) = [row for row in verify([folder], Triton(), tmp_path) if row.check == "server"]
+    (row,) = [row for row in verify([folder], Triton(tmp_path)) if row.check == "server"]
     assert (row.passed, row.says[:42]) == (None, f"not run: no Triton server in {tmp_path}"[:42])
 
 

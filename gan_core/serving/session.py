@@ -51,6 +51,8 @@ class Runtime:
     """One of ``PROVIDERS``, or ``auto``: the first of them that is really there."""
     threads: int = 0
     """On the CPU; 0: as many as there are cores."""
+    spins: bool = True
+    """Whether threads on the CPU wait busily for their next piece of work: quicker where nobody else needs the core."""
     cache: Path | None = None
     """A folder for what TensorRT's providers build, by the graph's sha256; without, it is built anew."""
 
@@ -99,6 +101,7 @@ def on_one(model: bytes, said: str, word: str, runtime: Runtime) -> Computing:
     options = ort.SessionOptions()
     options.log_severity_level = ERROR if word == "cpu" else FATAL
     options.intra_op_num_threads = runtime.threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(runtime.spins)))
     if word != "cpu":
         if not shutil.which("nvidia-smi"):
             why = "nvidia-smi is not there, so this machine has no NVIDIA driver"

@@ -38,8 +38,8 @@ class Row:
     says: str
 
 
-def verify(folders: Sequence[Path], backend: Backend, environment: Path, on: str = "cpu") -> list[Row]:
-    """Every check of every folder; then a server, if it is installed in ``environment``, with those that passed.
+def verify(folders: Sequence[Path], backend: Backend, on: str = "cpu") -> list[Row]:
+    """Every check of every folder; then a server, if it is installed, with those that passed.
 
     ``on``: where the golden outputs are computed once more, a word of ``gan_core.serving.session``.
 
@@ -52,7 +52,7 @@ def verify(folders: Sequence[Path], backend: Backend, environment: Path, on: str
     where = Runtime(on)
     rows = [row for folder in folders for row in by_itself(folder, where)]
     sound = [f for f in folders if all(row.passed for row in rows if row.folder == f)]
-    return [*rows, *(served(sound, backend, environment) if sound else [])]
+    return [*rows, *(served(sound, backend) if sound else [])]
 
 
 def by_itself(folder: Path, where: Runtime = ON_CPU) -> Iterator[Row]:
@@ -121,11 +121,11 @@ def compared(
     return Row(folder, check, finding.passed, str(finding))
 
 
-def served(folders: Sequence[Path], backend: Backend, environment: Path) -> Iterator[Row]:
-    """The golden outputs once more, asked of a server that has loaded all repositories; by seed if there are seeds."""
+def served(folders: Sequence[Path], backend: Backend) -> Iterator[Row]:
+    """The golden outputs once more, asked of a server that has loaded all folders; by seed if there are seeds."""
     ports = Ports.free()
     try:
-        with backend.launch(environment, [f / "model_repository" for f in folders], ports):
+        with backend.launch(folders, ports):
             for folder in folders:
                 yield from asked(folder, f"http://127.0.0.1:{ports.http}")
     except NotInstalled as error:

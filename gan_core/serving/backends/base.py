@@ -60,7 +60,25 @@ class Container:
 
 
 class Backend(Protocol):
-    """One kind of inference server."""
+    """One kind of inference server on this machine."""
+
+    def listens(self, ports: Ports) -> Mapping[str, int]:
+        """Of these ports those it uses, by what is spoken there."""
+        ...
+
+    def launch(self, folders: Sequence[Path], ports: Ports) -> AbstractContextManager[Popen[bytes]]:
+        """A server with all models of these exported folders ready, stopped at the end.
+
+        Raises:
+            NotInstalled: it is not there.
+            EnvironmentFailure: a port is in use, or the server did not get ready in time.
+            DataError: the server refuses a folder; its reason is in the message.
+        """
+        ...
+
+
+class Deployable(Backend, Protocol):
+    """One that a fleet runs as well, from a repository of its own."""
 
     def write(
         self,
@@ -70,20 +88,6 @@ class Backend(Protocol):
         provenance: Mapping[str, str],
     ) -> None:
         """Write the repository of one role's endpoints below ``root``; ``graphs``: ONNX files by name."""
-        ...
-
-    def launch(
-        self, environment: Path, repositories: Sequence[Path], ports: Ports
-    ) -> AbstractContextManager[Popen[bytes]]:
-        """A server on this machine with all models of these repositories ready, stopped at the end.
-
-        ``environment``: where it is installed.
-
-        Raises:
-            NotInstalled: it is not.
-            EnvironmentFailure: a port is in use, or the server did not get ready in time.
-            DataError: the server refuses a repository; its reason is in the message.
-        """
         ...
 
     def container(self, version: str, largest_request: int, on: str) -> Container:

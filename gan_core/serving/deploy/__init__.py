@@ -12,7 +12,7 @@ import yaml
 
 from gan_core.runtime import files
 from gan_core.runtime.errors import InputError
-from gan_core.serving.backends.base import ON, Backend
+from gan_core.serving.backends.base import ON, Deployable
 from gan_core.serving.deploy.compose import compose
 from gan_core.serving.deploy.deployed import Deployed
 from gan_core.serving.deploy.kserve import inference_service
@@ -21,7 +21,7 @@ HEAD = "# Written by `gan deploy` from the manifests of what it serves; write it
 
 
 def write(
-    folders: Sequence[Path], out: Path, backend: Backend, version: str, store: str, on: str = "cuda"
+    folders: Sequence[Path], out: Path, backend: Deployable, version: str, store: str, on: str = "cuda"
 ) -> list[Path]:
     """``compose.yaml`` for all of ``folders`` and ``kserve/<run>.yaml`` for each; returns the paths.
 

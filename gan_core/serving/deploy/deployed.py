@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from gan_core.export.manifest import endpoints_of, manifest_of
+from gan_core.export.manifest import ModelEndpoint, endpoints_of, manifest_of
 from gan_core.runtime.errors import DataError
 
 NUMBER = 32
 """Bytes that a number takes in the longest form a request gives it, as JSON."""
+MIN_REQUEST = 1 << 20
+"""Bytes that a request may have in any case."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Deployed:
     run: str
     repository: Path
     largest_request: int
-    """Bytes of the largest batch, as JSON."""
+    """Bytes; no server takes a larger one."""
     weights: dict[str, str]
     """The sha256 of the weights of each role."""
 
@@ -34,11 +37,15 @@ class Deployed:
         manifest, repository = manifest_of(folder), folder / "model_repository"
         if not repository.is_dir():
             raise DataError(f"{folder} has no model_repository; `dvc repro export@{folder.name}` makes it")
-        rows = [e.max_batch_size * sum(prod(i.usual) for i in e.inputs) for e in endpoints_of(manifest)]
         weights = {role: said["provenance"]["weights_sha256"] for role, said in manifest["roles"].items()}
-        return Deployed(manifest["run"], repository, NUMBER * max(rows), weights)
+        return Deployed(manifest["run"], repository, largest_request(endpoints_of(manifest)), weights)
 
     @property
     def name(self) -> str:
         """As Kubernetes spells names: no underscores."""
         return self.run.replace("_", "-").lower()
+
+
+def largest_request(endpoints: Iterable[ModelEndpoint]) -> int:
+    """Bytes of the largest batch that one of these models takes, as JSON."""
+    return max(MIN_REQUEST, *(NUMBER * e.max_batch_size * sum(prod(i.usual) for i in e.inputs) for e in endpoints))

@@ -17,13 +17,14 @@ VERSION = "25.07-py3"
 """The first series that limits the size of a request over HTTP."""
 USER = 1000
 """triton-server, in NVIDIA's image."""
-MIN_REQUEST = 1 << 20
-"""Bytes that a request may have in any case."""
 
 
 @dataclass(frozen=True)
 class Triton:
     """NVIDIA Triton Inference Server."""
+
+    environment: Path = Path(".venv-triton")
+    """Where the server of the nvidia-pytriton wheel is installed."""
 
     def write(
         self,
@@ -37,15 +38,20 @@ class Triton:
 
         repository.write(root, endpoints, graphs, provenance)
 
+    def listens(self, ports: Ports) -> Mapping[str, int]:
+        """All of them."""
+        return {"HTTP": ports.http, "gRPC": ports.grpc, "metrics": ports.metrics}
+
     @contextmanager
-    def launch(self, environment: Path, repositories: Sequence[Path], ports: Ports) -> Iterator[Popen[bytes]]:
+    def launch(self, folders: Sequence[Path], ports: Ports) -> Iterator[Popen[bytes]]:
         """The server of the nvidia-pytriton wheel, on this machine's CPU."""
-        with running(Installation.find(environment), repositories, ports) as process:
+        repositories = [folder / "model_repository" for folder in folders]
+        with running(Installation.find(self.environment), repositories, ports) as process:
             yield process
 
     def container(self, version: str, largest_request: int, on: str) -> Container:
         """NVIDIA's image; no guesses about models, float32 in float32, and no request larger than needed."""
-        limit = f"--http-max-input-size={max(MIN_REQUEST, largest_request)}"
+        limit = f"--http-max-input-size={largest_request}"
         config = [] if on == "cuda" else [f"--model-config-name={on}"]
         kserve = {
             "modelFormat": {"name": "triton", "version": "2"},

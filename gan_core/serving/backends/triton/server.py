@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sysconfig
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_core.runtime.errors import DataError, EnvironmentFailure
-from gan_core.runtime.process import die_with_parent
+from gan_core.runtime.errors import DataError
+from gan_core.serving.backends import local
 from gan_core.serving.backends.base import NotInstalled, Ports
 
 OURS = Path(__file__).parent / "python"
-READY_IN = 90.0
-"""Seconds a server may take to load its models and warm them up."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,10 @@ class Installation:
         """
         found = sorted(root.glob("lib/python*/site-packages/pytriton/tritonserver/bin/tritonserver"))
         if not found:
-            raise NotInstalled(f"no Triton server in {root}; run `make .venv-triton` once (55 MB, Linux x86-64)")
+            raise NotInstalled(
+                f"no Triton server in {root}; run `make .venv-triton` once (55 MB, Linux x86-64), or "
+                "use `--server onnxruntime`"
+            )
         return Installation(found[0].parents[3])
 
     @property
@@ -73,21 +69,6 @@ class Installation:
         return os.environ | {"LD_LIBRARY_PATH": libraries, "PATH": path}
 
 
-def check_port(port: int) -> None:
-    """Refuse a port that is in use.
-
-    Raises:
-        EnvironmentFailure: another process listens there.
-    """
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except (OSError, OverflowError) as error:
-        raise EnvironmentFailure(
-            f"port {port} cannot be had ({error}); stop what listens there, or choose another with "
-            "--http-port, --grpc-port or --metrics-port"
-        ) from None
-
-
 @contextmanager
 def running(
     installation: Installation, repositories: Sequence[Path], ports: Ports
@@ -101,8 +82,7 @@ def running(
     for repository in repositories:
         if not repository.is_dir():
             raise DataError(f"{repository} is no model repository; `dvc repro` makes it")
-    for port in (ports.http, ports.grpc, ports.metrics):
-        check_port(port)
+    local.check_ports((ports.http, ports.grpc, ports.metrics))
     with tempfile.TemporaryDirectory(prefix="triton-") as scratch:
         path = Path(scratch) / "server.log"
         command = [
@@ -119,59 +99,10 @@ def running(
             "--grpc-address=127.0.0.1",
             "--metrics-address=127.0.0.1",
         ]
-        process = launch(installation, command, path)
-        try:
-            wait_until_ready(process, ports.http, path)
+        with local.running(command, installation.environment(), ports.http, path) as process:
             yield process
-        finally:
-            stop(process)
-
-
-def launch(installation: Installation, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """A server as a process group of its own that ends with this process; what it says goes to ``log``."""
-    with log.open("wb") as file:
-        return subprocess.Popen(
-            command,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env=installation.environment(),
-            start_new_session=True,
-            preexec_fn=die_with_parent,
-        )
 
 
 def view(repository: Path, folder: Path) -> Path:
     """The repository as links: the server's Python writes compiled files beside a model; an export stays as it is."""
     return Path(shutil.copytree(repository.resolve(), folder, copy_function=os.symlink))
-
-
-def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Wait for the health endpoint."""
-    deadline = time.monotonic() + READY_IN
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise DataError(f"the server refused to start: {reason(log)}")
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise EnvironmentFailure(f"the server was not ready after {READY_IN:.0f} s: {reason(log)}")
-
-
-def reason(log: Path) -> str:
-    """The last errors a server wrote."""
-    lines = log.read_text(errors="replace").splitlines()
-    errors = [line for line in lines if "error" in line.lower() or line.startswith("E")]
-    return " | ".join((errors or lines)[-3:])
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask, then insist, with all of its children."""
-    if process.poll() is None:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(15)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
