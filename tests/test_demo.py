@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,12 +116,14 @@ def host(site: Path) -> Iterator[str]:
     port = Ports.free().http
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", site.parents[1]]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        for _ in range(100):
+        for _ in range(300):  # refused at once, until it listens
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
                 break
             except OSError:
-                pass
+                time.sleep(0.1)
+        else:
+            pytest.fail("http.server does not listen after 30 s")
         yield f"http://127.0.0.1:{port}/some/where/"
         process.terminate()
 
