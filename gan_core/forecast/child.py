@@ -29,7 +29,7 @@ WATCHED = {
         "gan_core.training.loop:save",
         "gan_core.training.monitor:Monitor.on_step_end",
     ),
-    "evaluate": ("gan_core.metrics.copying:nearest_as_it_is",),
+    "evaluate": (),
     "export": ("gan_core.export.ship:Case.fd_of", "gan_core.export.engine:build"),
 }
 """The functions of a stage that are called more often, or for more, by the whole run."""

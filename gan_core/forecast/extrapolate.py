@@ -104,22 +104,16 @@ def shown(steps: int, every: int) -> set[int]:
 
 
 def evaluating(found: Measured, samples: int) -> tuple[Seconds, int]:
-    """Seconds and bytes: as measured, or on the line through two numbers of samples.
-
-    Where the features of all training samples are known, copies are not looked for among candidates.
-    """
+    """Seconds and bytes: as measured, or on the line through two numbers of samples."""
     (n, less), (m, more) = found.evaluate[0], found.evaluate[-1]
     whole, low, high = (counts(found.index, k)[1] for k in (samples, n, m))
     if high == low:
         return more.seconds, more.memory
-    share, train = (whole - high) / (high - low), int(found.index["counts"]["train"])
-    lower, upper = (
-        s.rest("nearest_as_it_is") if k < train <= samples else s.seconds for k, s in ((n, less), (m, more))
-    )
-    together = lower + upper  # what else runs here disturbs the clock, and a difference most of all
-    difference = (upper[1] - lower[1]) * together / together[1]
+    share = (whole - high) / (high - low)
+    together = less.seconds + more.seconds  # what else runs here disturbs the clock, and a difference most of all
+    difference = (more.seconds[1] - less.seconds[1]) * together / together[1]
     bytes_needed = more.memory + max(0, more.memory - less.memory) * share
-    return upper + difference * share, round(bytes_needed)
+    return more.seconds + difference * share, round(bytes_needed)
 
 
 def exporting(spent: Spent, export: Export, measured: int, samples: int, size: int) -> Seconds:
