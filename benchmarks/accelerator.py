@@ -101,25 +101,21 @@ def train(device: str) -> Iterator[Row]:
 
 def seconds_of(call: Callable[[], Any], device: str) -> float:
     """Seconds of a call: the median of some rounds of at least a fifth of a second, after ten to warm up."""
+    from benchmarks.train import synchronise
+
     warm, least = (10, 0.2) if device == "cuda" else (2, 0.02)
     for _ in range(warm):
         call()
     found = []
     for _ in range(ROUNDS):
-        wait(device)
+        synchronise()
         begun, count = time.perf_counter(), 0
         while count < 3 or time.perf_counter() - begun < least:
             call()
             count += 1
-        wait(device)
+        synchronise()
         found.append((time.perf_counter() - begun) / count)
     return median(found)
-
-
-def wait(device: str) -> None:
-    """Until the GPU is done."""
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def repeat(device: str) -> Iterator[Row]:
@@ -139,19 +135,15 @@ def repeat(device: str) -> Iterator[Row]:
 
 def weights(case: Any, device: str, steps: int, stop_at: int = 0, graph: bool = False) -> dict[str, torch.Tensor]:
     """Of all networks at the end of a run; ``stop_at``: where another process could have taken over."""
-    from benchmarks.train import ENDLESS, HALF_LIFE, NOISE, Noise, fresh
-    from gan_core.data.batches import Batches
+    from benchmarks.train import begin
     from gan_core.training import loop
     from gan_core.training.checkpoint import State
-    from gan_core.training.run import ExecutionConfig, Plan
+    from gan_core.training.run import ExecutionConfig
 
-    data: Any = Noise(case.spec.shape, case.spec.classes, case.variant == "cycle_gan")
-    batches = Batches(data, case.batch_size, 0, NOISE, device, True)
-    plan = Plan("bench", steps, case.batch_size, 0, ENDLESS, ENDLESS, HALF_LIFE)
     with tempfile.TemporaryDirectory() as folder:
         state = State(Path(folder) / "state", "bench")
         for last in filter(None, (stop_at, steps)):
-            run = loop.start(fresh(case), plan, device, ExecutionConfig(True, cuda_graph=graph))
+            run, batches = begin(case, ExecutionConfig(True, cuda_graph=graph), device, steps)
             with suppress(loop.Stopped):
                 loop.train(run, batches.at, state, lambda run=run, last=last: run.step >= last)  # type: ignore[misc]
     return {f"{n}.{k}": v.cpu() for n, m in run.modules.trained.items() for k, v in m.state_dict().items()}
@@ -164,17 +156,17 @@ def alike(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) ->
 
 def steps_in(case: Any, device: str, seconds: float) -> int:
     """How many steps a process takes in so long."""
-    from benchmarks.train import ours
+    from benchmarks.train import ours, synchronise
     from gan_core.training.run import ExecutionConfig
 
     step = ours(case, ExecutionConfig(True), device)
     for _ in range(3):
         step()
-    wait(device)
+    synchronise()
     begun, count = time.perf_counter(), 0
     while time.perf_counter() - begun < seconds:
         step()
-        wait(device)
+        synchronise()
         count += 1
     return count
 

@@ -47,8 +47,7 @@ def places(run: str, dataset: str) -> measure.Places:
 def made(command: list[str], folder: Path) -> tuple[np.ndarray, int]:
     """Seconds of the clock and of all cores, and the most memory of a process, in bytes."""
     begun = time.perf_counter()
-    path = os.pathsep.join(filter(None, [str(measure.ROOT), os.environ.get("PYTHONPATH")]))
-    with subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.DEVNULL) as p:
+    with subprocess.Popen(command, cwd=folder, env=measure.environment(), stderr=subprocess.DEVNULL) as p:
         _, status, used = os.wait4(p.pid, 0)
         p.returncode = os.waitstatus_to_exitcode(status)
     if p.returncode:

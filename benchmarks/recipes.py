@@ -26,6 +26,7 @@ from benchmarks.machine import described
 from gan_core.config.load import load_params
 from gan_core.core import artifact
 from gan_core.data.prepared import Prepared
+from gan_core.forecast.measure import ROOT, environment
 from gan_core.metrics.evaluate import evaluate
 from gan_core.metrics.measure import references
 from gan_core.runtime import files
@@ -33,7 +34,6 @@ from gan_core.runtime.device import set_up
 from gan_core.training.warm import AVERAGES
 from stages import paths
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks/results/recipes.json"
 FIGURES = ("fd_lite0", "kid_lite0", "recall_lite0", "copied_lite0")
 """That are shown, each beside what training pictures score."""
@@ -135,8 +135,7 @@ def pictures(work: Path) -> None:
 
 def stage(work: Path, arguments: list[str]) -> None:
     """A command of this project, in the folder."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    subprocess.run([sys.executable, *arguments], cwd=work, env=os.environ | {"PYTHONPATH": path}, check=True)
+    subprocess.run([sys.executable, *arguments], cwd=work, env=environment(), check=True)
 
 
 def declare(work: Path, run: str, declared: Mapping[str, Any], steps: int, every: int) -> None:

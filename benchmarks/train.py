@@ -163,13 +163,17 @@ OFF: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 """An optimisation by name -> how to do without it."""
 
 
-def ours(case: Case, execution: ExecutionConfig, device: str) -> Callable[[], None]:
-    """One step of our loop with all it does in a stage: rates, noise, averages, sums of terms."""
-    run = loop.start(
-        fresh(case), Plan("bench", ENDLESS, case.batch_size, 0, ENDLESS, ENDLESS, HALF_LIFE), device, execution
-    )
+def begin(case: Case, execution: ExecutionConfig, device: str, steps: int = ENDLESS) -> tuple[Run, Batches]:
+    """A run from the weights of seed 0, and its batches."""
+    plan = Plan("bench", steps, case.batch_size, 0, ENDLESS, ENDLESS, HALF_LIFE)
     data: Any = Noise(case.spec.shape, case.spec.classes, case.variant == "cycle_gan")
     batches = Batches(data, case.batch_size, 0, NOISE, device, execution.channels_last)
+    return loop.start(fresh(case), plan, device, execution), batches
+
+
+def ours(case: Case, execution: ExecutionConfig, device: str) -> Callable[[], None]:
+    """One step of our loop with all it does in a stage: rates, noise, averages, sums of terms."""
+    run, batches = begin(case, execution, device)
     return lambda: loop.advance(run, batches.at)
 
 

@@ -46,10 +46,7 @@ def schema(arguments: argparse.Namespace) -> None:
     from gan_core.config import json_schema
     from gan_core.report import reference
 
-    print(
-        reference.page() if arguments.page else json.dumps(json_schema.build(), indent=1),
-        end="" if arguments.page else "\n",
-    )
+    print(reference.page() if arguments.page else f"{json.dumps(json_schema.build(), indent=1)}\n", end="")
 
 
 def doctor(arguments: argparse.Namespace) -> None:
@@ -260,9 +257,9 @@ def translate(arguments: argparse.Namespace) -> None:
     """Translate pictures: a folder (or one picture) through an exported network, each under its own name."""
     from gan_core.serving import translate
 
-    able = translate.translator(arguments.folder, arguments.role, arguments.on, arguments.server)
     if not arguments.pictures.exists():
         raise errors.InputError(f"{arguments.pictures} is not there; give a folder of pictures, or one picture")
+    able = translate.translator(arguments.folder, arguments.role, arguments.on, arguments.server)
     counts, bad = translate.translate(able, arguments.pictures, arguments.out, arguments.at_most)
     size = "" if able.multiple else f", each brought to {able.sides[1]}x{able.sides[0]} pixels"
     there = f"; {counts['there']:,} were there already" if counts["there"] else ""

@@ -89,6 +89,11 @@ def test_what_tensorrt_rtx_lacks_is_named(doubles: bytes, tmp_path: Path, monkey
         session.load(doubles, "d.onnx", Runtime("tensorrt_rtx"))
 
 
+def test_only_a_library_that_is_there_lacks_another() -> None:
+    """What has none of its own is not blamed on a file that nobody ships."""
+    assert [session.missing_library(word) for word in ("cpu", "tensorrt_rtx")] == ["", ""]
+
+
 def test_a_silent_fall_to_the_cpu_is_an_error(doubles: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that says nothing and computes on the CPU, as ONNX Runtime makes where a provider does not load."""
     made: Callable[..., Any] = ort.InferenceSession

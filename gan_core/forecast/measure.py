@@ -160,6 +160,12 @@ def alone(tree: Mapping[str, Any], run: str, dataset: str) -> dict[str, Any]:
     return less
 
 
+def environment() -> dict[str, str]:
+    """Of a stage that runs in another folder: this code is found there."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return os.environ | {"PYTHONPATH": path}
+
+
 def stage(name: str, less: Mapping[str, Any], folder: Path, *arguments: str, whole: int = 0) -> Spent:
     """Run a stage on a declaration, in a process of its own.
 
@@ -168,10 +174,9 @@ def stage(name: str, less: Mapping[str, Any], folder: Path, *arguments: str, who
     """
     (folder / "params.yaml").write_text(yaml.safe_dump(less, sort_keys=False))
     command = [sys.executable, "-m", "gan_core.forecast.child", f"stages.{name}", str(whole), *arguments]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     begun = time.perf_counter()
     with (folder / "log").open("w+") as log:
-        process = subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log)
         try:
             _, status, used = os.wait4(process.pid, 0)
         except BaseException:

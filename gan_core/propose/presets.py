@@ -65,30 +65,23 @@ def run(name: str, dataset: str, side: int, length: Entry, classes: str, bfloat1
     images, (weight, why) = of["images"], gamma(side)
     net = {"family": Value("r3gan", of["about"])} | {key: Value(value) for key, value in of["network"].items()}
     p = over(images, 0.0, of["p"][low])
+    half_life = over(images, 0.0, float(of["half_life"][low]))
     train = length | {
         "instance_noise": Value(0.0, "the penalties do what noise would"),
-        "ema_half_life": Value(over(images, 0.0, float(of["half_life"][low])), "images: the average forgets ever less"),
-        **(
-            {"precision": Value("bfloat16", "as the paper has it; the smallest stage stays in float32")}
-            if bfloat16
-            else {}
-        ),
+        "ema_half_life": Value(half_life, "images: the average forgets ever less"),
     }
+    if bfloat16:
+        train["precision"] = Value("bfloat16", "as the paper has it; the smallest stage stays in float32")
     settings = {
         "gamma": Value(over(images, weight, weight / LESS), why),
         "learning_rate": Value(over(images, 2e-4, 5e-5), "the paper's"),
         "beta2": Value(over(images, 0.9, 0.99), "the paper's"),
-        **(
-            {
-                "penalty_every": Value(
-                    of["penalty_every"], "steps: fewer penalties, each of more weight; the paper has one each step"
-                )
-            }
-            if of["penalty_every"] > 1
-            else {}
-        ),
-        **({"conditional": Value(True, classes)} if classes else {}),
     }
+    if (every := of["penalty_every"]) > 1:
+        fewer = "steps: fewer penalties, each of more weight; the paper has one each step"
+        settings["penalty_every"] = Value(every, fewer)
+    if classes:
+        settings["conditional"] = Value(True, classes)
     return {
         "variant": Value("r3gan", f"preset {name}, Huang et al. 2024"),
         "dataset": Value(dataset),

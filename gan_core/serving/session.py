@@ -120,7 +120,7 @@ def on_one(model: bytes, said: str, word: str, runtime: Runtime) -> Computing:
         given: dict[str, Any] = {} if word == "tensorrt_rtx" else {"providers": [(provider, asked)]}
         session = ort.InferenceSession(model, options, enable_fallback=0, **given)
     except Exception as error:  # its exceptions share no public base
-        if word in ("cuda", "tensorrt") and (why := missing_library(word)):
+        if why := missing_library(word):
             raise EnvironmentFailure(absent(said, word, why)) from error
         raise DataError(f"ONNX Runtime cannot load {said}: {error}") from error
     if provider not in session.get_providers():
@@ -167,10 +167,12 @@ def devices_of(ort: Any, plugin: Any) -> list[Any]:
 
 
 def missing_library(word: str) -> str:
-    """Which library the provider lacks; empty where it loads."""
+    """Which library a provider of ONNX Runtime's own lacks; empty where it loads, or is no library."""
     import onnxruntime as ort
 
     path = Path(ort.__file__).parent / "capi" / f"libonnxruntime_providers_{word}.so"
+    if not path.is_file():  # the CPU's is in ONNX Runtime itself, TensorRT-RTX's in a package of its own
+        return ""
     try:
         ctypes.CDLL(str(path))
     except OSError as error:

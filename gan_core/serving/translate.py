@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gan_core.data.readers.images import SUFFIXES, BadImage, Noticed, in_srgb, opened, strict
+from gan_core.data.readers.images import SUFFIXES, BadImage, Noticed, in_srgb, is_deep, opened, strict
 from gan_core.export.manifest import manifest_of
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, InputError
@@ -65,7 +65,7 @@ class Translator:
         if alpha is None:
             return made
         made = made.convert("LA" if made.mode == "L" else "RGBA")
-        made.putalpha(alpha.resize(made.size, Image.Resampling.LANCZOS) if alpha.size != made.size else alpha)
+        made.putalpha(alpha.resize(made.size, Image.Resampling.LANCZOS))
         return made
 
     def filled(self, pixels: Pixels) -> Pixels:
@@ -173,9 +173,9 @@ def one(able: Translator, path: Path, out: Path, at_most: int | None) -> str:
         return "there"
     with strict():
         image, _ = opened(path.read_bytes())
-    assert isinstance(image, Image.Image)
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+    if is_deep(image):
         raise BadImage("has more than 8 bits; this network takes 8")
+    assert isinstance(image, Image.Image)
     made = able(in_srgb(image, Noticed()), at_most)
     name = name_of(out, made)
     made.save(buffer := BytesIO(), KEPT.get(name.suffix.lower(), "PNG"), quality=QUALITY)

@@ -18,6 +18,8 @@ from gan_core.serving.client import Array, verified
 from gan_core.serving.session import Runtime
 
 Rows = dict[str, Array]
+OF_SEEDS = ("seed", "central_mass")
+"""Inputs of a seeded model that are none of its graph."""
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Model:
     working: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
-        inputs = [i for i in self.endpoint.inputs if i.prior not in ("seed", "central_mass")]
+        inputs = [i for i in self.endpoint.inputs if i.prior not in OF_SEEDS]
         self.described = [vars(i) | {"shape": ["batch", *i.shape]} for i in inputs]
 
     def checked(self, rows: Rows) -> Rows:
@@ -122,7 +124,7 @@ def signature(rows: Rows) -> frozenset[tuple[str, tuple[int, ...]]]:
 
 def without_seeds(rows: Rows) -> Rows:
     """What a request to a seeded model gives of the graph's inputs."""
-    return {name: value for name, value in rows.items() if name not in ("seed", "central_mass")}
+    return {name: value for name, value in rows.items() if name not in OF_SEEDS}
 
 
 def load(folders: Sequence[Path], runtime: Runtime) -> dict[str, Model]:
