@@ -129,6 +129,7 @@ class Maker:
     def images(self) -> Node:
         """An entry of a user's own pictures, of one domain or two."""
         node = self.of(schema.ImageDomains)
+        node["properties"]["pairs"] = self.of(schema.ImagePairs)["properties"]["pairs"]
         node["required"] = [key for key in node["required"] if key not in ("min_per_class", "domains")]
         return node | {"description": sentence(schema.Images.__doc__)}
 

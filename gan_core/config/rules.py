@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from gan_core.config import papers, places
 from gan_core.config.checker import Checker, Tree
-from gan_core.config.schema import Augment, Dataset, ImageDomains, Images, Init, Network, Run, Train
+from gan_core.config.schema import Augment, Dataset, ImageDomains, ImagePairs, Images, Init, Network, Run, Train
 from gan_core.core.feature_names import LITE0_FROM
 from gan_core.core.schedule import Adaptive
 from gan_core.core.sides import unfit
@@ -20,7 +20,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 POINTS = ("ring", "grid", "mixture", "line")
 """The sources of points; the others yield images."""
 TWO_DOMAIN_SOURCES = ("digit_domains",)
-"""The sources of two domains, whose rows do not belong together."""
+"""The sources of two domains."""
 UNLABELLED = ("line",)
 """The sources without labels."""
 SOURCE_SCHEMAS: tuple[type[Dataset], ...] = get_args(Dataset)
@@ -71,15 +71,17 @@ def check_datasets(checker: Checker, tree: Any) -> Iterator[tuple[str, Dataset]]
 
 
 def check_images(checker: Checker, tree: Any) -> Iterator[tuple[str, Images]]:
-    """Each data set of a user's own images; ``domains`` makes it one of two."""
+    """Each data set of a user's own images; ``domains`` and ``pairs`` make it one of two."""
     for name, entry in named(checker, tree, "images"):
-        schema = ImageDomains if "domains" in entry else Images
+        schema = ImagePairs if "pairs" in entry else ImageDomains if "domains" in entry else Images
         images = checker.build(schema, {"min_per_class": None} | entry, ("images", name))
         wrong = {
             key: "needs classes, and labels is false; leave it out"
             for key in ("min_per_class", "spelling")
             if images and getattr(images, key) and not images.labels
         }
+        if isinstance(images, ImagePairs) and images.labels:
+            wrong["labels"] = "is declared, and images in pairs have no classes; set it to false"
         if images and (why := places.cannot_be_source(images.path, checker.path.parent)):
             wrong["path"] = why
         for key, sentence in wrong.items():
@@ -314,15 +316,21 @@ def check_fit(
         if (high_wide := sides_of(dataset)) and (said := unfit(papers.sides(network.family), high_wide)):
             checker.mistake(family, f"is '{network.family}', which {said}")
     two = "x_b" in batch
-    if isinstance(dataset, dict) and two and source not in TWO_DOMAIN_SOURCES and "domains" not in dataset:
-        has = (
-            f"variant '{variant}' needs two, as source {' or '.join(TWO_DOMAIN_SOURCES)} has, and images with `domains`"
-        )
+    asks_pairs = bool(papers.needs(variant).get("aligned"))
+    if (
+        isinstance(dataset, dict)
+        and two
+        and source not in TWO_DOMAIN_SOURCES
+        and not {"domains", "pairs"} & dataset.keys()
+    ):
+        key = "pairs" if asks_pairs else "domains"
+        has = f"variant '{variant}' needs two, as source {' or '.join(TWO_DOMAIN_SOURCES)} has, and images with `{key}`"
         checker.mistake((*here, "dataset"), f"is '{entry['dataset']}', which has one domain; {has}")
-    elif isinstance(dataset, dict) and papers.needs(variant).get("aligned"):
+    elif isinstance(dataset, dict) and asks_pairs and not (dataset.get("pairs") or dataset.get("paired")):
         checker.mistake(
             (*here, "dataset"),
-            f"is '{entry['dataset']}', whose two domains are not paired, and variant '{variant}' needs pairs",
+            f"is '{entry['dataset']}', whose two domains are not paired, and variant '{variant}' needs pairs: declare "
+            + ("`paired: true`" if source else "`pairs` in place of `domains`, or use variant cycle_gan"),
         )
     if train and train.instance_noise and two:
         checker.mistake(

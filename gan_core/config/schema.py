@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, asdict, fields
 from math import fsum, inf, isclose
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 from pydantic import (
@@ -157,13 +157,16 @@ class StackedDigits:
 
 @dataclass(frozen=True, config=STRICT)
 class DigitDomains:
-    """Two unpaired domains: half of the 8x8 digits, and the other half under a known map."""
+    """Two domains under a known map: half of the 8x8 digits and the other half under it, or all of them in pairs."""
 
     source: Literal["digit_domains"]
     map: Literal["recolour", "inversion"]
     """The true map between the domains: red on black to blue on sand, or grey to its negative."""
     seed: Drawn
     heldout: Heldout
+    _: KW_ONLY
+    paired: bool | None = None
+    """True: all digits are in both domains, each beside its own map. False, null, or left out: no digit is in both."""
 
 
 TABLES = (".csv", ".tsv", ".json", ".jsonl")
@@ -307,6 +310,16 @@ class Images:
     that fills less than a tenth of it is refused."""
 
     @property
+    def domain_names(self) -> tuple[str, ...]:
+        """What its domains are called; none: there is one."""
+        return ()
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders of its domains below ``path``."""
+        return ()
+
+    @property
     def sides(self) -> tuple[int, int]:
         """Height and width in pixels."""
         height, width = self.size if isinstance(self.size, list) else (self.size, self.size)
@@ -336,6 +349,63 @@ class ImageDomains(Images):
         if len(set(domains)) < len(domains):
             raise PydanticCustomError("twice", "must name two different folders")
         return domains
+
+    @property
+    def domain_names(self) -> tuple[str, ...]:
+        return tuple(self.domains)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return tuple(self.domains)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Pair:
+    """Where the two images of a pair are: folders below ``path``, or columns of Parquet."""
+
+    source: Annotated[str, Field(min_length=1)]
+    """Of what is translated."""
+    target: Annotated[str, Field(min_length=1)]
+    """Of what it becomes; in a folder, the file of the same name, whatever its suffix."""
+
+    @field_validator("target")
+    @classmethod
+    def _another(cls, target: str, info: ValidationInfo) -> str:
+        if target == info.data.get("source"):
+            raise PydanticCustomError("twice", "must be another one than source")
+        return target
+
+
+Halves = Literal["left-right", "right-left", "top-bottom", "bottom-top"]
+"""The half that is the source, and the half that is the target."""
+
+
+def pair_or_halves(value: Any) -> Any:
+    """What `pairs` of one's own images may be."""
+    if not isinstance(value, dict | Pair) and value not in get_args(Halves):
+        raise PydanticCustomError(
+            "pairs",
+            "must be {source: <folder>, target: <folder>}, or one of {halves}",
+            {"halves": ", ".join(get_args(Halves))},
+        )
+    return value
+
+
+@dataclass(frozen=True, config=STRICT)
+class ImagePairs(Images):
+    """Pairs of images of your own: of each, a source and what it is to become."""
+
+    pairs: Annotated[Pair | Halves, pydantic.BeforeValidator(pair_or_halves, json_schema_input_type=Pair | Halves)]
+    """Images that belong together, as for ``pix2pix``: two folders of equally named files, two columns of Parquet, or
+    the halves of every image, its source first; left out: there are no pairs."""
+
+    @property
+    def domain_names(self) -> tuple[str, ...]:
+        return tuple(self.pairs.split("-")) if isinstance(self.pairs, str) else (self.pairs.source, self.pairs.target)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return () if isinstance(self.pairs, str) else (self.pairs.source, self.pairs.target)
 
 
 Dataset = Digits | Ring | Grid | Mixture | Line | Shapes | StackedDigits | DigitDomains

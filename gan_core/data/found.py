@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.config.schema import ImageDomains, Images
+from gan_core.config.schema import ImagePairs, Images
 from gan_core.data.readers.images import DIGEST, FLAT, Chunk, Ends, Noticed, note_ends
 from gan_core.data.readers.items import Item, Listing, listed
 from gan_core.data.split import LEAST_FOR_COVERAGE
@@ -54,12 +54,12 @@ class Found:
 
 def count_of(spec: Images) -> int:
     """How many domains are declared."""
-    return len(spec.domains) if isinstance(spec, ImageDomains) else 1
+    return len(spec.domain_names) or 1
 
 
 def in_domain(spec: Images, domain: int) -> str:
     """Which domain, where there are two."""
-    return f" in domain '{spec.domains[domain]}'" if isinstance(spec, ImageDomains) else ""
+    return f" in domain '{spec.domain_names[domain]}'" if spec.domain_names else ""
 
 
 def note(found: Found, items: list[Item], made: Chunk, spec: Images) -> None:
@@ -251,6 +251,7 @@ def look(
     }
     odd = [*source.odd, *odd_classes(names, counts, spec), *odd_pictures(found, spec), *odd_parts(found, heldout, spec)]
     odd += [f"{one} and {other} are copies under two classes" for one, other in pairs]
+    odd += odd_pairs(found, spec)
     return looked | {"odd": odd, "says": in_words(looked), "says_classes": classes_in_words(names, counts)}
 
 
@@ -314,6 +315,22 @@ def odd_parts(found: Found, heldout: NDArray[np.bool_], spec: Images) -> Iterato
                 f"{held} images{in_domain(spec, domain)} are held out: of fewer than {LEAST_FOR_COVERAGE}, figures "
                 "cannot show whether samples cover the data"
             )
+
+
+def odd_pairs(found: Found, spec: Images) -> Iterator[str]:
+    """What a person would want to know of pairs.
+
+    Raises:
+        DataError: in every one a picture is paired with itself.
+    """
+    if not isinstance(spec, ImagePairs):
+        return
+    digests, domains = np.frombuffer(found.digests, f"V{DIGEST}"), np.frombuffer(found.domains, np.uint8)
+    same = int((digests[domains == 0] == digests[domains == 1]).sum())
+    if 2 * same == len(digests):
+        raise DataError(f"in all {same:,} pairs of {spec.path} source and target are the same image; look at `pairs`")
+    if same:
+        yield f"in {same:,} of {len(digests) // 2:,} pairs source and target are the same image"
 
 
 def in_words(found: dict[str, Any]) -> str:

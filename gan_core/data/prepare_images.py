@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.config.schema import Images
+from gan_core.config.schema import ImagePairs, Images
 from gan_core.data.found import Found, count_of, enough_of_each, in_domain, look, note, numbered, range_of, usable
 from gan_core.data.packed import PARTS, ArrayWriter, write_index
 from gan_core.data.prepare import of_domains
@@ -88,6 +88,7 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
             **({"range": list(ends)} if spec.range and ends else {}),
             "classes": len(names),
             **of_domains(parts),
+            **({"aligned": True} if isinstance(spec, ImagePairs) else {}),
             "class_names": names,
             "licence": "own images, licence not stated",
             "found": looked,
@@ -98,13 +99,13 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
 
 
 def chunks(items: Iterable[Item], spec: Images) -> Iterator[list[Item]]:
-    """The items in order, some at a time: not too many, and not too many bytes, encoded or decoded."""
+    """The items in order, some at a time: not too many, and not too many bytes, encoded or decoded; pairs whole."""
     some: list[Item] = []
     size, most = 0, max(1, min(AT_ONCE, AT_ONCE_BYTES // (prod(spec.shape) * np.dtype(kept_as(spec)).itemsize)))
     for item in items:
         some.append(item)
         size += len(item.content) if isinstance(item.content, bytes) else item.content.nbytes
-        if len(some) == most or size > AT_ONCE_BYTES:
+        if (len(some) >= most or size > AT_ONCE_BYTES) and not (isinstance(spec, ImagePairs) and len(some) % 2):
             yield some
             some, size = [], 0
     if some:
@@ -179,6 +180,8 @@ def scaling(found: Found, spec: Images, ends: Ends | None) -> Scale:
 def split_mask(found: Found, labels: NDArray[np.int64] | None, spec: Images) -> NDArray[np.bool_]:
     """Which rows are held out: as the source says, or a share of each domain, the same images on the same side.
 
+    Both images of a pair are on the side of its source.
+
     Raises:
         DataError: too few on one side of a domain.
     """
@@ -186,7 +189,9 @@ def split_mask(found: Found, labels: NDArray[np.int64] | None, spec: Images) -> 
     digests, domains = np.frombuffer(found.digests, f"V{DIGEST}"), np.frombuffer(found.domains, np.uint8)
     for domain in range(count_of(spec)):
         rows = np.flatnonzero(domains == domain)
-        if not isinstance(spec.heldout, str):
+        if domain and isinstance(spec, ImagePairs):
+            heldout[rows] = heldout[domains == 0]
+        elif not isinstance(spec.heldout, str):
             _, first, which = np.unique(digests[rows], return_index=True, return_inverse=True)
             order = np.argsort(first)  # the first of each content, as they come
             chosen = split(len(first), None if labels is None else labels[rows[first[order]]], spec.heldout)

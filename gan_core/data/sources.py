@@ -16,7 +16,7 @@ from gan_core.config.schema import Dataset, DigitDomains, Digits, Grid, Line, Mi
 class Raw:
     """Samples before the split: images uint8 (N, H, W, C) or points float32 (N, D); labels int64 (N,) or None.
 
-    ``other`` is a second, unpaired domain of the same shape and classes, maybe of another size.
+    ``other`` is a second domain of the same shape and classes, maybe of another size; ``facts`` say if it is aligned.
     """
 
     samples: NDArray[Any]
@@ -74,7 +74,7 @@ def translation(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def digit_domains(spec: DigitDomains) -> Raw:
     """Half of the digits as they are (in red on black, or in grey), and the other half under the map, in a new order.
 
-    Facts carry the map. No digit is in both domains.
+    Facts carry the map. No digit is in both domains; ``paired``: all are, each beside its map.
     """
     single = digits(Digits("digits", spec.heldout))
     assert single.labels is not None
@@ -82,11 +82,12 @@ def digit_domains(spec: DigitDomains) -> Raw:
     images = np.zeros((*single.samples.shape[:3], len(offset)), np.uint8)
     images[..., 0] = single.samples[..., 0]
     order = philox(spec.seed).permutation(len(images))
-    a, b = np.array_split(order, 2)
+    a, b = (order, order) if spec.paired else np.array_split(order, 2)
     mapped = (images[b] / 127.5 - 1) @ matrix.T + offset
     other = Raw(np.rint((mapped + 1) * 127.5).astype(np.uint8), single.labels[b], single.classes)
     truth = {"matrix": matrix.round(9).tolist(), "offset": offset.round(9).tolist()}
-    return Raw(images[a], single.labels[a], single.classes, {**single.facts, "translation": truth}, other)
+    facts = {**single.facts, "translation": truth, **({"aligned": True} if spec.paired else {})}
+    return Raw(images[a], single.labels[a], single.classes, facts, other)
 
 
 def covered(offsets: NDArray[np.float64], half: float) -> NDArray[np.float64]:

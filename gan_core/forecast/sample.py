@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gan_core.config.schema import ImagePairs
 from gan_core.data.evenly import evenly
 from gan_core.data.found import folded
 from gan_core.data.readers.images import chunk
@@ -39,7 +40,7 @@ class Sample:
 
 def drawn(items: Iterable[Item], spec: Images, folder: Path) -> Sample:
     """Write a sample of a source as a source of its own: a folder, or an npz file where it holds pixels."""
-    kept, reading = evenly(item for item in items if not item.fault)
+    kept, reading = evenly((item for item in items if not item.fault), 2 if isinstance(spec, ImagePairs) else 1)
     contents = [item.content for item in kept]
     begun, seen = time.perf_counter(), 0
     while seen < min(DECODED, len(contents)) and time.perf_counter() - begun < DECODING:
@@ -62,13 +63,14 @@ def numbered(kept: list[Item], spec: Images) -> list[int]:
 
 def as_files(kept: list[Item], spec: Images, root: Path) -> Path:
     """A tree as ``readers/trees.py`` reads it."""
-    domains = getattr(spec, "domains", None)
-    numbers = numbered(kept, spec)
+    numbers, paired = numbered(kept, spec), isinstance(spec, ImagePairs)
     for k, item in enumerate(kept):
-        above = [domains[item.domain]] if domains else []
+        if paired and item.domain and not spec.folders:  # the other half of what is written
+            continue
+        above = [spec.folders[item.domain]] if spec.folders else []
         above += ["train" if item.part == "train" else "test"] if spec.heldout == "official" else []
         above += [f"class-{numbers[k]}"] if spec.labels else []
-        path = root.joinpath(*above, f"{k:06}.png")
+        path = root.joinpath(*above, f"{k // 2 if paired else k:06}.png")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(item.content if isinstance(item.content, bytes) else b"")
     return root

@@ -157,7 +157,7 @@ def of_data(index: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         return {}
     each = zip(index["class_names"], *(index["class_counts"].get(part, ()) for part in PARTS), strict=True)
     counts = {name: {"train": train, "heldout": heldout} for name, train, heldout in each}
-    together = "; this of both domains together" if "domains" in index["source"] else ""
+    together = "; this of both domains together" if {"domains", "pairs"} & index["source"].keys() else ""
     found = {"found": index["found"]["says"] + together, "odd": index["found"]["odd"]}
     return {"data": found | {"counts": index["counts"], "classes": counts}}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from gan_core.config.schema import ImageDomains, Images, LabelColumns
+from gan_core.config.schema import ImageDomains, ImagePairs, Images, LabelColumns
 from gan_core.data.readers.arrays import idx, is_idx, npz, single_npy
 from gan_core.data.readers.images import SUFFIXES
 from gan_core.data.readers.items import Listing, guarded, said
@@ -33,6 +33,11 @@ def listing(spec: Images) -> Listing:
         read = reader(path)
         if isinstance(spec, ImageDomains) and read is not trees:
             raise DataError(f"{path} holds no folders; `domains` names two folders of a folder or an archive")
+        if isinstance(spec, ImagePairs) and read is not trees and (read is not parquet or not spec.folders):
+            raise DataError(
+                f"{path} holds {'rows' if read is parquet else 'arrays'}; `pairs` names two folders of a folder or an "
+                "archive, or two columns of Parquet, or the halves of the images in a folder"
+            )
         if isinstance(spec.labels, LabelColumns):
             if read in (idx, npz, single_npy):
                 raise DataError(f"{path} holds arrays, whose labels are arrays; set labels to true or false")

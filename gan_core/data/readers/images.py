@@ -18,7 +18,7 @@ import struct
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from gan_core.config.schema import Images
+from gan_core.config.schema import ImagePairs, Images
 from gan_core.data.readers.kinds import START, kind_of
 
 SUFFIXES = (
@@ -103,25 +103,73 @@ class Chunk:
 
 
 def chunk(contents: list[Content], spec: Images) -> Chunk:
-    """The images of a list, each good or bad. A function of its arguments: any process may compute it."""
-    good, made = [], Chunk(np.empty(0, np.uint8), np.empty(0, f"V{DIGEST}"))
-    enough = None if spec.fit == "exact" else AMPLE * max(spec.sides)
+    """The images of a list, each good or bad. A function of its arguments: any process may compute it.
+
+    Of pairs, source and target follow each other; both are good, or both bad.
+    """
+    made = Chunk(np.empty(0, np.uint8), np.empty(0, f"V{DIGEST}"))
+    rows: dict[int, tuple[NDArray[Any], bool]] = {}
+    sizes: dict[int, tuple[int, int]] = {}
+    halves = spec.pairs if isinstance(spec, ImagePairs) and isinstance(spec.pairs, str) else None
+    enough = None if spec.fit == "exact" else AMPLE * max(spec.sides) * (2 if halves else 1)
     with strict():
         for k, content in enumerate(contents):
             try:
-                image, size = opened(content, enough)
-                made.sizes[size] += 1
+                if halves and k % 2 and k - 1 in made.bad:
+                    raise BadImage(made.bad[k - 1])
+                if not (halves and k % 2):
+                    whole = opened(content, enough)
+                image, sizes[k] = half(*whole, halves.split("-")[k % 2]) if halves else whole
+                made.sizes[sizes[k]] += 1
                 made.modes[str(image.dtype) if isinstance(image, np.ndarray) else image.mode] += 1
-                good.append(packed(image, spec, made.noticed))
-                made.deep.append(is_deep(image))
+                rows[k] = packed(image, spec, made.noticed), is_deep(image)
             except BadImage as error:
                 made.bad[k] = str(error)
+    if isinstance(spec, ImagePairs):
+        made.bad = without_partners(rows.keys(), sizes, made.bad)
+    good = [image for k, (image, _) in rows.items() if k not in made.bad]
+    made.deep = [deep for k, (_, deep) in rows.items() if k not in made.bad]
     made.pixels = np.array(good, kept_as(spec)).reshape(-1, *spec.shape)
     planes = made.pixels.reshape(len(good), spec.sides[0] * spec.sides[1], spec.channels)
     made.spans = spans(np.ascontiguousarray(planes.transpose(0, 2, 1))).tolist()
     digests = b"".join(blake2b(image.data, digest_size=DIGEST).digest() for image in made.pixels)
     made.digests = np.frombuffer(digests, f"V{DIGEST}")
     return made
+
+
+def half(
+    image: Image.Image | NDArray[Any], size: tuple[int, int], which: str
+) -> tuple[Image.Image | NDArray[Any], tuple[int, int]]:
+    """The left, right, top or bottom half of an image, and the size that it had in a file of its own.
+
+    Raises:
+        BadImage: it cannot be cut in two equal ones.
+    """
+    axis = 0 if which in ("left", "right") else 1
+    if size[axis] % 2:
+        raise BadImage(f"has {size[0]}x{size[1]} pixels and cannot be cut into two equal halves")
+    high, wide = image.shape[:2] if isinstance(image, np.ndarray) else image.size[::-1]
+    left, top = (wide + 1) // 2 * (which == "right"), (high + 1) // 2 * (which == "bottom")
+    right, bottom = left + (wide // 2 if axis == 0 else wide), top + (high // 2 if axis else high)
+    part = image[top:bottom, left:right] if isinstance(image, np.ndarray) else image.crop((left, top, right, bottom))
+    return part, (size[0] // 2, size[1]) if axis == 0 else (size[0], size[1] // 2)
+
+
+def without_partners(
+    good: Collection[int], sizes: Mapping[int, tuple[int, int]], bad: Mapping[int, str]
+) -> dict[int, str]:
+    """The faults of a list of pairs: those of single images, and of those whose partner has one or another shape."""
+    found = dict(bad)
+    for k in {k // 2 * 2 for k in good}:
+        pair = k, k + 1
+        if set(pair) <= set(good):
+            (w, h), (wide, high) = (sizes[which] for which in pair)
+            if 2 * abs(w * high - wide * h) > max(w + h, wide + high):  # more than rounding a side explains
+                found[k] = f"has {w}x{h} pixels, and its partner {wide}x{high}: they cannot show the same place"
+        for which, other in (pair, pair[::-1]):
+            if which in found and other not in found:
+                found[other] = f"has a partner that {found[which]}"
+    return dict(sorted(found.items()))
 
 
 def spans(planes: NDArray[Any]) -> NDArray[Any]:

@@ -35,26 +35,29 @@ def parquet(path: Path, spec: Images) -> Listing:
             raise DataError(f"heldout is 'official', and the name of {file} begins with neither train nor test")
         with arrow_said(pa, file), pq.ParquetFile(file) as opened_file:
             schema = opened_file.schema_arrow
-            image = image_column(pa, schema, spec.image_column, file)
+            images = [image_column(pa, schema, name, file) for name in spec.folders or (spec.image_column,)]
             label = label_column(schema, spec.labels, file) if spec.labels else None
             names = class_names(schema, label) or names
-            total += opened_file.metadata.num_rows
+            total += opened_file.metadata.num_rows * len(images)
             kinds.setdefault(kind(pa, schema, label), file)
-        streams.append((file, image, label, part if spec.heldout == "official" else None))
+        streams.append((file, images, label, part if spec.heldout == "official" else None))
     if len(kinds) > 1:
         (one, first), (other, second), *_ = kinds.items()
         raise DataError(f"labels are {one} in {first} and {other} in {second}; write them as one type")
 
     def items() -> Generator[Item]:
-        for file, image, label, part in streams:
+        for file, images, label, part in streams:
             with arrow_said(pa, file), pq.ParquetFile(file) as stream:
                 k = 0
-                for batch in stream.iter_batches(64, columns=[c for c in (image, label) if c], use_threads=False):
+                for batch in stream.iter_batches(64, columns=[*images, *([label] if label else [])], use_threads=False):
                     labels = batch.column(label).to_pylist() if label else [None] * len(batch)
-                    for value, y in zip(batch.column(image).to_pylist(), labels, strict=True):
-                        content = value.get("bytes") if isinstance(value, dict) else value
+                    columns = [batch.column(name).to_pylist() for name in images]
+                    for *row, y in zip(*columns, labels, strict=True):
                         of, fault = labelled(y, names, label)
-                        yield Item(f"{file}[{k}]", content or b"", of, part, fault=fault)
+                        for domain, value in enumerate(row):
+                            content = value.get("bytes") if isinstance(value, dict) else value
+                            name = f"{file}[{k}]" + (f".{images[domain]}" if spec.folders else "")
+                            yield Item(name, content or b"", of, part, domain, fault)
                         k += 1
 
     numbers = set(kinds) == {"numbers"}
@@ -108,7 +111,7 @@ def image_column(pa: Any, schema: Any, asked: str | None, path: Path) -> str:
         or pa.types.is_binary(f.type) or pa.types.is_large_binary(f.type)
     ]  # fmt: skip
     if asked is not None and asked not in found:
-        raise DataError(f"image_column is '{asked}', and the columns of images in {path} are {listed(found) or 'none'}")
+        raise DataError(f"'{asked}' is declared, and the columns of images in {path} are {listed(found) or 'none'}")
     likely = (
         [asked] if asked else found if len(found) == 1 else [name for name in found if name.lower() in IMAGE_COLUMNS]
     )

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
-from gan_core.config.schema import TABLES, ImageDomains, Images, LabelColumns
+from gan_core.config.schema import TABLES, ImagePairs, Images, LabelColumns
 from gan_core.data.readers.images import SUFFIXES
 from gan_core.data.readers.items import (
     MOST_BYTES,
@@ -194,8 +194,11 @@ def trees(path: Path, spec: Images) -> Listing:
     with ExitStack() as open_now:
         sources = list(opened(path, spec, open_now))
         found = [image for source, above in sources for image in images_of(source, above, spec, others)]
-        if isinstance(spec, ImageDomains):
-            found = in_domains(found, spec, path)
+        left_out: list[str] = []
+        if spec.folders:
+            found = in_domains(found, spec.folders, spec, path)
+        if isinstance(spec, ImagePairs):
+            found, left_out = in_pairs(found, spec, path) if spec.folders else (in_halves(found), [])
         labels = named(found, sources, spec, path)
         others -= Counter(suffix_of(name) for name in labels.read_from)
         kept = [k for k in range(len(found)) if k not in labels.left_out]
@@ -203,11 +206,17 @@ def trees(path: Path, spec: Images) -> Listing:
     unlike = sum(not image.name.lower().endswith(SUFFIXES) for image in found)
     odd = [f"{unlike:,} images are not called as images are, and are told by what they begin with"] if unlike else []
 
+    if left_out:
+        odd.append(f"{len(left_out):,} images have no partner and are left out: {listed(left_out)}")
+
     def items() -> Generator[Item]:
+        content, before = b"", None
         with open_later:
             for k in kept:
                 source, name, _, domain, part, _ = found[k]
-                called, content = source.called(name), source.read(name)
+                called = source.called(name)
+                content = content if called == before else source.read(name)  # of a file, two halves
+                before = called
                 if len(content) > MOST_BYTES:
                     raise DataError(f"{called} has more than {MOST_BYTES:,} bytes; no image has, so it is not read")
                 yield Item(called, content, labels.of[k], part, domain, labels.faults.get(k))
@@ -261,7 +270,7 @@ def images_of(source: Source, above: str, spec: Images, others: Counter[str]) ->
             others[suffix_of(name)] += 1
     tops = {name.split("/", 1)[0] for name in names}
     alone = not isinstance(source, Folder) and len(tops) == 1
-    levels = isinstance(spec, ImageDomains) + (spec.heldout == "official") + (spec.labels is True)
+    levels = bool(spec.folders) + (spec.heldout == "official") + (spec.labels is True)
     depth = levels - above.count("/")
     cut = len(next(iter(tops))) + 1 if alone and all(name.count("/") > depth for name in names) else 0
     places = [above + name[cut:] for name in names]
@@ -270,7 +279,7 @@ def images_of(source: Source, above: str, spec: Images, others: Counter[str]) ->
     ]
 
 
-def in_domains(found: list[Found], spec: ImageDomains, path: Path) -> list[Found]:
+def in_domains(found: list[Found], names: Sequence[str], spec: Images, path: Path) -> list[Found]:
     """The images that lie in one of the domains.
 
     Raises:
@@ -278,7 +287,7 @@ def in_domains(found: list[Found], spec: ImageDomains, path: Path) -> list[Found
     """
     kept = [image for image in found if image.domain >= 0]
     there = {image.domain for image in kept}
-    for domain, name in enumerate(spec.domains):
+    for domain, name in enumerate(names):
         if domain not in there:
             folders = sorted({"/".join(image.place.split("/")[:2][: image.place.count("/")]) for image in found} - {""})
             split = any(name in folder.split("/")[1:] or folder.endswith(f"n{name}") for folder in folders)
@@ -292,6 +301,40 @@ def in_domains(found: list[Found], spec: ImageDomains, path: Path) -> list[Found
     return kept
 
 
+def in_pairs(found: list[Found], spec: ImagePairs, path: Path) -> tuple[list[Found], list[str]]:
+    """Every source with its target behind it, and the names of those without a partner.
+
+    Partners have the same name but for the suffix, below folders of the same names.
+
+    Raises:
+        DataError: an image has no partner, and none is to be left out; or hardly any has; or two are called the same.
+    """
+    known: tuple[dict[tuple[Any, ...], Found], ...] = ({}, {})
+    for image in found:
+        key = (image.part, *image.folders, PurePosixPath(image.place).stem)
+        if (other := known[image.domain].setdefault(key, image)) is not image:
+            raise DataError(
+                f"{other.source.called(other.name)} and {image.source.called(image.name)} are called the same but for "
+                "their suffix, so which of them is meant is not known; remove or rename one"
+            )
+    sources, targets = known
+    pairs = [image for key, source in sources.items() if key in targets for image in (source, targets[key])]
+    alone = [image for one, other in (known, known[::-1]) for key, image in one.items() if key not in other]
+    names = [image.source.called(image.name) for image in alone]
+    if alone and (spec.on_bad_image == "error" or len(pairs) < len(alone)):
+        raise DataError(
+            f"{len(alone):,} of {len(found):,} images in {path} have no partner of their name: {listed(names, 4)}; "
+            f"the folders {listed(spec.folders)} must hold files of the same names"
+            + ("; mend it, or declare on_bad_image: skip" if len(pairs) >= len(alone) else "")
+        )
+    return pairs, names
+
+
+def in_halves(found: list[Found]) -> list[Found]:
+    """Every image twice: the half that is its source, and the half that is its target."""
+    return [image._replace(domain=domain) for image in found for domain in (0, 1)]
+
+
 def said_by_folders(place: str, spec: Images) -> tuple[int, str | None, list[str]]:
     """What the folders above an image say: its domain (-1: none of those declared), its part, and what is left of them.
 
@@ -302,16 +345,16 @@ def said_by_folders(place: str, spec: Images) -> tuple[int, str | None, list[str
     """
     above = place.split("/")[:-1]
     official, domain, part = spec.heldout == "official", 0, None
-    if isinstance(spec, ImageDomains):
-        for k, name in enumerate(spec.domains):
+    if spec.folders:
+        for k, name in enumerate(spec.folders):
             joined = next((p for w, p in PART_NAMES.items() if official and above[:1] == [w + name]), None)
             if joined:
                 return k, joined, above[1:]
         if official and above[:1] and above[0].lower() in PART_NAMES:
             above[:2] = above[:2][::-1]
-        if not above or above[0] not in spec.domains:
+        if not above or above[0] not in spec.folders:
             return -1, None, above
-        domain = spec.domains.index(above.pop(0))
+        domain = spec.folders.index(above.pop(0))
     if official:
         part = PART_NAMES.get(above.pop(0).lower()) if above else None
         if part is None:

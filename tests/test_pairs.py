@@ -1,0 +1,205 @@
+"""Pairs of images: from two folders, halves or columns to rows that belong together, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from gan_core.config.schema import ImagePairs, Pair
+from gan_core.data import prepare_images as module
+from gan_core.data.batches import Batches
+from gan_core.data.prepare_images import prepare_images
+from gan_core.data.prepared import Prepared
+from gan_core.runtime.errors import DataError
+
+N = 60
+RNG = np.random.default_rng(0)
+SOURCES = RNG.integers(0, 256, (N, 8, 8, 3), np.uint8)
+TARGETS = 255 - SOURCES
+FOLDERS = ImagePairs("?", False, 0.4, 8, 3, "exact", 0, "error", None, Pair("in", "out"))
+HALVES = replace(FOLDERS, pairs="left-right")
+
+
+def encoded(image: NDArray[Any], form: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, form)
+    return buffer.getvalue()
+
+
+def as_folders(root: Path, targets: Iterable[int] = range(N)) -> Path:
+    """Sources and targets, whose names sort the same way, but not as they were made; targets are BMP."""
+    names = np.random.default_rng(1).permutation(1000)[:N]
+    for k in range(N):
+        write(root / "in" / f"{names[k]}.png", encoded(SOURCES[k]))
+    for k in targets:
+        write(root / "out" / f"{names[k]}.bmp", encoded(TARGETS[k], "BMP"))
+    return root
+
+
+def as_halves(root: Path, which: str = "left-right") -> Path:
+    names = np.random.default_rng(1).permutation(1000)[:N]
+    for k in range(N):
+        pair = (SOURCES[k], TARGETS[k]) if which in ("left-right", "top-bottom") else (TARGETS[k], SOURCES[k])
+        write(root / f"{names[k]}.png", encoded(np.concatenate(pair, 1 if "left" in which else 0)))
+    return root
+
+
+def as_columns(path: Path) -> Path:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    order = np.argsort([str(n) for n in np.random.default_rng(1).permutation(1000)[:N]])
+    table = {name: [{"bytes": encoded(x[k])} for k in order] for name, x in (("out", TARGETS), ("in", SOURCES))}
+    pq.write_table(pa.table(table | {"text": ["?"] * N}), path)
+    return path
+
+
+def write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def prepare(spec: ImagePairs, path: Path, out: Path, workers: int = 1) -> Prepared:
+    prepare_images(replace(spec, path=str(path)), out, workers)
+    return Prepared(out)
+
+
+def belong_together(data: Prepared) -> int:
+    """How many pairs there are in both parts, of which every one must be a picture and its negative."""
+    assert data.aligned
+    assert data.other is not None
+    for part in ("train", "heldout"):
+        assert np.array_equal(data.raw(part).numpy(), 255 - data.other.raw(part).numpy())
+    assert data.index["counts"] == data.index["other"]["counts"]
+    return int(sum(data.index["counts"].values()))
+
+
+def test_files_of_one_name_in_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 7)  # chunks end between pairs, whatever is asked
+    data = prepare(FOLDERS, as_folders(tmp_path / "d"), tmp_path / "out", workers=2)
+    assert belong_together(data) == N
+    assert (data.domains, data.index["counts"]["heldout"]) == (2, round(0.4 * N))
+
+
+def test_a_zip_with_official_parts_in_either_order_of_folders(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as archive:
+        for k in range(N):
+            part = "test" if k % 3 == 0 else "train"
+            archive.writestr(f"set/{part}/in/a/{k}.png", encoded(SOURCES[k]))
+            archive.writestr(f"set/out/{part}/a/{k}.png", encoded(TARGETS[k]))
+    data = prepare(replace(FOLDERS, heldout="official"), tmp_path / "d.zip", tmp_path / "out")
+    assert belong_together(data) == N
+    assert data.index["counts"]["heldout"] == N // 3
+
+
+@pytest.mark.parametrize("which", ["left-right", "right-left", "top-bottom", "bottom-top"])
+def test_halves_are_what_two_folders_are(tmp_path: Path, which: Any) -> None:
+    data = prepare(replace(HALVES, pairs=which), as_halves(tmp_path / "d", which), tmp_path / "out")
+    folders = prepare(FOLDERS, as_folders(tmp_path / "e"), tmp_path / "folders")
+    assert belong_together(data) == N
+    assert data.index["sha256"] == folders.index["sha256"]
+    assert data.index["found"]["sizes"] == folders.index["found"]["sizes"]
+
+
+def test_columns_of_parquet_are_what_two_folders_are(tmp_path: Path) -> None:
+    data = prepare(FOLDERS, as_columns(tmp_path / "d.parquet"), tmp_path / "out")
+    assert data.index["sha256"] == prepare(FOLDERS, as_folders(tmp_path / "e"), tmp_path / "folders").index["sha256"]
+
+
+def test_copies_of_a_source_are_on_one_side_with_their_targets(tmp_path: Path) -> None:
+    for k in range(N):
+        write(tmp_path / f"d/in/{k}.png", encoded(SOURCES[k // 4]))
+        write(tmp_path / f"d/out/{k}.png", encoded(TARGETS[k]))
+    data = prepare(FOLDERS, tmp_path / "d", tmp_path / "out")
+    sides = [{row.numpy().tobytes() for row in data.raw(part)} for part in ("train", "heldout")]
+    assert not sides[0] & sides[1]
+    assert data.index["counts"] == data.index["other"]["counts"]
+
+
+def test_what_is_bad_takes_its_partner_along(tmp_path: Path) -> None:
+    path = as_folders(tmp_path / "d", range(4, N))
+    bad, wide = sorted((path / "out").iterdir())[:2]
+    bad.write_bytes(b"no picture")
+    wide.write_bytes(encoded(np.zeros((8, 16, 3), np.uint8)))
+    spec = replace(FOLDERS, on_bad_image="skip", fit="crop")
+    data = prepare(spec, path, tmp_path / "out")
+    assert belong_together(data) == N - 6
+    found = data.index["found"]
+    assert found["skipped"] == 4
+    assert any("4 images have no partner and are left out: " in odd for odd in found["odd"])
+    assert any("has a partner that is no image that can be read" in said for said in found["skipped_first"])
+    assert any("and its partner 16x8: they cannot show the same place" in said for said in found["skipped_first"])
+
+
+def test_a_mirror_moves_both(tmp_path: Path) -> None:
+    data = prepare(replace(FOLDERS, flip=True), as_folders(tmp_path / "d"), tmp_path / "out")
+    batches = Batches(data, 8, 0)
+    seen = [batches.at(k) for k in range(6)]
+    assert all((batch.x + batch.x_b).abs().max() < 1e-6 for batch in seen)
+    known = {row.numpy().tobytes() for row in data.samples("train")[:]}
+    assert 0 < sum(row.numpy().tobytes() in known for batch in seen for row in batch.x) < 48
+
+
+def twice(path: Path) -> None:
+    path = next((path / "in").iterdir())
+    write(path.with_suffix(".gif"), path.read_bytes())
+
+
+def odd_width(path: Path) -> None:
+    for k in range(N):
+        write(path / f"{k}.png", encoded(np.zeros((8, 15, 3), np.uint8)))
+
+
+def other_names(path: Path) -> None:
+    for file in (as_folders(path) / "out").iterdir():
+        file.rename(file.with_stem(f"{file.stem}_out"))
+
+
+REFUSED: dict[str, tuple[Callable[[Path], object], Any, str]] = {
+    "no folder": (lambda p: as_folders(p, []), FOLDERS, r"domain 'out' has 0 images: .* needs a folder of that name"),
+    "no partner": (
+        lambda p: as_folders(p, range(1, N)),
+        FOLDERS,
+        r"1 of 119 images in .* have no partner of their name: '.*/in/\d+\.png'; the folders 'in', 'out' must hold "
+        "files of the same names; mend it, or declare on_bad_image: skip",
+    ),
+    "hardly any partner": (
+        other_names,
+        replace(FOLDERS, on_bad_image="skip"),
+        r"120 of 120 images .* must hold files of the same names$",
+    ),
+    "one name, two suffixes": (
+        lambda p: twice(as_folders(p)),
+        FOLDERS,
+        r"\.gif and .*\.png are called the same but for their suffix, so which of them is meant is not known",
+    ),
+    "itself": (
+        lambda p: [write(p / f"{f}/{k}.png", encoded(SOURCES[k])) for f in ("in", "out") for k in range(N)],
+        FOLDERS,
+        "in all 60 pairs of .* source and target are the same image; look at `pairs`",
+    ),
+    "odd width": (odd_width, HALVES, "has 15x8 pixels and cannot be cut into two equal halves; mend or remove it"),
+    "arrays": (
+        lambda p: (p.mkdir(), np.savez(p / "x.npz", images=SOURCES)),
+        FOLDERS,
+        r"`pairs` names two folders of a folder or an archive, or two columns of Parquet",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_pair_is_refused_with_what_to_do(case: str, tmp_path: Path) -> None:
+    make, spec, says = REFUSED[case]
+    make(tmp_path / "d")
+    path = tmp_path / "d" / "x.npz" if case == "arrays" else tmp_path / "d"
+    with pytest.raises(DataError, match=says):
+        prepare(spec, path, tmp_path / "out")
