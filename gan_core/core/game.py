@@ -18,7 +18,7 @@ from gan_core.core.types import Batch, Losses, Moment, Player, Sample, Score, St
 Settings: TypeAlias = Mapping[str, Any]
 """Symbol of a paper -> its value."""
 
-Spec: TypeAlias = Mapping[str, NetworkConfig | Input | tuple[Input, ...] | nn.Module]
+Spec: TypeAlias = Mapping[str, NetworkConfig | Input | tuple[Input, ...] | nn.Module | None]
 """Field of a game -> the configuration that it is built from, or its value."""
 
 Needs: TypeAlias = Mapping[str, tuple[str, ...]]

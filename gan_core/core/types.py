@@ -105,6 +105,8 @@ class Discriminator(Player, Protocol):
 
     def features(self, x: Sample, *conditions: Tensor) -> Tensor: ...
 
+    def stages(self, x: Sample, *conditions: Tensor) -> list[list[Tensor]]: ...
+
     @property
     def head(self) -> Callable[[Tensor], Score]:
         """From features to scores."""

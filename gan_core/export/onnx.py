@@ -40,7 +40,8 @@ class Pixels(nn.Module):
 
 def size_multiple(config: NetworkConfig) -> int:
     """Height and width may be any multiples of this, from twice it up; 0: they are those that it was trained on."""
-    return int(getattr(network_class(config.network), "size_multiple", 0))
+    found = getattr(network_class(config.network), "size_multiple", None)
+    return int(found(config)) if found else 0
 
 
 Port = tuple[str, tuple[int, ...]]

@@ -110,7 +110,8 @@ def evaluate(
             sides = network.config.shape[1:]
             each = min(SHOWN, max(FEWEST, (SHEET // max(sides)) ** 2)) // len(drawing)
             sources = [inputs[i.name] for i in network.config.inputs if i.is_data]
-            rows = [to_uint8(shrunk(x[:each], LARGEST).numpy()) for x in (*sources, fake)]
+            truth = [domain.samples("heldout")] if sources and data.aligned else []
+            rows = [to_uint8(shrunk(x[:each], LARGEST).numpy()) for x in (*sources, fake, *truth)]
             found.shown += [image for row in zip(*rows, strict=True) for image in row][:each]
         else:
             found.points.append(fake[:FEW_POINTS])

@@ -28,7 +28,7 @@ from gan_core.metrics.intervals import intervals
 from gan_core.metrics.likelihood import parzen
 from gan_core.metrics.modes import class_coverage, mode_coverage
 from gan_core.metrics.recognition import SURE, label_hits, matched_accuracy, recognition, softmax
-from gan_core.metrics.similarity import likeness
+from gan_core.metrics.similarity import SMALLEST, likeness
 
 if TYPE_CHECKING:
     from gan_core.config.schema import Evaluate
@@ -271,7 +271,7 @@ def of_images(found: Found, reference: Reference, small: Samples, labels: Tensor
     Of large images, small copies are compared: likeness of pairs is then that of their shapes, and windows are laid
     in a space whose distances double precision can still tell apart.
     """
-    if min(small.shape[2:]) >= 6:
+    if min(small.shape[2:]) >= SMALLEST:
         found.mean("ms_ssim", likeness(small, labels, PAIRS).numpy())
     real, train = reference.heldout.samples, reference.train.whole
     chosen = Chosen(train, fixed_rows(len(train), VALIDATION, "parzen"))

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from gan_core.core.artifact import Artifact
-from gan_core.core.samples import Sample, Samples
+from gan_core.core.samples import Chosen, Sample, Samples
 from gan_core.metrics.batching import in_batches, rows_at_once
 from gan_core.metrics.measure import Found, Reference, measure
 from gan_core.metrics.recognition import class_kept
+from gan_core.metrics.similarity import SMALLEST, psnr, ssim
+from gan_core.networks.efficientnet_lite0 import lite0, perceptual_distance
 
 Figure = tuple[str, float]
 """A measure and its value."""
@@ -31,6 +33,8 @@ def figures(
     given = {i.prior: inputs[i.name] for i in config.inputs}
     found = measure(spaces[config.output_space], fake, given)
     for source in given.keys() & spaces.keys():
+        if spaces[source].domain.index.get("aligned"):
+            paired(found, spaces[config.output_space], given[source], fake)
         found.figures |= dict(translation(source, given[source], config.output_space, fake, spaces))
         if back := counterpart(trained, takes=config.output_space, makes=source):
 
@@ -72,6 +76,27 @@ def translation(source: str, x: Samples, target: str, y: Samples, spaces: Mappin
         yield "class_kept", class_kept(spaces[source].logits(x), spaces[target].logits(y))
     if truth := spaces[source].domain.index.get("translation"):
         yield "translation_r2", r_squared(y, x, lambda some: mapped(some, truth, inverse=source == "x_b"))
+
+
+def paired(found: Found, target: Reference, source: Samples, fake: Samples) -> None:
+    """What a translator makes of held-out sources, each beside its true target, and what the sources themselves score.
+
+    In Lite0's features there is a perceptual distance too.
+    """
+    truth = Chosen(target.domain.samples("heldout"), torch.arange(len(fake)))
+    measures: dict[str, Callable[[Sample, Sample], Tensor]] = {"l1": l1, "psnr": psnr}
+    if min(fake.shape[2:]) >= SMALLEST:
+        measures["ssim"] = ssim
+    if target.network.name == "lite0":
+        measures["perceptual"] = lambda a, b: perceptual_distance(lite0().levels(a), lite0().levels(b))
+    for name, measure_of in measures.items():
+        for suffix, x in (("", fake), ("_of_source", source)):
+            found.mean(f"{name}{suffix}", in_batches(measure_of, x, truth).numpy())
+
+
+def l1(a: Sample, b: Sample) -> Tensor:
+    """Mean absolute difference of images in [-1, 1], (N,)."""
+    return (a - b).abs().flatten(1).mean(1)
 
 
 def mapped(x: Sample, truth: Mapping[str, Any], inverse: bool) -> Sample:

@@ -16,6 +16,8 @@ WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 C1, C2 = 0.01**2, 0.03**2
 PAIRS = 64
 """At most so many pairs are compared at a time."""
+SMALLEST = 6
+"""Side in pixels from which images have a window of three."""
 LARGEST, SIGMA = 11, 1.5
 """Side and width of the window, for images that it fits into."""
 
@@ -61,6 +63,22 @@ def ms_ssim(a: Sample, b: Sample) -> Tensor:
         result = result * (similarity if k == count - 1 else structure).clamp(min=0) ** weight
         x, y = avg_pool2d(x, 2), avg_pool2d(y, 2)
     return result
+
+
+def ssim(a: Sample, b: Sample) -> Tensor:
+    """SSIM of pairs of images in [-1, 1], (N,); 1 for equal ones. Wang et al. 2004, eq. 13.
+
+    Images of less than 22 pixels have a smaller window than the paper's of eleven; those with alpha lie on mid-grey.
+    """
+    line = window(scales(min(a.shape[2:]))[0])
+    x, y = (opaque(a).double() + 1) / 2, (opaque(b).double() + 1) / 2
+    return terms(x, y, line)[0]
+
+
+def psnr(a: Sample, b: Sample) -> Tensor:
+    """Peak signal to noise ratio of pairs of images in [-1, 1], in decibels, (N,); at most 100."""
+    error = (a.double() - b.double()).square().flatten(1).mean(1)
+    return 10 * torch.log10(4 / error.clamp(min=4e-10))
 
 
 def likeness(x: Samples, labels: Tensor | None = None, most: int | None = None) -> Tensor:

@@ -7,6 +7,7 @@ into the convolution before it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad, relu6
 
 from gan_core.core.samples import Sample, opaque
+from gan_core.networks.layers.resize import Resize
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError
 
@@ -37,6 +39,8 @@ STAGES = (  # kernel, stride, expansion, channels, blocks
 STEM, HEAD, EPSILON = 32, 1280, 1e-3
 TINY = 1e-6
 """Keeps the direction of a map defined where it is zero, and its gradient finite."""
+FEWEST, MOST = 32, 256
+"""The least and the largest side that a perceptual term looks at."""
 LEVELS = (1, 2, 4, 6)
 """Stages after which a level ends: 24, 40, 112 and 320 channels at a quarter to a thirty-second of the side."""
 
@@ -168,6 +172,24 @@ def lite0() -> EfficientNetLite0:
     network.load_state_dict(folded(torch.load(path, map_location="cpu", weights_only=True)), assign=True)
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+class Perceptual(nn.Module):
+    """How different two batches of images of one shape are (``perceptual_distance``), as a term of a loss.
+
+    Pictures are brought to a square of their larger side, of 32 to 256 pixels.
+    """
+
+    def __init__(self, sides: Sequence[int]) -> None:
+        super().__init__()
+        self.side = min(max(*sides, FEWEST), MOST)
+        self.resize = Resize(sides, (self.side, self.side), "bicubic")
+        self.network = copy.deepcopy(lite0())
+
+    def forward(self, x: Sample, y: Sample) -> Tensor:
+        """(N, C, H, W) twice to (N,); differentiable in both."""
+        a, b = (self.network.levels(self.resize(opaque(each)), self.side) for each in (x, y))
+        return perceptual_distance(a, b)
 
 
 def perceptual_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from gan_core.core import sides
 from gan_core.core.inputs import beside
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.samples import Sample, Score
+from gan_core.networks.layers.doubling import Doubling
 from gan_core.runtime.errors import InputError
 
 SAMPLES = ("images",)
@@ -29,6 +31,9 @@ class Options:
     """What only this family has."""
 
     blocks: NonNegativeInt = 0  # residual ones of the translator; 0: as many as the paper has for the size
+    upsample: Literal["resize", "transposed"] = (
+        "resize"  # transposed: as the paper has it; may leave a chequered pattern
+    )
 
 
 def smaller_side(config: NetworkConfig) -> int:
@@ -104,15 +109,18 @@ class Translator(nn.Module):
     6 blocks and 2 down-samplings from 64 pixels, 9 from 256 (the paper's sizes); 3 and 1 from 16; 2 and none below.
     """
 
-    size_multiple = 4
-    """Once built, it translates images whose sides are any multiples of this, from twice it up."""
+    @staticmethod
+    def size_multiple(_config: NetworkConfig) -> int:
+        """Once built, it translates images whose sides are any multiples of this, from twice it up."""
+        return 4
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
         side, width = smaller_side(config), config.width
         downs, blocks = (2, 9) if side >= 256 else (2, 6) if side >= 64 else (1, 3) if side >= 16 else (0, 2)
-        blocks = Options(**config.options).blocks or blocks
+        options = Options(**config.options)
+        blocks = options.blocks or blocks
         normed, outer = side >= 16, 7 if side >= 16 else 3
         sizes = [width * 2**k for k in range(downs + 1)]
         layers = convolution(config.inputs[0].dims[0], width, outer, normed)
@@ -120,7 +128,9 @@ class Translator(nn.Module):
             layers += convolution(fan_in, fan_out, 3, normed, stride=2)
         layers += [Block(sizes[-1], normed) for _ in range(blocks)]
         for fan_in, fan_out in itertools.pairwise(sizes[::-1]):
-            layers += [nn.ConvTranspose2d(fan_in, fan_out, 3, 2, padding=1, output_padding=1)]
+            transposed = options.upsample == "transposed"
+            up = nn.ConvTranspose2d(fan_in, fan_out, 3, 2, padding=1, output_padding=1) if transposed else None
+            layers += [up or Doubling(fan_in, fan_out)]
             layers += [*norm(fan_out, normed), nn.ReLU()]
         last = nn.Conv2d(width, config.shape[0], outer)
         self.body = nn.Sequential(*layers, Reflect(outer // 2), last, nn.Tanh())
@@ -166,6 +176,15 @@ class Discriminator(nn.Module):
         v: Score = self.body(beside(x, self.config.inputs, conditions)).flatten(1)
         return v
 
+    def stages(self, x: Sample, *conditions: Tensor) -> list[Tensor]:
+        """The same input to the maps (N, C, H', W') behind every activation, and last the scores (N, 1, H', W')."""
+        h, found = beside(x, self.config.inputs, conditions), []
+        for layer in self.body:
+            h = layer(h)
+            if isinstance(layer, nn.LeakyReLU):
+                found.append(h)
+        return [*found, h]
+
 
 def start_grey(last: nn.Conv2d) -> None:
     """The last weights a tenth of what they were, biases 0.
@@ -184,5 +203,5 @@ def initialise(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0, 0.02)
-            assert module.bias is not None
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

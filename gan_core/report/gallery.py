@@ -24,7 +24,7 @@ from gan_core.metrics.copying import both_ways, nearest_of
 from gan_core.metrics.drawn import Drawn
 from gan_core.metrics.evaluate import Evaluation
 from gan_core.metrics.measure import Reference
-from gan_core.metrics.roles import counterpart, mapped
+from gan_core.metrics.roles import counterpart, l1, mapped
 from gan_core.report import pictures
 
 Picture = tuple[str, bytes]
@@ -41,6 +41,8 @@ MOST_VALUES = 20
 TIMED = 1_000
 """So many of them beside each moment of training."""
 SEARCHED, SEARCHED_FEW, PAIRS = 1_000, 256, 24
+RANKED = 256
+"""So many translations are ranked to show the worst."""
 REACH: Mapping[str, float] = {"uniform": 1.0, "normal": 2.0}
 """How far a continuous code is swept to both sides."""
 
@@ -230,9 +232,12 @@ def translation(
     role: str, trained: Mapping[str, Artifact], spaces: Mapping[str, Reference], data: Mapping[str, Any], source: Input
 ) -> bytes:
     """Held-out samples, what becomes of them, what should, and what the way back makes of that."""
-    x = data[source.prior].samples("heldout")[:COLUMNS]
+    given = data[source.prior].samples("heldout")
+    targets = data[trained[role].config.output_space].samples("heldout") if data[source.prior].aligned else None
+    order = worst_first(trained[role], given, targets) if targets else torch.arange(min(COLUMNS, len(given)))
+    x = given[order]
     y = in_batches(trained[role].network, x)
-    rows = {"given": x, role: y}
+    rows = {"given": x, role: y} | ({"truth": targets[order]} if targets else {})
     if truth := spaces[source.prior].domain.index.get("translation"):
         rows["true map"] = mapped(x, truth, inverse=source.prior == "x_b")
     if back := counterpart(trained, takes=trained[role].config.output_space, makes=source.prior):
@@ -242,8 +247,17 @@ def translation(
         len(x),
         list(rows),
         title=f"Translation {role}",
-        says="Held-out samples and, below each, its translation" + ", then the way back." * ("and back" in rows),
+        says="Held-out samples and, below each, its translation"
+        + ", then the way back." * ("and back" in rows)
+        + ", then what it should be; those farthest from it first." * ("truth" in rows),
     )
+
+
+def worst_first(artefact: Artifact, given: Samples, targets: Samples) -> Tensor:
+    """Which of the first held-out sources are translated worst, by the mean difference from their targets."""
+    n = min(RANKED, len(given))
+    error = in_batches(lambda x, t: l1(artefact.network(x), t), given[:n], targets[:n])
+    return error.argsort(descending=True)[:COLUMNS]
 
 
 def reconstruction(role: str, trained: Mapping[str, Artifact], encoder: Artifact, x: Sample) -> bytes:

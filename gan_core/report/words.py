@@ -45,12 +45,21 @@ MEASURES: dict[str, tuple[str, str]] = {
     "translation_r2": (HIGHER, "how much of the true map between the domains was found; 1 is all, 0 the mean picture"),
     "class_kept": (HIGHER, "share of samples that are still of their class after translation"),
     "cycle_l1": (LOWER, "mean difference after there and back, in [-1, 1]"),
+    "psnr": (HIGHER, "peak signal to noise ratio of held-out pictures and their true targets, in decibels"),
+    "ssim": (HIGHER, "structural similarity of held-out pictures and their true targets; 1 is equal"),
+    "l1": (LOWER, "mean difference of held-out pictures from their true targets, in [-1, 1]"),
+    "perceptual": (LOWER, "distance of held-out pictures from their true targets in a network's maps; not LPIPS"),
+    "psnr_of_source": (NEITHER, "PSNR of the sources as they are, without translation"),
+    "ssim_of_source": (NEITHER, "SSIM of the sources as they are, without translation"),
+    "l1_of_source": (NEITHER, "L1 of the sources as they are, without translation"),
+    "perceptual_of_source": (NEITHER, "perceptual distance of the sources as they are, without translation"),
     "reconstruction_mse": (LOWER, "mean squared difference of held-out samples after encoder and decoder"),
     "reconstruction_class_kept": (HIGHER, "share of held-out samples still of their class after encoder and decoder"),
 }
 """Measure -> in which direction it is better, and what it says, in a line."""
 TELLING = (
     "translation_r2",
+    "psnr",
     "class_kept",
     "label_accuracy",
     "category_accuracy",
@@ -80,6 +89,13 @@ def named(key: str) -> str:
         "ms_ssim": "MS-SSIM",
         "js": "JS",
         "cycle_l1": "cycle L1",
+        "l1": "L1",
+        "psnr": "PSNR",
+        "ssim": "SSIM",
+        "l1_of_source": "L1 of the source",
+        "psnr_of_source": "PSNR of the source",
+        "ssim_of_source": "SSIM of the source",
+        "perceptual_of_source": "perceptual of the source",
         "translation_r2": "translation R²",
     }.get(key, key.replace("_", " "))
 

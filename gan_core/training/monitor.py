@@ -191,8 +191,8 @@ class Monitor:
             def scores(x: Samples, fields: Mapping[str, Samples]) -> Tensor:
                 found = []
                 for rows in torch.split(torch.arange(self.scored) % len(x), self.batch_size):
-                    values = {name: value[rows].to(device) for name, value in {"x": x, **fields}.items()}
-                    v = scorer(values["x"], Batch(**values))
+                    some, given = x[rows].to(device), {name: value[rows].to(device) for name, value in fields.items()}
+                    v = scorer(some, Batch(**{"x": some, **given}))
                     found.append(v.reshape(len(v), -1).mean(1))
                 return torch.cat(found)
 

@@ -13,7 +13,9 @@ from gan_core.networks.layers.augment import augmented, numbers
 
 
 class Augmented(nn.Module):
-    """A discriminator, its samples augmented in training mode, each on its own; conditions stay.
+    """A discriminator, its samples augmented in training mode, each on its own.
+
+    Images beside a sample change as it does, pixel for pixel; other conditions stay.
 
     Its parts are the discriminator's own, so all weights keep their names. ``channels``: of one sample, of which a pack
     has several. Scores of different samples are changed independently. Features are compared, of a sample and its
@@ -36,18 +38,27 @@ class Augmented(nn.Module):
 
     def forward(self, x: Sample, *conditions: Tensor) -> Score:
         """(N, m C, H, W) in packs of m, and conditions, to scores as of the discriminator."""
-        v: Score = self._network[0](self.changed(x, self.draw(x)) if self.training else x, *conditions)
+        v: Score = self._network[0](*self.shown(self.draw(x), x, *conditions) if self.training else (x, *conditions))
         return v
 
     def features(self, x: Sample, *conditions: Tensor) -> Tensor:
         """The discriminator's features, under the changes that all its features of this seed have."""
-        if self.training:
-            u, seed = self.draw(x), torch.initial_seed()  # drawn each time, so that what follows draws the same
-            if seed != self._seed or u.shape != self._drawn.shape or u.device != self._drawn.device:
-                self._seed, self._drawn = seed, u
-            x = self.changed(x, self._drawn)
-        h: Tensor = self._network[0].features(x, *conditions)  # type: ignore[operator]
+        h: Tensor = self._network[0].features(*self.held(x, *conditions))  # type: ignore[operator]
         return h
+
+    def stages(self, x: Sample, *conditions: Tensor) -> list[list[Tensor]]:
+        """The discriminator's maps, under the same changes as its features."""
+        found: list[list[Tensor]] = self._network[0].stages(*self.held(x, *conditions))  # type: ignore[operator]
+        return found
+
+    def held(self, x: Sample, *conditions: Tensor) -> tuple[Tensor, ...]:
+        """Samples and conditions, in training under the changes of this seed."""
+        if not self.training:
+            return x, *conditions
+        u, seed = self.draw(x), torch.initial_seed()  # drawn each time, so that what follows draws the same
+        if seed != self._seed or u.shape != self._drawn.shape or u.device != self._drawn.device:
+            self._seed, self._drawn = seed, u
+        return self.shown(self._drawn, x, *conditions)
 
     def train(self, mode: bool = True) -> Augmented:
         """Mode of the discriminator too, which is no part of its own."""
@@ -58,6 +69,10 @@ class Augmented(nn.Module):
     def draw(self, x: Sample) -> Tensor:
         """Numbers of U[0, 1) for the changes of every sample."""
         return torch.rand(x.shape[0] * x.shape[1] // self.channels, numbers(self.policy), device=x.device)
+
+    def shown(self, u: Tensor, x: Sample, *conditions: Tensor) -> tuple[Tensor, ...]:
+        """Samples, and the images among their conditions, as they are shown."""
+        return self.changed(x, u), *(self.changed(c, u) if c.dim() == 4 else c for c in conditions)
 
     def changed(self, x: Sample, u: Tensor) -> Sample:
         """The samples as they are shown, in the same packs."""

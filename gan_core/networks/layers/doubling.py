@@ -17,8 +17,8 @@ class Doubling(nn.Conv2d):
     sums: Tensor
     """(16, 9): which weights of the 3x3 make each of the 4x4."""
 
-    def __init__(self, fan_in: int, fan_out: int) -> None:
-        super().__init__(fan_in, fan_out, 3, padding=1, bias=False)
+    def __init__(self, fan_in: int, fan_out: int, bias: bool = False) -> None:
+        super().__init__(fan_in, fan_out, 3, padding=1, bias=bias)
         side = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
         self.register_buffer("sums", torch.kron(side, side), persistent=False)
 
@@ -30,4 +30,4 @@ class Doubling(nn.Conv2d):
         kernel = (self.sums @ weights).view(x.shape[1], 4, 4, -1).permute(0, 3, 1, 2)
         if not self.weight.is_contiguous(memory_format=torch.channels_last):
             kernel = kernel.contiguous()  # pictures come out as the kernel lies in memory
-        return conv_transpose2d(x, kernel, stride=2, padding=1)
+        return conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
