@@ -120,6 +120,8 @@ OPTIONS: list[tuple[str, dict[str, object]]] = [
     *(("info_gan", {"q_owner": owner}) for owner in ("generator", "joint")),
     ("learned_f", {"form": "mixture", "r1": 0.1}),
     ("cycle_gan", {"identity": 0.0}),
+    ("pix2pix", {"objective": "least_squares", "l1": 0.0, "feature_matching": 10.0, "augment": ("translation", "hue")}),
+    ("pix2pix", {"adversarial": 0.0}),
     ("r3gan", {"conditional": True, "penalty_every": 2}),
     ("projected_gan", {"conditional": True, "pixels": 4, "side": 32}),
 ]

@@ -31,6 +31,7 @@ from gan_core.training.checkpoint import State
 from gan_core.training.loop import Stopped, start, train
 from gan_core.training.monitor import Best, DomainReference, Monitor, snapshot_steps
 from gan_core.training.run import Plan, Run
+from gan_core.variants.cycle_gan import CycleGan
 from gan_core.variants.gan import Gan
 from tests.conftest import VARIANTS, begin, fitting
 
@@ -102,6 +103,26 @@ def test_a_monitored_run_is_the_same_run(variant: str, digits: Prepared, domains
     assert all(network.training for network in modules(games[0]).saved.values())
     assert monitor.best.best["step"] in (2, 3)
     assert run.rollbacks == []
+
+
+def test_a_translation_is_scored_and_not_its_source(domains: Prepared, tmp_path: Path) -> None:
+    """Both are fields of samples; the scorer of a role is shown what the role made."""
+    heard: list[torch.Tensor] = []
+
+    class Listening(CycleGan):
+        def scorers(self) -> Any:
+            return {"a_to_b": lambda x, batch: heard.append(torch.stack([x, batch.x])) or x.flatten(1).mean(1)}
+
+    game: Any = game_of("cycle_gan", domains)
+    game = Listening(**{f.name: getattr(game, f.name) for f in fields(game)})
+    monitor = Monitor(1, 1, 0, 16, references(domains))
+    run = train(
+        begin(game, Plan("t", 1, 16, 0, 10, 10)), Batches(domains, 16, 0).at, State(tmp_path, "a"), callback=monitor
+    )
+    x, source = heard[-1]
+    made = run.averages["a_to_b"].network(source)
+    assert (x - made).abs().max() <= 1.01 / 255, "but for rounding to pixels"
+    assert (x - source).abs().max() > 0.1
 
 
 def test_a_monitored_run_cut_anywhere_is_the_same_run(digits: Prepared, tmp_path: Path) -> None:

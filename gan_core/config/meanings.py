@@ -49,6 +49,18 @@ SYMBOLS = {
     "learned_f.lookahead": "Learning rate of the generator's step after which an f is rated.",
     "learned_f.lowest": "alpha(v) stays above; for `form: neural`.",
     "learned_f.start": "f is this alpha divergence at the start, between `lowest` and `highest`.",
+    "pix2pix.adversarial": "Weight of the game; 0: there is no discriminator, and the translator is a regression.",
+    "pix2pix.decay_from": "Share of the run after which learning rates fall linearly to 0.",
+    "pix2pix.feature_matching": (
+        "Weight of the difference of real and generated targets in the discriminator's maps; pix2pixHD has 10."
+    ),
+    "pix2pix.l1": "Weight lambda of the mean absolute difference from the target; 0 in pix2pixHD.",
+    "pix2pix.learning_rate": "Learning rate of the translator.",
+    "pix2pix.objective": "What discriminator and translator descend; pix2pixHD: `least_squares`.",
+    "pix2pix.perceptual": (
+        "Weight of the distance from the target in the maps of EfficientNet-Lite0; pix2pixHD has 10, in VGG-19's."
+    ),
+    "pix2pix.scales": "Discriminators, each of pictures half as large as of the one before; pix2pixHD has 3.",
     "projected_gan.learning_rate": "Learning rate of the generator.",
     "projected_gan.pixels": "Channels of a discriminator of the pixels beside those of the frozen maps; 0: none.",
     "projected_gan.projection_seed": "Seed of the random convolutions behind the frozen network.",
@@ -86,7 +98,16 @@ OPTIONS = {
     "r3gan.embedding": "Numbers of a class beside the latent; 0: as many as the latent has.",
     "resnet.blocks": "Residual blocks of the translator; 0: as many as the paper has for the size.",
     "r3gan.width": "Channels up to the stage of 32 pixels; half as many with each doubling after it.",
+    "resnet.upsample": (
+        "How the translator doubles a side: `resize`, nearest neighbours and a convolution; `transposed`, as the paper "
+        "has it, which may leave a chequered pattern (Odena et al. 2016)."
+    ),
     "resnet.width": "Channels at full size; with each halving twice as many.",
+    "unet.upsample": (
+        "How it doubles a side: `resize`, nearest neighbours and a convolution; `transposed`, as the paper has it, "
+        "which may leave a chequered pattern (Odena et al. 2016)."
+    ),
+    "unet.width": "Channels at half the size; with each further halving twice as many, at most 8 times.",
     "resnet_gan.width": "Channels at full size; with each halving twice as many, at most 16 times.",
     "resnet_gan.minibatch_std": (
         "Samples in a group of which the discriminator sees how much they differ (Karras et al. 2018); 0: none."
