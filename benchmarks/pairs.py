@@ -6,8 +6,8 @@ skin tone of one that was trained on is among them. Started again it goes on whe
 ``benchmarks/results/pairs.json``, and the page beside it is written.
 
 The bars were written before anything was measured. ``maker``: the mean difference (L1) of a regression is below that
-of the best single colour map, an affine map of RGB fitted to the training pairs; with a game, the perceptual distance is
-below the regression's after as many steps. ``double``: a regression's PSNR is at least 1 dB above that of its source,
+of the best single colour map, an affine map of RGB fitted to the training pairs; with a game, the perceptual distance
+is below the regression's after as many steps. ``double``: a regression's PSNR is at least 1 dB above that of its source,
 which is bicubic interpolation of half the size.
 """
 
@@ -25,8 +25,9 @@ import yaml
 from PIL import Image
 
 from benchmarks.machine import described
-from benchmarks.recipes import ROOT, pictures, stage
+from benchmarks.recipes import pictures, stage
 from gan_core.data.prepared import Prepared
+from gan_core.forecast.measure import ROOT
 from gan_core.metrics.batching import in_batches
 from gan_core.metrics.roles import l1
 from gan_core.runtime import files
