@@ -7,8 +7,8 @@ skin tone of one that was trained on is among them. Started again it goes on whe
 
 The bars were written before anything was measured. ``maker``: the mean difference (L1) of a regression is below that
 of the best single colour map, an affine map of RGB fitted to the training pairs; with a game, the perceptual distance
-is below the regression's after as many steps. ``double``: a regression's PSNR is at least 1 dB above that of its source,
-which is bicubic interpolation of half the size.
+is below the regression's after as many steps. ``double``: a regression's PSNR is at least 1 dB above that of its
+source, which is bicubic interpolation of half the size.
 """
 
 from __future__ import annotations

@@ -20,6 +20,15 @@ SYMBOLS = {
         "features (Miyato & Koyama 2018)."
     ),
     "cgan.matching_aware": "A real sample under a wrong label counts as a fake, too (Reed et al. 2016).",
+    "cut.adversarial": "Weight of the game.",
+    "cut.contrast": "Weight lambda_X of the contrast between a picture and its translation; FastCUT has 10.",
+    "cut.decay_from": "Share of the run after which learning rates fall linearly to 0.",
+    "cut.identity": (
+        "Weight lambda_Y of the contrast of a picture that is in the target domain already; FastCUT has 0."
+    ),
+    "cut.learning_rate": "Learning rate of the translator and of the heads.",
+    "cut.places": "Places of a picture that are compared at each layer; fewer where there are not as many.",
+    "cut.temperature": "Temperature tau of the softmax over places.",
     "cycle_gan.adversarial": "Weight of the two games.",
     "cycle_gan.cycle": "Weight lambda of the cycle's loss: there and back again is the picture itself.",
     "cycle_gan.decay_from": "Share of the run after which learning rates fall linearly to 0.",

@@ -67,6 +67,10 @@ class NetworkSpec:
         """From a sample of one domain to one of the other."""
         return self._config("translator", self.shape, self.data(source), output_space=target)
 
+    def heads(self) -> NetworkConfig:
+        """From the maps of a translator to vectors, layer by layer."""
+        return self._config("heads", self.shape, self.data())
+
     def recogniser(self, outputs: int) -> NetworkConfig:
         """From the features of this family's discriminator to ``outputs`` numbers."""
         return self._config("recogniser", self.shape, outputs=outputs)

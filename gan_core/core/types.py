@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -96,6 +96,18 @@ class Generator(Player, Protocol):
     """From latents (and labels or codes), one row a sample, to samples."""
 
     def __call__(self, *inputs: Tensor) -> Sample: ...
+
+
+class Translator(Generator, Protocol):
+    """From samples of one domain to samples of the other."""
+
+    def stages(self, x: Sample) -> list[Tensor]: ...
+
+
+class PatchHeads(Player, Protocol):
+    """From a translator's maps, and of each some places, to vectors."""
+
+    def __call__(self, stages: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]: ...
 
 
 class Discriminator(Player, Protocol):

@@ -23,7 +23,7 @@ from gan_core.runtime.errors import InputError
 
 SAMPLES = ("images",)
 SIDES: sides.Rule = "fourths"
-CAPABILITIES = {"translator": (), "discriminator": ("patches", "conditions", "maps")}
+CAPABILITIES = {"translator": ("stages",), "discriminator": ("patches", "conditions", "maps")}
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,21 @@ class Translator(nn.Module):
         """(N, C, H, W) of one domain to the same shape of the other."""
         y: Sample = self.body(x)
         return y
+
+    def stages(self, x: Sample) -> list[Tensor]:
+        """(N, C, H, W) to maps of the first half: the picture, each down-sampling, the first and the middle block.
+
+        CUT, Park et al. 2020, appendix C.2: of nine blocks the fifth.
+        """
+        blocks = [k for k, layer in enumerate(self.body) if isinstance(layer, Block)]
+        halving = [k for k, layer in enumerate(self.body) if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2)]
+        wanted = {*halving, blocks[0], blocks[len(blocks) // 2]}
+        h, found = x, [x]
+        for k in range(max(wanted) + 1):
+            h = self.body[k](h)
+            if k in wanted:
+                found.append(h)
+        return found
 
 
 class Discriminator(nn.Module):
