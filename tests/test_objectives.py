@@ -12,6 +12,7 @@ from gan_core.core.build_game import build_game
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.types import Batch, Moment
 from gan_core.objectives import adversarial, f_divergence, penalties, two_sample, variational
+from gan_core.objectives.contrastive import patch_nce
 from gan_core.objectives.packing import packed
 from gan_core.objectives.two_sample import energy_distance
 from gan_core.runtime.errors import InputError
@@ -325,3 +326,18 @@ def test_a_pack_holds_whole_samples_side_by_side() -> None:
     assert packed(torch.zeros(6, 1, 8, 8), 3).shape == (2, 3, 8, 8)
     with pytest.raises(InputError, match=r"settings.pack 3 does not divide train.batch_size 4"):
         packed(x, 3)
+
+
+def test_patch_nce_in_closed_form() -> None:
+    """CUT, eq. 3: log P where places are alike, 0 where each is like its own alone; constants get no gradient."""
+    alike = torch.nn.functional.normalize(torch.ones(2, 7, 16), dim=2)
+    assert patch_nce(alike, alike, 0.07).item() == pytest.approx(math.log(7), rel=1e-6)
+    apart = torch.eye(16)[:7].expand(2, -1, -1)
+    assert patch_nce(apart, apart, 0.07).item() == pytest.approx(math.log(1 + 6 * math.exp(-1 / 0.07)), abs=1e-6)
+    torch.manual_seed(0)
+    q, k = (torch.nn.functional.normalize(torch.randn(2, 7, 16), dim=2).requires_grad_() for _ in range(2))
+    whole = patch_nce(q, k, 0.07)
+    assert whole.item() == pytest.approx((patch_nce(q[:1], k[:1], 0.07) + patch_nce(q[1:], k[1:], 0.07)).item() / 2)
+    whole.backward()
+    assert k.grad is None
+    assert q.grad.abs().sum() > 0

@@ -230,6 +230,23 @@ def test_figures_of_pairs_are_of_each_source_and_its_own_target(recoloured: Prep
     assert of(truth.roll(1, 0))["psnr"] < 30 < of(truth + 0.01)["psnr"]
 
 
+def test_cut_contrasts_the_same_places_and_is_least_where_nothing_changed() -> None:
+    """Eq. 4: a picture and itself; and itself in another place, or another picture."""
+    game: Any = build_game("cut", NetworkSpec("resnet", 8, 0, (3, 32, 32)), {})
+    x = torch.rand(2, 3, 32, 32) * 2 - 1
+
+    def contrast(made: Tensor) -> float:
+        torch.manual_seed(0)
+        return float(game.contrasted(x, made).detach())
+
+    assert contrast(x) < contrast(x.roll(5, 3))
+    assert contrast(x) < contrast(x.flip(0))
+    shapes = [tuple(h.shape[1:]) for h in game.translator.stages(x)]
+    assert shapes == [(3, 32, 32), (16, 16, 16), (16, 16, 16), (16, 16, 16)], "picture, down, first and middle block"
+    update = game.updates()[0]
+    assert update.players == ("translator", "heads")
+
+
 REFUSED = {
     "unpaired": (
         {"dataset": "recolour"},
