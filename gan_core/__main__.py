@@ -259,7 +259,7 @@ def translate(arguments: argparse.Namespace) -> None:
 
     if not arguments.pictures.exists():
         raise errors.InputError(f"{arguments.pictures} is not there; give a folder of pictures, or one picture")
-    able = translate.translator(arguments.folder, arguments.role, arguments.on, arguments.server)
+    able = translate.translator(arguments.folder, arguments.role, arguments.on, arguments.server, arguments.tiles)
     counts, bad = translate.translate(able, arguments.pictures, arguments.out, arguments.at_most)
     size = "" if able.multiple else f", each brought to {able.sides[1]}x{able.sides[0]} pixels"
     there = f"; {counts['there']:,} were there already" if counts["there"] else ""
@@ -439,6 +439,13 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--server", metavar="URL", help="ask this server: http://localhost:8000")
             command.add_argument(
                 "--at-most", type=natural, metavar="PIXELS", help="of the longer side: larger pictures are shrunk"
+            )
+            command.add_argument(
+                "--tiles",
+                type=natural,
+                metavar="PIXELS",
+                help="side of the tiles in which pictures are translated (default: pictures of more than a megapixel "
+                "in tiles of 512, where the network allows it)",
             )
     return made
 

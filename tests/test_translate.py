@@ -32,9 +32,16 @@ def read(path: Path) -> Image.Image:
     return image
 
 
-def run(folder: Path, pictures: Path, out: Path, role: str | None = "a_to_b", at_most: int | None = None) -> None:
+def run(
+    folder: Path,
+    pictures: Path,
+    out: Path,
+    role: str | None = "a_to_b",
+    at_most: int | None = None,
+    tiles: int | None = None,
+) -> None:
     """The command."""
-    given = {"folder": folder, "pictures": pictures, "out": out, "role": role, "at_most": at_most}
+    given = {"folder": folder, "pictures": pictures, "out": out, "role": role, "at_most": at_most, "tiles": tiles}
     __main__.translate(argparse.Namespace(**given, on="cpu", server=None))
 
 

@@ -107,11 +107,18 @@ OPTIONS = {
     "r3gan.embedding": "Numbers of a class beside the latent; 0: as many as the latent has.",
     "resnet.blocks": "Residual blocks of the translator; 0: as many as the paper has for the size.",
     "r3gan.width": "Channels up to the stage of 32 pixels; half as many with each doubling after it.",
+    "resnet.norm": (
+        "`instance`, as the paper has it; `none`: no pixel depends on the whole picture, so large ones can be "
+        "translated in tiles (regressions, doubling)."
+    ),
     "resnet.upsample": (
         "How the translator doubles a side: `resize`, nearest neighbours and a convolution; `transposed`, as the paper "
         "has it, which may leave a chequered pattern (Odena et al. 2016)."
     ),
     "resnet.width": "Channels at full size; with each halving twice as many.",
+    "unet.norm": (
+        "`instance`; `none`: no pixel depends on the whole picture, so large ones can be translated in tiles."
+    ),
     "unet.upsample": (
         "How it doubles a side: `resize`, nearest neighbours and a convolution; `transposed`, as the paper has it, "
         "which may leave a chequered pattern (Odena et al. 2016)."

@@ -206,7 +206,16 @@ def refused(role: Mapping[str, Any]) -> str:
 def open_sides(role: Mapping[str, Any]) -> str:
     """What images a graph takes beside those that it was trained on."""
     multiple = role["size_multiple"]
-    return f" Height and width may be any multiples of {multiple} from {2 * multiple} up." if multiple else ""
+    if not multiple:
+        return ""
+    about = role["tiles"]
+    how = (
+        f"Large pictures may come in tiles that see {about['reach']} pixels beyond what is kept of them: "
+        f"{about['pixels_off']:.2%} of pixels then differ from those of the whole picture"
+        if about["reach"] is not None
+        else f"Tiles of a larger picture would not fit together: {about['why']}"
+    )
+    return f" Height and width may be any multiples of {multiple} from {2 * multiple} up. {how}."
 
 
 def pixel_type(role: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from gan_core.core import latents
 from gan_core.core.artifact import Artifact
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import as_pixels
-from gan_core.export import endpoints, engine, gate, golden, naming, onnx
+from gan_core.export import endpoints, engine, gate, golden, naming, onnx, tiles
 from gan_core.export.gate import Array, Finding
 from gan_core.export.graph import with_pixels
 from gan_core.export.manifest import ModelEndpoint
@@ -180,6 +180,7 @@ def ship(
         "inputs": inputs,
         "output": {"name": case.config.output_name, "shape": ["batch", *case.config.shape]},
         "size_multiple": onnx.size_multiple(case.config),
+        **in_tiles(case, passed),
         "max_batch_size": export.max_batch_size,
         "opset": export.opset,
         "graphs": {
@@ -198,6 +199,15 @@ def ship(
         **({"without_engines": {g.file: WITHOUT for g in unbuilt}} if unbuilt else {}),
     }
     return entry, offered
+
+
+def in_tiles(case: Case, passed: Sequence[Graph]) -> dict[str, Any]:
+    """What a translator's entry says of tiles; of what takes no other sides than it was trained on, nothing."""
+    if not onnx.size_multiple(case.config):
+        return {}
+    model = next(g.model for g in passed if g.precision == "fp32" and g.pixels)
+    artefact, allowed = gate.onnx_runner(model, case.threads), case.export.precisions["fp32"].pixels_off
+    return {"tiles": tiles.tiles(case.trained.network, case.config, artefact, case.feed(1, True), allowed)}
 
 
 def named_inputs(inputs: list[dict[str, Any]], notes: Mapping[str, Any]) -> list[dict[str, Any]]:

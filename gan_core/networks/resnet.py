@@ -31,9 +31,8 @@ class Options:
     """What only this family has."""
 
     blocks: NonNegativeInt = 0  # residual ones of the translator; 0: as many as the paper has for the size
-    upsample: Literal["resize", "transposed"] = (
-        "resize"  # transposed: as the paper has it; may leave a chequered pattern
-    )
+    norm: Literal["instance", "none"] = "instance"  # none: no pixel depends on the whole picture, so tiles fit together
+    upsample: Literal["resize", "transposed"] = "resize"  # transposed: as the paper has it; may leave chequers
 
 
 def smaller_side(config: NetworkConfig) -> int:
@@ -121,7 +120,7 @@ class Translator(nn.Module):
         downs, blocks = (2, 9) if side >= 256 else (2, 6) if side >= 64 else (1, 3) if side >= 16 else (0, 2)
         options = Options(**config.options)
         blocks = options.blocks or blocks
-        normed, outer = side >= 16, 7 if side >= 16 else 3
+        normed, outer = side >= 16 and options.norm == "instance", 7 if side >= 16 else 3
         sizes = [width * 2**k for k in range(downs + 1)]
         layers = convolution(config.inputs[0].dims[0], width, outer, normed)
         for fan_in, fan_out in itertools.pairwise(sizes):
@@ -130,7 +129,7 @@ class Translator(nn.Module):
         for fan_in, fan_out in itertools.pairwise(sizes[::-1]):
             transposed = options.upsample == "transposed"
             up = nn.ConvTranspose2d(fan_in, fan_out, 3, 2, padding=1, output_padding=1) if transposed else None
-            layers += [up or Doubling(fan_in, fan_out)]
+            layers += [up or Doubling(fan_in, fan_out, not normed)]
             layers += [*norm(fan_out, normed), nn.ReLU()]
         last = nn.Conv2d(width, config.shape[0], outer)
         self.body = nn.Sequential(*layers, Reflect(outer // 2), last, nn.Tanh())

@@ -28,9 +28,8 @@ DEEPEST = 8
 class Options:
     """What only this family has."""
 
-    upsample: Literal["resize", "transposed"] = (
-        "resize"  # transposed: as the paper has it; may leave a chequered pattern
-    )
+    norm: Literal["instance", "none"] = "instance"  # none: no pixel depends on the whole picture, so tiles fit together
+    upsample: Literal["resize", "transposed"] = "resize"  # transposed: as the paper has it; may leave chequers
 
 
 def halvings(shape: tuple[int, ...]) -> int:
@@ -56,14 +55,19 @@ class Level(nn.Module):
     no norm of its own map, whose statistics would be of few pixels.
     """
 
-    def __init__(self, down: tuple[int, int], out: int, inner: Level | None, upsample: str, outermost: bool) -> None:
+    def __init__(self, down: tuple[int, int], out: int, inner: Level | None, options: Options, outermost: bool) -> None:
         super().__init__()
+        normed = options.norm == "instance" and not outermost
         layers: list[nn.Module] = [] if outermost else [nn.LeakyReLU(0.2)]
-        layers += [nn.Conv2d(*down, 4, stride=2, padding=1), *norm(down[1], not outermost and inner is not None)]
+        layers += [nn.Conv2d(*down, 4, stride=2, padding=1), *norm(down[1], normed and inner is not None)]
         layers += [inner] if inner else []
         fan_in = 2 * down[1] if inner else down[1]
-        up = Doubling(fan_in, out, True) if upsample == "resize" else nn.ConvTranspose2d(fan_in, out, 4, 2, padding=1)
-        self.body = nn.Sequential(*layers, nn.ReLU(), up, *norm(out, not outermost))
+        up = (
+            Doubling(fan_in, out, True)
+            if options.upsample == "resize"
+            else nn.ConvTranspose2d(fan_in, out, 4, 2, padding=1)
+        )
+        self.body = nn.Sequential(*layers, nn.ReLU(), up, *norm(out, normed))
         self.outermost = outermost
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,15 +91,16 @@ class Translator(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        depth, upsample = halvings(config.shape), Options(**config.options).upsample
+        depth, options = halvings(config.shape), Options(**config.options)
         planes = [config.inputs[0].dims[0], *(config.width * 2 ** min(k, 3) for k in range(depth))]
         level: Level | None = None
         for k in range(depth - 1, -1, -1):
             out = planes[k] if k else config.shape[0]
-            level = Level((planes[k], planes[k + 1]), out, level, upsample, outermost=k == 0)
+            level = Level((planes[k], planes[k + 1]), out, level, options, outermost=k == 0)
         assert level is not None
         self.body = nn.Sequential(level, nn.Tanh())
-        initialise(self)
+        if options.norm == "instance":
+            initialise(self)
 
     def forward(self, x: Sample) -> Sample:
         """(N, C, H, W) of one domain to the same shape of the other."""

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from gan_core.core.tiles import in_tiles
 from gan_core.data.readers.images import SUFFIXES, BadImage, Noticed, in_srgb, is_deep, opened, strict
 from gan_core.export.manifest import manifest_of
 from gan_core.runtime import files
@@ -31,6 +32,8 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's word for so many channels."""
 KEPT = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 """Suffixes that stay, and Pillow's words for their formats; others get ``.png`` behind them."""
+WHOLE, CORE = 1 << 20, 512
+"""Larger pictures, in pixels, go in tiles of so many on a side, where the network allows it."""
 QUALITY = 95
 """Of formats that lose something."""
 
@@ -47,6 +50,10 @@ class Translator:
     multiple: int
     """Sides are multiples of this, from twice it up; 0: those that it was trained on alone."""
     channels: int
+    reach: int | None = None
+    """How far from a pixel lies what it depends on; None: it depends on the whole picture."""
+    core: int | None = None
+    """Pixels of a tile's side that are kept; None: pictures larger than ``WHOLE`` go in tiles of ``CORE``, if any."""
 
     def __call__(self, image: Image.Image, at_most: int | None = None) -> Image.Image:
         """A picture, translated; ``at_most``: pixels of its longer side, where the network takes any size."""
@@ -59,14 +66,25 @@ class Translator:
             wide, high = (max(1, round(side * scale)) for side in image.size)
             image = image.resize((wide, high), Image.Resampling.LANCZOS)
         pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, self.channels)
-        (out,) = self.generator.compute({self.name: self.filled(pixels)[None]})
-        out = out[: image.height, : image.width]
+        out = self.translated(self.filled(pixels))[: image.height, : image.width]
         made = Image.fromarray(out if out.shape[2] > 1 else out[..., 0])
         if alpha is None:
             return made
         made = made.convert("LA" if made.mode == "L" else "RGBA")
         made.putalpha(alpha.resize(made.size, Image.Resampling.LANCZOS))
         return made
+
+    def translated(self, pixels: Pixels) -> Pixels:
+        """Pixels (H, W, C) of sides that the network takes, whole or in tiles."""
+
+        def compute(some: Pixels) -> Pixels:
+            (out,) = self.generator.compute({self.name: np.ascontiguousarray(some)[None]})
+            return np.asarray(out)
+
+        core = self.core or (CORE if pixels.shape[0] * pixels.shape[1] > WHOLE else 0)
+        if not core or self.reach is None:
+            return compute(pixels)
+        return in_tiles(compute, pixels, -(-core // self.multiple) * self.multiple, self.reach, self.multiple)
 
     def filled(self, pixels: Pixels) -> Pixels:
         """Filled up to sides that the network takes, at the bottom and on the right, by mirroring."""
@@ -78,12 +96,13 @@ class Translator:
         return np.pad(pixels, [(0, added[0]), (0, added[1]), (0, 0)], mode="symmetric")
 
 
-def translator(folder: Path, role: str | None, on: str, server: str | None) -> Translator:
-    """The role of an exported folder that is meant, ready.
+def translator(folder: Path, role: str | None, on: str, server: str | None, core: int | None = None) -> Translator:
+    """The role of an exported folder that is meant, ready; ``core``: pixels of tiles that are asked for.
 
     Raises:
         DataError: the folder holds no finished export.
-        InputError: there is no such role, it does not go from picture to picture, or it has 16 bits.
+        InputError: there is no such role, it does not go from picture to picture, or it has 16 bits; or it cannot be
+            given tiles.
         EnvironmentFailure: what was asked for is not there.
     """
     roles: Mapping[str, Any] = manifest_of(folder)["roles"]
@@ -97,10 +116,18 @@ def translator(folder: Path, role: str | None, on: str, server: str | None) -> T
     about = roles[chosen]
     if bits_of(about) != 8:
         raise InputError(f"{chosen} of {folder} has pixels of 16 bits; give it arrays (Generator.run)")
+    tiles: Mapping[str, Any] = about.get(
+        "tiles", {"reach": None, "why": "it takes the size that it was trained on alone"}
+    )
+    if core is not None and (tiles["reach"] is None or core < 1):
+        why = (
+            f"{chosen} of {folder} cannot be given tiles: {tiles['why']}" if core > 0 else f"--tiles {core} is no size"
+        )
+        raise InputError(f"{why}; leave --tiles out, or shrink large pictures with --at-most")
     generator = Generator.connect(server, folder, chosen) if server else Generator.open(folder, chosen, on=on)
     (given,) = about["inputs"]
     _, channels, high, wide = given["shape"]
-    return Translator(generator, given["name"], (high, wide), about["size_multiple"], channels)
+    return Translator(generator, given["name"], (high, wide), about["size_multiple"], channels, tiles["reach"], core)
 
 
 def from_picture_to_picture(about: Mapping[str, Any]) -> bool:
