@@ -141,6 +141,30 @@ def compare(arguments: argparse.Namespace) -> None:
     print(compare.table(found, arguments.figures))
 
 
+def tensorboard(arguments: argparse.Namespace) -> None:
+    """Write curves and samples of runs as event files for TensorBoard; --follow goes on while they are trained."""
+    from gan_core.config.load import find, load_params
+    from gan_core.report import events
+
+    declared, out = load_params(arguments.params).runs, arguments.out
+    names = [name for name in arguments.run or declared if find(declared, name, "run")]
+    while True:
+        found = {n: events.recorded(Path("reports") / n, Path("models") / n, Path(".state") / n) for n in names}
+        new = {n: events.write(recorded, out / n) for n, recorded in found.items() if recorded}
+        if not new and not arguments.follow:
+            raise errors.DataError(f"nothing is recorded yet of {', '.join(names)}; `dvc repro` trains")
+        if any(new.values()) or not arguments.follow:
+            said = ", ".join(f"{name} {count:,}" for name, count in new.items())
+            print(f"new points in {out}: {said}; `tensorboard --logdir {out}` shows them", flush=True)
+        if not arguments.follow:
+            return
+        time.sleep(FOLLOWED)
+
+
+FOLLOWED = 5.0
+"""Seconds between two looks at what a training has saved."""
+
+
 def serve(arguments: argparse.Namespace) -> None:
     """Run a server on exported folders, until Ctrl-C."""
     from gan_core.export.manifest import endpoints_of, manifest_of
@@ -319,7 +343,7 @@ def arguments_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 COMMANDS = (
-    *(new, check, forecast, summary, compare, sample, translate, demo, serve, verify, deploy),
+    *(new, check, forecast, summary, compare, tensorboard, sample, translate, demo, serve, verify, deploy),
     *(doctor, schema, completion, pages, deps),
 )
 
@@ -376,6 +400,14 @@ def parser() -> argparse.ArgumentParser:
         if function is compare:
             command.add_argument(
                 "figures", nargs="*", help="names of figures in metrics.json (default: the usual ones)"
+            )
+        if function is tensorboard:
+            command.add_argument("run", nargs="*", help="runs that params.yaml declares (default: all)")
+            command.add_argument(
+                "--out", type=Path, metavar="FOLDER", default=Path("events"), help="where to write (default: events/)"
+            )
+            command.add_argument(
+                "--follow", action="store_true", help="until Ctrl-C, write what training has saved meanwhile"
             )
         if function in (serve, demo, verify, deploy):
             command.add_argument(
