@@ -101,7 +101,7 @@ def memory_and_disk() -> Iterator[str]:
 
 
 def computing(gpu_is_there: bool) -> Iterator[str]:
-    """Where ONNX Runtime really computes a graph, and what is missing elsewhere; without a GPU the CPU alone is asked."""
+    """Where ONNX Runtime really computes a graph, and what is missing elsewhere; only the CPU is asked without a GPU."""
     try:
         from onnx import TensorProto, helper
     except ImportError as error:
