@@ -101,7 +101,7 @@ def memory_and_disk() -> Iterator[str]:
 
 
 def computing(gpu_is_there: bool) -> Iterator[str]:
-    """Where ONNX Runtime really computes a graph, and what is missing elsewhere; only the CPU is asked without a GPU."""
+    """Where ONNX Runtime really computes a graph, and why not elsewhere; without a GPU only the CPU is tried."""
     try:
         from onnx import TensorProto, helper
     except ImportError as error:
