@@ -170,7 +170,7 @@ def rename(arguments: argparse.Namespace) -> None:
     came = (
         "its training came along"
         if kept
-        else "it was not trained, or something it depends on has changed, so it will be trained"
+        else "it was not trained, or something of it has changed since (`dvc status` says what), so it will be trained"
     )
     print(f"'{old}' is '{new}' in params.yaml; {came}. Then:")
     for command in (f"dvc repro export@{new}", "gan clean"):

@@ -24,13 +24,13 @@ MOST = 9
 
 @pytest.fixture(scope="module")
 def tried(built: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A project of which one run was tried with other steps."""
+    """A project of which one run was tried with a narrower network."""
     made = copy_of(built, tmp_path_factory.mktemp("tried"))
     made.git("config", "user.name", "t")
     made.git("config", "user.email", "t@localhost")
     made.git("add", "-A")
     made.git("commit", "-qm", "built")
-    done = made.run("dvc", "exp", "run", "-n", "longer", "-S", "runs.gan.train.steps=70", "evaluate@gan")
+    done = made.run("dvc", "exp", "run", "-n", "narrow", "-S", "runs.gan.network.width=6", "evaluate@gan")
     assert done.returncode == 0, done.stderr
     return made
 
@@ -55,13 +55,13 @@ def test_what_differs_is_shown_without_code_and_hashes(tried: Workspace) -> None
     """The command of docs/experiments.md."""
     command = "dvc exp show --only-changed --drop '.*/'"
     assert command in (ROOT / "docs/experiments.md").read_text()
-    workspace, baseline, longer = csv.DictReader(io.StringIO(tried.run(*shlex.split(command), "--csv").stdout))
-    assert longer["Experiment"] == "longer"
-    assert [row["runs.gan.train.steps"] for row in (baseline, longer, workspace)] == ["60", "70", "70"]
+    workspace, baseline, narrow = csv.DictReader(io.StringIO(tried.run(*shlex.split(command), "--csv").stdout))
+    assert narrow["Experiment"] == "narrow"
+    assert [row["runs.gan.network.width"] for row in (baseline, narrow, workspace)] == ["8", "6", "6"]
     of_gan = files.read_json(tried.folder / "reports/gan/headline.json")["gan"]
     allowed = {"Experiment", "rev", "typ", "Created", "parent", *(f"gan.{name}" for name in of_gan)}
-    assert longer.keys() - allowed == {"runs.gan.train.steps"}
-    assert float(longer["gan.fd_own"]) == of_gan["fd_own"] != float(baseline["gan.fd_own"])
+    assert narrow.keys() - allowed == {"runs.gan.network.width"}
+    assert float(narrow["gan.fd_own"]) == of_gan["fd_own"] != float(baseline["gan.fd_own"])
 
 
 def of(features: str, **more: Any) -> dict[str, Any]:
