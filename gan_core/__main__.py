@@ -38,9 +38,15 @@ def check(arguments: argparse.Namespace) -> None:
         raise SystemExit(found.failure.exit_code if found.failure else 0)
     if found.failure:
         raise found.failure
-    print(f"{arguments.params}: {found.runs} runs, {found.datasets} data sets, no mistakes")
+    there = f"{counted(found.runs or 0, 'run')}, {counted(found.datasets or 0, 'data set')}"
+    print(f"{arguments.params}: {there}, no mistakes")
     if found.left_over:
         print(places.said_of(found.left_over))
+
+
+def counted(count: int, what: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def schema(arguments: argparse.Namespace) -> None:
@@ -152,7 +158,7 @@ def clean(arguments: argparse.Namespace) -> None:
     if not found.left and not found.stages:
         print("nothing is left of runs and data sets that are declared no more")
         return
-    stages = [f"dvc.lock: {len(found.stages)} stages"] if found.stages else []
+    stages = [f"dvc.lock: {counted(len(found.stages), 'stage')}"] if found.stages else []
     lines = [f"  {line}" for line in (*(left.said(Path()) for left in found.left), *stages)]
     if arguments.yes:
         clean.remove(found)
