@@ -29,7 +29,7 @@ Point: TypeAlias = tuple[str, int]
 """A tag and a step."""
 SNAPSHOTS = Path("monitor/snapshots.safetensors")
 """Within a run's model."""
-NOT_INSTALLED = "TensorBoard is not installed; `pip install --constraint constraints.txt '.[tensorboard]'` brings it"
+NOT_INSTALLED = "TensorBoard is not installed; `pip install --constraint constraints.txt tensorboard` brings it"
 
 
 @dataclass(frozen=True)
