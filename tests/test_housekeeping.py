@@ -94,6 +94,7 @@ def test_a_training_that_is_out_of_date_does_not_become_one_that_is_not(shipped:
         ("gna", "birds", "did you mean gan?"),
         ("gan", "cgan", "there is a run 'cgan' already"),
         ("gan", "../x", "'../x' is no name"),
+        ("gan", "2024", "'2024' is no name"),
         ("wgan_gp", "birds", "later starts from the networks of 'wgan_gp'"),
         ("cgan", "birds", "export.engines.here names 'cgan'"),
     ],
@@ -113,8 +114,8 @@ def test_what_is_left_is_listed_then_removed_and_nothing_else_is(shipped: Worksp
     assert "its training came along" in made.run("gan", "rename", "gan", "birds").stdout
     (outside / "kept.txt").write_text("kept")
     (made.folder / "exported/linked").symlink_to(outside)
-    for name in ("reports/gan/notes.txt", "models/gan/mine/a.txt"):
-        (made.folder / name).parent.mkdir(exist_ok=True)
+    for name in ("reports/gan/notes.txt", "models/gan/mine/a.txt", ".state/older/0123/step-000000010.state"):
+        (made.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (made.folder / name).write_text("mine")
     (made.folder / "models/gan/link").symlink_to(outside)
     shutil.copytree(made.folder / "exported/gan", made.folder / "exported/copied")
@@ -137,6 +138,7 @@ def test_what_is_left_is_listed_then_removed_and_nothing_else_is(shipped: Worksp
         left = {p.name for p in (made.folder / folder / "gan").rglob("*") if not p.is_dir() or p.is_symlink()}
         assert left == {"models": {"a.txt", "link"}, "reports": {"notes.txt"}}[folder]
     assert not (made.folder / "exported/gan").exists()
+    assert not (made.folder / ".state/older").exists()
     assert (outside / "kept.txt").read_text() == "kept"
     assert "@gan" not in (made.folder / "dvc.lock").read_text()
     assert content(made.folder, "birds") == birds

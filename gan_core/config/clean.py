@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LOCK = "dvc.lock"
 STATE = ".state"
+NAMED = 5
+"""So many files that stay are named."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,9 @@ class LeftOver:
     def said(self, root: Path) -> str:
         """Its name, what it takes, and what stays."""
         size = sum((root / path).lstat().st_size for path in self.made)
-        names = ", ".join(path.relative_to(self.path).as_posix() if path != self.path else "it" for path in self.others)
-        stays = f"; no stage made {names}, which stays" if self.others else ""
+        names = [path.relative_to(self.path).as_posix() if path != self.path else "it" for path in self.others]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        stays = f"; no stage made {', '.join(names[:NAMED])}{more}, which stays" if names else ""
         return f"{self.path}: {size / 1e6:,.1f} MB{stays}"
 
 
@@ -91,11 +94,10 @@ def read_lock(root: Path) -> dict[str, Any]:
 def made_by_stages(repo: Repo, locked: Mapping[str, Any]) -> Iterator[Path]:
     """Every file that dvc.lock records; those of a folder by the list of them in DVC's cache, if it is there."""
     for out in (out for stage in locked.values() for out in stage.get("outs", ())):
-        path, content = Path(out["path"]), str(out["md5"])
-        listing = Path(repo.cache.local.oid_to_path(content))
+        path, content = Path(out["path"]), str(out.get("md5", ""))
         if not content.endswith(".dir"):
             yield path
-        elif listing.is_file():
+        elif (listing := Path(repo.cache.local.oid_to_path(content))).is_file():
             yield from (path / entry["relpath"] for entry in json.loads(listing.read_text()))
 
 
@@ -148,7 +150,8 @@ def remove(found: Found) -> None:
             if left.path.parts[0] == STATE and left.made:
                 held.enter_context(exclusive_lock(root / left.path))
         for left in found.left:
-            for path in left.made:
+            locks = [left.path / "lock"] if left.path.parts[0] == STATE and left.made else []
+            for path in (*left.made, *locks):
                 (root / path).unlink(missing_ok=True)
             if inside(root, left.path):
                 remove_empty(root / left.path)

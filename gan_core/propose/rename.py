@@ -64,8 +64,8 @@ def refuse(declared: Params, old: str, new: str) -> None:
         InputError: it cannot.
     """
     load.find(declared.runs, old, "run")
-    if not NAME.fullmatch(new):
-        raise InputError(f"'{new}' is no name: use lower-case letters, digits, '_' and '-'")
+    if not NAME.fullmatch(new) or yaml.safe_load(new) != new:
+        raise InputError(f"'{new}' is no name: use lower-case letters, digits, '_' and '-', and no number or yes or no")
     if new in declared.runs:
         raise InputError(f"there is a run '{new}' already; give another name")
     parents = {name: places.networks_of(run.init.path, Path()) for name, run in declared.runs.items() if run.init}
