@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import shutil
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,9 +38,15 @@ def check(arguments: argparse.Namespace) -> None:
         raise SystemExit(found.failure.exit_code if found.failure else 0)
     if found.failure:
         raise found.failure
-    print(f"{arguments.params}: {found.runs} runs, {found.datasets} data sets, no mistakes")
+    there = f"{counted(found.runs or 0, 'run')}, {counted(found.datasets or 0, 'data set')}"
+    print(f"{arguments.params}: {there}, no mistakes")
     if found.left_over:
         print(places.said_of(found.left_over))
+
+
+def counted(count: int, what: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def schema(arguments: argparse.Namespace) -> None:
@@ -50,7 +58,7 @@ def schema(arguments: argparse.Namespace) -> None:
 
 
 def doctor(arguments: argparse.Namespace) -> None:
-    """Print versions, cores, memory, disk, GPU and server of this machine, to paste; lines with ! need attention."""
+    """Print versions, cores, load, memory, disk, GPU, server and DVC remotes, to paste; lines with ! need attention."""
     from gan_core.config.load import load_params
     from gan_core.report import doctor
 
@@ -82,7 +90,7 @@ def new(arguments: argparse.Namespace) -> None:
 
 
 def forecast(arguments: argparse.Namespace) -> None:
-    """Say what time, memory and disk a run will take, by running its stages on less. Keeps nothing."""
+    """Say what time, memory and disk a run will take, by running its stages on less; nothing of it is kept."""
     import tempfile
 
     from gan_core.config.checker import Checker
@@ -141,6 +149,75 @@ def compare(arguments: argparse.Namespace) -> None:
     print(compare.table(found, arguments.figures))
 
 
+def clean(arguments: argparse.Namespace) -> None:
+    """List what runs and data sets have left that are declared no more; --yes removes it."""
+    from gan_core.config import clean
+    from gan_core.config.load import load_params
+
+    found = clean.find(Path(), load_params(of_dvc(arguments.params)))
+    if not found.left and not found.stages:
+        print("nothing is left of runs and data sets that are declared no more")
+        return
+    stages = [f"dvc.lock: {counted(len(found.stages), 'stage')}"] if found.stages else []
+    lines = [f"  {line}" for line in (*(left.said(Path()) for left in found.left), *stages)]
+    if arguments.yes:
+        clean.remove(found)
+    print("\n".join(["removed:" if arguments.yes else "declared no more, but still there:", *lines]))
+    if not arguments.yes:
+        print("`gan clean --yes` removes it; DVC's cache keeps what it has until `dvc gc`, of .state there is no copy")
+
+
+def rename(arguments: argparse.Namespace) -> None:
+    """Give a run another name, and keep its training: `dvc repro` only measures and ships it again."""
+    from gan_core.propose import rename
+
+    old, new = arguments.old, arguments.new
+    kept = rename.rename(of_dvc(arguments.params), old, new)
+    came = (
+        "its training came along"
+        if kept
+        else "it was not trained, or something of it has changed since (`dvc status` says what), so it will be trained"
+    )
+    print(f"'{old}' is '{new}' in params.yaml; {came}. Then:")
+    for command in (f"dvc repro export@{new}", "gan clean"):
+        print(f"  {command}")
+
+
+def of_dvc(params: Path) -> Path:
+    """The declaration, which must be the one that DVC reads.
+
+    Raises:
+        InputError: it is another one.
+    """
+    if params != Path("params.yaml"):
+        raise errors.InputError(f"--params {params}: DVC made what is here by params.yaml, so it must be that one")
+    return params
+
+
+def tensorboard(arguments: argparse.Namespace) -> None:
+    """Write curves and samples of runs as event files for TensorBoard; --follow goes on while they are trained."""
+    from gan_core.config.load import find, load_params
+    from gan_core.report import events
+
+    declared, out = load_params(arguments.params).runs, arguments.out
+    names = [name for name in arguments.run or declared if find(declared, name, "run")]
+    while True:
+        found = {n: events.recorded(Path("reports") / n, Path("models") / n, Path(".state") / n) for n in names}
+        new = {n: events.write(recorded, out / n) for n, recorded in found.items() if recorded}
+        if not new and not arguments.follow:
+            raise errors.DataError(f"nothing is recorded yet of {', '.join(names)}; `dvc repro` trains")
+        if any(new.values()) or not arguments.follow:
+            said = ", ".join(f"{name} {count:,}" for name, count in new.items())
+            print(f"new points in {out}: {said}; `tensorboard --logdir {out}` shows them", flush=True)
+        if not arguments.follow:
+            return
+        time.sleep(FOLLOWED)
+
+
+FOLLOWED = 5.0
+"""Seconds between two looks at what a training has saved."""
+
+
 def serve(arguments: argparse.Namespace) -> None:
     """Run a server on exported folders, until Ctrl-C."""
     from gan_core.export.manifest import endpoints_of, manifest_of
@@ -172,7 +249,7 @@ def backend_of(arguments: argparse.Namespace) -> Backend:
 
 
 def demo(arguments: argparse.Namespace) -> None:
-    """Play with exported generators on a page in the browser, which computes; --out writes it for any web host."""
+    """Open a page in the browser to play with exported generators; --out writes it as files for any web host."""
     import tempfile
     import webbrowser
 
@@ -254,7 +331,7 @@ def sample(arguments: argparse.Namespace) -> None:
 
 
 def translate(arguments: argparse.Namespace) -> None:
-    """Translate pictures: a folder (or one picture) through an exported network, each under its own name."""
+    """Translate a folder of pictures, or one picture, with an exported network; each keeps its name."""
     from gan_core.serving import translate
 
     if not arguments.pictures.exists():
@@ -300,7 +377,7 @@ def deps(_arguments: argparse.Namespace) -> None:
 
 
 def completion(arguments: argparse.Namespace) -> None:
-    """Print what completes commands and options in a shell: eval "$(gan completion bash)"."""
+    """Print a script by which a shell completes commands and options: eval "$(gan completion bash)"."""
     import shtab
 
     made = parser()
@@ -319,7 +396,22 @@ def arguments_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 COMMANDS = (
-    *(new, check, forecast, summary, compare, sample, translate, demo, serve, verify, deploy),
+    *(
+        new,
+        check,
+        forecast,
+        summary,
+        compare,
+        tensorboard,
+        rename,
+        clean,
+        sample,
+        translate,
+        demo,
+        serve,
+        verify,
+        deploy,
+    ),
     *(doctor, schema, completion, pages, deps),
 )
 
@@ -328,9 +420,11 @@ def epilog() -> str:
     """What exit codes mean."""
     meanings = {0: "Done.", 1: "A defect of this program: report it with its traceback.", 130: "Stopped by Ctrl-C."}
     meanings |= {kind.exit_code: (kind.__doc__ or "").strip() for kind in errors.FoundryError.__subclasses__()}
-    lines = [f"  {code:<4} {said}" for code, said in sorted(meanings.items())]
-    told = "a failure is one sentence: what is wrong, where, what to do; GAN_DEBUG=1 shows its traceback"
-    return "\n".join(["exit codes:", *lines, "", told])
+    width = shutil.get_terminal_size().columns - 2
+    codes = [(f"  {code:<4} ", said) for code, said in sorted(meanings.items())]
+    lines = [textwrap.fill(said, width, initial_indent=code, subsequent_indent=" " * len(code)) for code, said in codes]
+    told = "A failure is one sentence: what is wrong, where, what to do. GAN_DEBUG=1 shows its traceback."
+    return "\n".join(["exit codes:", *lines, "", textwrap.fill(told, width)])
 
 
 def main() -> None:
@@ -339,13 +433,22 @@ def main() -> None:
     arguments.function(arguments)
 
 
+class ListOfCommands(argparse.RawDescriptionHelpFormatter):
+    """Help that lists commands without a line that says no more than ``command``."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        said = super()._format_action(action)
+        return said.partition("\n")[2] if isinstance(action, argparse._SubParsersAction) else said
+
+
 def parser() -> argparse.ArgumentParser:
     """What the command line may hold."""
+    about = "Declare a generator in params.yaml, train it with `dvc repro`, and draw from what it ships."
     made = argparse.ArgumentParser(
         prog="gan",
-        description="Declare a generator in params.yaml, train it with `dvc repro`, and draw from what it ships.",
+        description=textwrap.fill(about, shutil.get_terminal_size().columns - 2),
         epilog=epilog(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=ListOfCommands,
     )
     declaration = "the declaration (default: params.yaml)"
     made.add_argument("--params", type=Path, metavar="FILE", default=Path("params.yaml"), help=declaration)
@@ -357,11 +460,15 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--params", type=Path, metavar="FILE", default=argparse.SUPPRESS, help=declaration)
         command.set_defaults(function=function)
         if function is new:
-            command.add_argument("pictures", type=Path, help="a folder, an archive, or files of arrays")
+            command.add_argument(
+                "pictures", type=Path, help="a folder of pictures, an archive, a table, or a file of arrays"
+            )
             command.add_argument("--name", help="name of both entries (default: that of the folder or file)")
             command.add_argument("--print", action="store_true", help="print the entries and write nothing")
             command.add_argument(
-                "--preset", metavar="SIZE", help="R3GAN of this size: tiny (a CPU), small (a GPU), paper (eight GPUs)"
+                "--preset",
+                metavar="SIZE",
+                help="declare R3GAN in this size: tiny (a CPU), small (a GPU), paper (eight GPUs)",
             )
         if function is check:
             command.add_argument(
@@ -377,14 +484,31 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "figures", nargs="*", help="names of figures in metrics.json (default: the usual ones)"
             )
+        if function is rename:
+            command.add_argument("old", help="a run that params.yaml declares")
+            command.add_argument("new", help="what it is to be called")
+        if function is clean:
+            command.add_argument("--yes", action="store_true", help="remove it; what no stage has made stays")
+        if function is tensorboard:
+            command.add_argument("run", nargs="*", help="runs that params.yaml declares (default: all)")
+            command.add_argument(
+                "--out", type=Path, metavar="FOLDER", default=Path("events"), help="where to write (default: events/)"
+            )
+            command.add_argument(
+                "--follow", action="store_true", help="until Ctrl-C, write what training has saved meanwhile"
+            )
         if function in (serve, demo, verify, deploy):
             command.add_argument(
                 "folder", type=Path, nargs="*", help="exported folders (default: those of the declared runs)"
             )
         if function is demo:
-            command.add_argument("--out", type=Path, help="write the page there, as static files, and show nothing")
-            command.add_argument("--port", type=int, default=8010, help="of 127.0.0.1 (default %(default)s; 0: any)")
-            command.add_argument("--no-browser", action="store_true", help="open none; the address is printed")
+            command.add_argument(
+                "--out", type=Path, metavar="FOLDER", help="write the page there, as static files, and show nothing"
+            )
+            command.add_argument(
+                "--port", type=int, default=8010, help="port on 127.0.0.1 (default: %(default)s; 0: a free one)"
+            )
+            command.add_argument("--no-browser", action="store_true", help="open no browser; the address is printed")
         if function is deploy:
             command.add_argument(
                 "--out", type=Path, metavar="FOLDER", default=Path("deploy"), help="where to write (default: deploy/)"
@@ -425,9 +549,13 @@ def parser() -> argparse.ArgumentParser:
             where = "cpu, cuda, tensorrt, tensorrt_rtx, or auto, the last of these that is there (default: cpu)"
             command.add_argument("--on", default="cpu", metavar="WHERE", help=f"where graphs are computed: {where}")
         if function is serve:
-            for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
+            for name, port, said in (("http", 8000, "HTTP"), ("grpc", 8001, "gRPC"), ("metrics", 8002, "metrics")):
                 command.add_argument(
-                    f"--{name}-port", type=int, default=port, metavar="PORT", help="default: %(default)s"
+                    f"--{name}-port",
+                    type=int,
+                    default=port,
+                    metavar="PORT",
+                    help=f"port of {said} (default: %(default)s)",
                 )
         if function is sample:
             sampling(command)
@@ -435,10 +563,13 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("folder", type=Path, help="an exported folder")
             command.add_argument("pictures", type=Path, help="a folder of pictures, or one picture")
             command.add_argument("out", type=Path, help="the folder to write into; what is there already stays")
-            command.add_argument("--role", help="which, if several translate")
+            command.add_argument("--role", help="which network, where several translate: a_to_b, b_to_a")
             command.add_argument("--server", metavar="URL", help="ask this server: http://localhost:8000")
             command.add_argument(
-                "--at-most", type=natural, metavar="PIXELS", help="of the longer side: larger pictures are shrunk"
+                "--at-most",
+                type=natural,
+                metavar="PIXELS",
+                help="length of the longer side to which larger pictures are shrunk",
             )
             command.add_argument(
                 "--tiles",
@@ -453,7 +584,12 @@ def parser() -> argparse.ArgumentParser:
 def sampling(command: argparse.ArgumentParser) -> None:
     """What ``sample`` takes."""
     command.add_argument("folder", type=Path, help="an exported folder: exported/<run>")
-    command.add_argument("--seed", type=int, default=0, help="of the first sample, the next has the next (default: 0)")
+    command.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of the first sample; each further one has the next number (default: 0)",
+    )
     command.add_argument("--n", type=natural, default=64, help="how many samples (default: 64)")
     command.add_argument(
         "--out",

@@ -7,8 +7,10 @@ from gan_core.metrics.evaluate import evaluate
 from gan_core.metrics.measure import references
 from gan_core.metrics.record import write_figures
 from gan_core.report import gallery
+from gan_core.report.headline import headline
 from gan_core.runtime import errors, files
 from gan_core.runtime.device import set_up
+from gan_core.training.history import HEALTH_FORMAT
 from gan_core.training.snapshots import read_snapshots
 from stages import paths
 
@@ -22,7 +24,8 @@ def main(name: str, dataset: str) -> None:
     compared = references(data, artifact.load(paths.extractor(dataset)), asked, paths.FEATURES)
     found = evaluate(trained, last, data, compared, asked)
     write_figures(report / "metrics.json", found.figures)
-    files.write_json(report / "figures.json", found.numbers)
+    events = files.read_json(report / "health.json", HEALTH_FORMAT)["events"]
+    files.write_json(report / "headline.json", {name: headline(found.measured, events)})
     files.write(report / "samples.png", gallery.samples(found, data.samples("train")))
     with files.replacing(report / "pictures") as folder:
         for role in (role for role, network in trained.items() if network.config.output_space in compared):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gan_core.__main__ import COMMANDS, parser
 from gan_core.config.load import load_params
 from gan_core.report import doctor
 from tests.conftest import DECLARED, ROOT
@@ -42,9 +45,26 @@ def test_a_container_s_quota_is_read(tmp_path: Path, text: str, cores: float | N
     assert doctor.cpu_quota(tmp_path / "none") is None
 
 
-def test_help_is_for_users() -> None:
-    """No ``Raises:`` of docstrings."""
-    for command in ("check", "sample", "forecast"):
-        done = subprocess.run([sys.executable, "-m", "gan_core", command, "--help"], capture_output=True, text=True)
-        assert done.returncode == 0
-        assert "Raises" not in done.stdout
+@pytest.mark.parametrize("command", ["", *(function.__name__ for function in COMMANDS)])
+def test_help_is_for_users(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of docstrings, no option without a word, and it fits a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    made = parser()
+    if command:
+        (commands,) = (a for a in made._actions if isinstance(a, argparse._SubParsersAction))
+        made = commands.choices[command]
+    assert [a.dest for a in made._actions if not a.help and not isinstance(a, argparse._SubParsersAction)] == []
+    said = made.format_help()
+    assert [line for line in said.splitlines() if len(line) > 80] == []
+    assert re.findall(r"Raises|Args:|Returns|``|^ *command$|None", said, re.M) == []
+    assert not made.description or made.description.endswith((".", ')".'))
+
+
+def test_where_graphs_are_computed_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that ONNX Runtime was built with need not work."""
+    assert list(doctor.computing(gpu_is_there=False)) == ["ONNX Runtime computes on: cpu"]
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    able, *missing = doctor.computing(gpu_is_there=True)
+    assert able == "ONNX Runtime computes on: cpu"
+    assert len(missing) == 3
+    assert all("cannot be computed on" in line for line in missing)

@@ -99,7 +99,7 @@ def test_exports_of_a_run_that_is_renamed_are_left_out_and_named(few: Workspace,
     (made.folder / "params.yaml").write_text("runs: {few: {}, other: {}}\n")
     code, said, runs = deployed()
     assert (code, runs) == (0, {"few"})
-    assert said.startswith("left out: declared no more, but still there: birds; `rm -r exported/birds` removes it")
+    assert said.startswith("left out: declared no more, but still there: birds; `gan clean` lists it")
     (made.folder / "params.yaml").write_text("runs: {other: {}}\n")
     code, said, runs = deployed()
     assert (code, runs) == (3, set())

@@ -121,6 +121,6 @@ def name_of(path: Path) -> str:
 
 
 def said_of(left: Collection[Path]) -> str:
-    """What is left over, and the command that removes it."""
+    """What is left over, and the command that lists and removes it."""
     names = ", ".join(dict.fromkeys(map(name_of, left)))
-    return f"declared no more, but still there: {names}; `rm -r {' '.join(map(str, left))}` removes it"
+    return f"declared no more, but still there: {names}; `gan clean` lists it, `gan clean --yes` removes it"

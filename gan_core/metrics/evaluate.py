@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,11 +43,9 @@ class Evaluation:
     points: list[Sample] = field(default_factory=list)
 
     @property
-    def numbers(self) -> dict[str, float]:
-        """Only the numbers, the same columns for every run; of several roles their mean."""
-        measured = [found for found in self.figures.values() if "protocol" in found]
-        names = dict.fromkeys(k for found in measured for k, v in found.items() if isinstance(v, int | float))
-        return {name: fmean(found[name] for found in measured if name in found) for name in names}
+    def measured(self) -> dict[str, dict[str, Any]]:
+        """Role -> its figures, of the roles that draw samples."""
+        return {role: found for role, found in self.figures.items() if "protocol" in found}
 
 
 def evaluate(

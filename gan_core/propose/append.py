@@ -9,7 +9,7 @@ from tempfile import NamedTemporaryFile
 
 import yaml
 
-from gan_core.config.checker import Checker
+from gan_core.config.checker import Checker, Tree
 from gan_core.config.load import load_params
 from gan_core.runtime.errors import InputError
 
@@ -56,6 +56,19 @@ def last_line(text: str, value: yaml.Node) -> int:
     return sum(map(len, lines))
 
 
+def parsed(path: Path, text: str) -> Tree:
+    """What a text declares that is to take the place of a declaration, checked.
+
+    Raises:
+        InputError: there are mistakes in it.
+    """
+    with NamedTemporaryFile("w", suffix=".yaml", dir=path.parent, prefix=".params-") as trial:
+        trial.write(text)
+        trial.flush()
+        load_params(Path(trial.name))
+        return Checker(Path(trial.name)).parse()
+
+
 def written(path: Path, entries: Mapping[str, tuple[str, str]]) -> str:
     """The text of a declaration with an entry in each section, checked; ``entries``: name and lines by section.
 
@@ -72,11 +85,7 @@ def written(path: Path, entries: Mapping[str, tuple[str, str]]) -> str:
         if taken:
             raise InputError(f"{path} has '{name}' under {taken[0]} already; give another with --name")
         text = added(text, section, lines)
-    with NamedTemporaryFile("w", suffix=".yaml", dir=path.parent, prefix=".params-") as trial:
-        trial.write(text)
-        trial.flush()
-        load_params(Path(trial.name))
-        new = Checker(Path(trial.name)).parse()
+    new = parsed(path, text)
     for section, (name, _) in entries.items():
         new[section].pop(name)
         if not new[section] and not tree.get(section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from math import inf
@@ -126,8 +126,13 @@ def look(path: Path) -> Seen:
                 found.why_not = why_not
                 return found
             if parts:
-                why_not = f"{listed_as(found)} name {len(found.classes):,} classes for {found.looked_at:,} pictures"
+                why_not = f"{listed_as(found)} name {how_many(found.classes)} for {found.looked_at:,} pictures"
     return seen(path, False, False)
+
+
+def how_many(classes: Collection[str]) -> str:
+    """``3 classes``."""
+    return f"{len(classes):,} classes" if len(classes) > 1 else "only one class"
 
 
 def listed_as(found: Seen) -> str:

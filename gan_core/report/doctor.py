@@ -12,8 +12,21 @@ from pathlib import Path
 
 from gan_core.config.schema import Params
 from gan_core.export.hardware import gpu
+from gan_core.runtime import errors
+from gan_core.serving import session
 
-PACKAGES = ("gan-foundry", "torch", "numpy", "onnx", "onnxruntime-gpu", "tensorrt-rtx", "tensorrt", "dvc", "omegaconf")
+PACKAGES = (
+    "gan-foundry",
+    "torch",
+    "numpy",
+    "onnx",
+    "onnxruntime-gpu",
+    "tensorrt-rtx",
+    "tensorrt",
+    "dvc",
+    "omegaconf",
+    "tensorboard",
+)
 GIB = 2**30
 LEAST_DISK, LEAST_MEMORY = 5 * GIB, 2 * GIB
 """Bytes below which a first repro may fail: the environments alone take 3 GiB, a stage up to 1 GiB."""
@@ -34,7 +47,9 @@ def lines(params: Params | None, server: Path) -> Iterator[str]:
     yield from memory_and_disk()
     found = gpu()
     yield f"GPU: {', '.join(found)}" if found else "GPU: none (nvidia-smi names none)"
-    yield f"ONNX Runtime: {', '.join(providers())}"
+    if found and torch and torch.endswith("+cpu"):
+        yield f"! torch {torch} cannot use this GPU; `pip install torch=={torch.partition('+')[0]}` brings one that can"
+    yield from computing(found is not None)
     yield (
         f"Triton: {server}"
         if (server / "bin").is_dir()
@@ -56,7 +71,8 @@ def processors(threads: int | None) -> Iterator[str]:
     cores, quota, busy = len(os.sched_getaffinity(0)), cpu_quota(), os.getloadavg()[0]
     usable = min(cores, quota or cores)
     limit = f", of which a container may use {quota:g}" if quota else ""
-    yield f"cores: {cores} of {os.cpu_count()}{limit}; load {busy:.1f}"
+    declared = f"; threads: {threads} (params.yaml)" if threads else ""
+    yield f"cores: {cores} of {os.cpu_count()}{limit}; load {busy:.1f}{declared}"
     if threads and threads > usable:
         yield f"! params.yaml says threads: {threads}, for {usable:g} cores: a step takes many times as long"
     elif threads and threads > 1 and busy > usable - threads + 0.5:
@@ -84,14 +100,26 @@ def memory_and_disk() -> Iterator[str]:
         yield f"! less than {LEAST_DISK // GIB} GiB of disk is free; `dvc gc --workspace` removes what no run needs"
 
 
-def providers() -> list[str]:
-    """Where ONNX Runtime can compute."""
+def computing(gpu_is_there: bool) -> Iterator[str]:
+    """Where ONNX Runtime really computes a graph, and why not elsewhere; without a GPU only the CPU is tried."""
     try:
-        import onnxruntime
-    except ImportError:
-        return ["not installed"]
-    found: list[str] = onnxruntime.get_available_providers()
-    return found
+        from onnx import TensorProto, helper
+    except ImportError as error:
+        yield f"! {error}; run `make .venv/.done`"
+        return
+    shape = (TensorProto.FLOAT, [1])
+    ends = [helper.make_tensor_value_info(name, *shape) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+    able, missing = [], []
+    for word in reversed(session.PROVIDERS) if gpu_is_there else ("cpu",):
+        try:
+            session.load(model, "a graph", session.Runtime(word))
+            able.append(word)
+        except (errors.FoundryError, ImportError) as error:
+            missing.append(str(error))
+    yield f"ONNX Runtime computes on: {', '.join(able) or 'nothing'}"
+    yield from missing
 
 
 def remotes() -> str:

@@ -17,6 +17,7 @@ from gan_core.core import lineage
 from gan_core.core.feature_names import SHOWN, in_features, split_name
 from gan_core.report import charts, pictures, words
 from gan_core.report.facts import Facts, figures, interval
+from gan_core.report.headline import listed
 
 HEADLINE = ("fd", "kid", "precision", "recall", "coverage")
 BARRED = ("fd", "coverage")
@@ -240,7 +241,7 @@ class Shown:
             for role, found in self.run.measured.items()
             if (last := found.get("last"))
         ]
-        return f"{words.listed(said)}." if said else ""
+        return f"{listed(said)}." if said else ""
 
     @property
     def losses(self) -> list[Markup]:

@@ -10,6 +10,7 @@ from typing import Any
 from gan_core.core import lineage
 from gan_core.core.feature_names import SHOWN, in_features, split_name
 from gan_core.report.facts import Facts, interval
+from gan_core.report.headline import TELLING, verdict
 
 LOWER, HIGHER, NEITHER = "lower", "higher", ""
 
@@ -57,18 +58,6 @@ MEASURES: dict[str, tuple[str, str]] = {
     "reconstruction_class_kept": (HIGHER, "share of held-out samples still of their class after encoder and decoder"),
 }
 """Measure -> in which direction it is better, and what it says, in a line."""
-TELLING = (
-    "translation_r2",
-    "psnr",
-    "class_kept",
-    "label_accuracy",
-    "category_accuracy",
-    "reconstruction_class_kept",
-    "modes",
-    "high_quality",
-    "recognised",
-)
-"""What only some runs can be measured by; the first that there are say most."""
 
 
 def number(value: Any) -> str:
@@ -108,11 +97,6 @@ def meaning(key: str) -> tuple[str, str]:
 def telling(found: Mapping[str, Any], most: int) -> str:
     """The figures that say most beside the Frechet distance."""
     return ", ".join(f"{k} {found[k]:.3g}" for k in [k for k in TELLING if k in found][:most])
-
-
-def listed(things: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return " and ".join(filter(None, [", ".join(things[:-1]), *things[-1:]]))
 
 
 @dataclass(frozen=True)
@@ -223,23 +207,8 @@ def groups(runs: Iterable[Facts]) -> list[Group]:
 
 
 def health(run: Facts) -> tuple[str, str]:
-    """(level, verdict) of a run: ``good``, ``warn``, ``bad``, or ``none`` where it was not monitored.
-
-    What went wrong in training, unless it is over, and what the figures say of its samples.
-    """
-    alarms = [e["kind"] for e in run.alarms if e["kind"] != "recovered"]
-    over = len(run.alarms) - len(alarms) >= len(alarms)
-    verdicts = [kind for found in run.measured.values() for kind in found.get("verdicts", {})]
-    kinds = listed([named(kind) for kind in dict.fromkeys([*verdicts, *([] if over else alarms)])])
-    if kinds:
-        return "bad", kinds
-    if run.health is None:
-        return "none", "not monitored"
-    if alarms:
-        return "warn", f"{listed([named(kind) for kind in dict.fromkeys(alarms)])}, over"
-    if any(found.get("unknown") for found in run.measured.values()):
-        return "none", "nothing wrong is seen, of few samples"
-    return "good", "healthy"
+    """(level, verdict) of a run, as ``headline.verdict`` says."""
+    return verdict(run.measured, None if run.health is None else run.alarms)
 
 
 def summary(runs: Sequence[Facts], others: Sequence[str], report: Path) -> str:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
+from typing import TextIO
 
 from tqdm import tqdm
 
 EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a bar can move there: it is a terminal and knows its size, which some that programs open do not."""
+    return stream.isatty() and min(os.get_terminal_size(stream.fileno())) > 0
 
 
 class Progress:
@@ -19,7 +26,7 @@ class Progress:
         self.name, self.total, self.start, self.unit = name, total, start, unit
         self.begun = self.said = time.monotonic()
         self.figures, self.silent = "", silent
-        shown = sys.stderr.isatty() and not silent
+        shown = is_terminal(sys.stderr) and not silent
         self.bar = tqdm(total=total, initial=start, desc=name, unit=unit) if shown else None
         if self.bar is None and not silent:
             print(f"{name}: {unit} {start} of {total}", file=sys.stderr, flush=True)
