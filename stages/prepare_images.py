@@ -3,12 +3,12 @@
 Each process that decodes imports this file first, so what takes a second to import is imported by ``main``.
 """
 
-import os
 from pathlib import Path
 
 from gan_core.config.load import find, load_params
 from gan_core.core.feature_names import feature_name
 from gan_core.runtime import errors
+from gan_core.runtime.machine import usable_cores
 from stages import paths
 
 AGAIN = 3
@@ -28,7 +28,7 @@ def main(name: str) -> None:
     params = load_params()
     spec = find(params.images, name, "data set under images")
     set_up(params.threads)
-    cores = len(os.sched_getaffinity(0))
+    cores = max(1, int(usable_cores()))
     with exclusive_lock(paths.preparing(name), "data set", "prepared"):
         for _ in range(AGAIN):
             before = state_of(Path(spec.path))

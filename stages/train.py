@@ -1,6 +1,7 @@
 """train: a declared run -> its networks, its tables and its health. Killed, it goes on where it was."""
 
 import json
+import os
 import shutil
 import sys
 from contextlib import nullcontext
@@ -28,7 +29,7 @@ from gan_core.metrics.batching import fixed_rows
 from gan_core.metrics.features import FeatureNetwork, feature_network
 from gan_core.metrics.online import OnlineMeasure
 from gan_core.networks.layers.augmented import Augmented
-from gan_core.runtime import closure, distributed, errors, files
+from gan_core.runtime import closure, distributed, errors, files, machine
 from gan_core.runtime.device import keep_memory, set_up
 from gan_core.runtime.process import Stop, exclusive_lock
 from gan_core.runtime.seeds import fold
@@ -52,6 +53,8 @@ def main(name: str) -> None:
     keep_memory()
     distributed.init_distributed(train.shards, device, "stages.train", name)
     first = distributed.rank() == 0
+    if first and (why := machine.waits(params.threads, os.getloadavg()[0])):
+        print(f"{name}: {why}", file=sys.stderr)
     with exclusive_lock(paths.STATE / name) if first else nullcontext():
         data, extractor = Prepared(paths.prepared(declared.dataset)), artifact.load(paths.extractor(declared.dataset))
         looked_at = feature_name(params.evaluate.features, data.shape)

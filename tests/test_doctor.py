@@ -38,13 +38,6 @@ def test_what_is_wrong_is_said_with_what_to_do(tmp_path: Path) -> None:
     assert f"Triton: none in {tmp_path}" in "\n".join(doctor.lines(params, tmp_path))
 
 
-@pytest.mark.parametrize(("text", "cores"), [("150000 100000", 1.5), ("max 100000", None), ("", None)])
-def test_a_container_s_quota_is_read(tmp_path: Path, text: str, cores: float | None) -> None:
-    (tmp_path / "cpu.max").write_text(text)
-    assert doctor.cpu_quota(tmp_path / "cpu.max") == cores
-    assert doctor.cpu_quota(tmp_path / "none") is None
-
-
 @pytest.mark.parametrize("command", ["", *(function.__name__ for function in COMMANDS)])
 def test_help_is_for_users(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of docstrings, no option without a word, and it fits a terminal of 80 columns."""

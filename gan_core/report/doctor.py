@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gan_core.config.schema import Params
 from gan_core.export.hardware import gpu
-from gan_core.runtime import errors
+from gan_core.runtime import errors, machine
 from gan_core.serving import session
 
 PACKAGES = (
@@ -68,24 +68,12 @@ def version(package: str) -> str | None:
 
 def processors(threads: int | None) -> Iterator[str]:
     """Cores, quota and load."""
-    cores, quota, busy = len(os.sched_getaffinity(0)), cpu_quota(), os.getloadavg()[0]
-    usable = min(cores, quota or cores)
+    quota, busy = machine.cpu_quota(), os.getloadavg()[0]
     limit = f", of which a container may use {quota:g}" if quota else ""
     declared = f"; threads: {threads} (params.yaml)" if threads else ""
-    yield f"cores: {cores} of {os.cpu_count()}{limit}; load {busy:.1f}{declared}"
-    if threads and threads > usable:
-        yield f"! params.yaml says threads: {threads}, for {usable:g} cores: a step takes many times as long"
-    elif threads and threads > 1 and busy > usable - threads + 0.5:
-        yield "! others work on these cores: with threads above 1 a step takes many times as long (docs/speed.md)"
-
-
-def cpu_quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> float | None:
-    """Cores that a container may use at once; None where nothing limits them."""
-    try:
-        most, period = path.read_text().split()
-    except (OSError, ValueError):
-        return None
-    return None if most == "max" else int(most) / int(period)
+    yield f"cores: {len(os.sched_getaffinity(0))} of {os.cpu_count()}{limit}; load {busy:.1f}{declared}"
+    if threads and (why := machine.waits(threads, busy)):
+        yield f"! {why}"
 
 
 def memory_and_disk() -> Iterator[str]:

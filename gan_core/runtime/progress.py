@@ -10,8 +10,12 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from gan_core.runtime.machine import slower
+
 EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
+SLOW = 2.0
+"""So many times as long as before, a step takes so long that it is said."""
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -25,6 +29,7 @@ class Progress:
     def __init__(self, name: str, total: int, start: int = 0, silent: bool = False, unit: str = "step") -> None:
         self.name, self.total, self.start, self.unit = name, total, start, unit
         self.begun = self.said = time.monotonic()
+        self.before, self.fastest = start, 0.0
         self.figures, self.silent = "", silent
         shown = is_terminal(sys.stderr) and not silent
         self.bar = tqdm(total=total, initial=start, desc=name, unit=unit) if shown else None
@@ -41,12 +46,26 @@ class Progress:
         """``done`` steps are behind us."""
         if self.bar is not None:
             self.bar.update(done - self.bar.n)
-        elif not self.silent and (time.monotonic() - self.said > EVERY or done == self.total):
-            self.said = time.monotonic()
+        if self.silent or not (time.monotonic() - self.said > EVERY or done == self.total):
+            return
+        slow = self.slowed(done)
+        if self.bar is None:
             speed = (done - self.start) / max(self.said - self.begun, 1e-9)
             left = (self.total - done) / max(speed, 1e-9)
             said = (f"{self.unit} {done} of {self.total}", f"{speed:.1f} {self.unit}s/s", f"{left:.0f} s left")
-            print(f"{self.name}: {', '.join(filter(None, (*said, self.figures)))}", file=sys.stderr, flush=True)
+            print(f"{self.name}: {', '.join(filter(None, (*said, self.figures, slow)))}", file=sys.stderr, flush=True)
+        elif slow:
+            self.bar.write(f"{self.name}: {slow}", file=sys.stderr)
+
+    def slowed(self, done: int) -> str:
+        """What there is to say if the last seconds were much slower than the fastest before; they are counted now."""
+        now = time.monotonic()
+        speed = (done - self.before) / max(now - self.said, 1e-9)
+        lasted, self.said, self.before = now - self.said, now, done
+        slow = slower(self.fastest / speed, os.getloadavg()[0]) if SLOW * speed < self.fastest else ""
+        if lasted > EVERY / 2:  # of a shorter time a speed says little
+            self.fastest = max(self.fastest, speed)
+        return slow if lasted > EVERY / 2 else ""
 
     def close(self) -> None:
         """Leave the terminal tidy."""
