@@ -29,10 +29,8 @@ def test_it_runs_and_names_what_is_installed() -> None:
 
 def test_what_is_wrong_is_said_with_what_to_do(tmp_path: Path) -> None:
     params = load_params(DECLARED)
-    wrong = [line for line in doctor.lines(params, tmp_path) if line.startswith("!")]
     odd = replace(params, torch="1.0.0", threads=10_000)
     more = [line for line in doctor.lines(odd, tmp_path) if line.startswith("!")]
-    assert len(more) >= len(wrong) + 2
     assert any("params.yaml says torch 1.0.0" in line and "make .venv/.done" in line for line in more)
     assert any("threads: 10000" in line for line in more)
     assert f"Triton: none in {tmp_path}" in "\n".join(doctor.lines(params, tmp_path))
