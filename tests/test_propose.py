@@ -262,3 +262,64 @@ def test_an_entry_is_added_as_text(before: str, after: str) -> None:
 def test_a_section_in_braces_is_left_alone() -> None:
     with pytest.raises(InputError, match="images is written in braces"):
         append.added("images: {a: {b: 1}}\n", "images", "  new: {}\n")
+
+
+def drawn(rng: Generator, side: int = 24) -> tuple[Image.Image, Image.Image]:
+    """An outline of a shape, and the shape in colours."""
+    y, x = np.mgrid[:side, :side] / side
+    at, radius = rng.uniform(0.3, 0.7, 2), rng.uniform(0.1, 0.3)
+    distance = np.hypot(y - at[0], x - at[1])
+    line = np.where(np.abs(distance - radius) < 1.2 / side, 0, 255).astype(np.uint8)
+    filled = np.where((distance < radius)[..., None], rng.integers(0, 120, 3), rng.integers(140, 255, 3))
+    return Image.fromarray(line).convert("RGB"), Image.fromarray(filled.astype(np.uint8))
+
+
+def paired_folders(folder: Path, rng: Generator) -> None:
+    for k in range(300):
+        for part, image in zip(("drawing", "photo"), drawn(rng), strict=True):
+            save(image, folder / ("test" if k % 5 == 0 else "train") / part / f"{k}.png")
+
+
+def paired_halves(folder: Path, rng: Generator) -> None:
+    for k in range(100):
+        source, target = drawn(rng)
+        save(Image.fromarray(np.concatenate([np.asarray(source), np.asarray(target)], 1)), folder / f"{k}.png")
+
+
+def two_classes(folder: Path, rng: Generator) -> None:
+    """Files of one name in two folders, which show different things."""
+    for k in range(100):
+        for name in ("cats", "dogs"):
+            save(drawn(rng)[1], folder / name / f"{k:03}.png")
+
+
+@pytest.mark.parametrize(
+    ("make", "pairs", "heldout", "train"),
+    [
+        (paired_folders, {"source": "drawing", "target": "photo"}, "official", 240),
+        (paired_halves, "left-right", 0.5, 50),
+    ],
+)
+def test_pairs_are_told_by_what_they_show(
+    project: Path, make: Callable[[Path, Generator], None], pairs: object, heldout: object, train: int
+) -> None:
+    """And the declaration that follows is right, prepares, and plays."""
+    make(project / "pairs", np.random.default_rng(0))
+    new("pairs")
+    params = load_params(Path("params.yaml"))
+    entry = OmegaConf.to_container(OmegaConf.load("params.yaml"))["images"]["pairs"]
+    assert (entry["pairs"], entry["heldout"], entry["size"], entry["labels"]) == (pairs, heldout, 24, False)
+    assert (params.runs["pairs"].variant, params.runs["pairs"].train.instance_noise) == ("pix2pix", 0)
+    assert (
+        f"for {train} pairs" in Path("params.yaml").read_text()
+        or f"for {train:,} pictures" in Path("params.yaml").read_text()
+    )
+    prepare_images.main("pairs")
+
+
+def test_files_of_one_name_that_show_different_things_are_classes(project: Path) -> None:
+    two_classes(project / "animals", np.random.default_rng(0))
+    new("animals")
+    entry = OmegaConf.to_container(OmegaConf.load("params.yaml"))["images"]["animals"]
+    assert "pairs" not in entry
+    assert entry["labels"] is True

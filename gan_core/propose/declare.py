@@ -27,8 +27,8 @@ MANY = 20_000
 """From so many pictures on, a tenth is enough to measure with."""
 AUGMENTED = 5_000
 """With fewer pictures to train on, a discriminator sees them changed: it would soon know them by heart."""
-TIMES, TIMES_LITE0, LEAST, MOST = 60, 24, 2_000, 20_000
-"""How often each picture is seen in a first run, fewer times against Lite0, and the steps at least and at most."""
+TIMES, TIMES_LITE0, TIMES_PAIRS, LEAST, MOST = 60, 24, 40, 2_000, 20_000
+"""How often each picture is seen in a first run, against Lite0, and in pairs; and the steps at least and at most."""
 
 
 def images(found: Seen, gpu: bool, preset: str | None = None) -> Entry:
@@ -37,12 +37,14 @@ def images(found: Seen, gpu: bool, preset: str | None = None) -> Entry:
     Raises:
         DataError: there are too few to train on and to measure with.
     """
-    good = round(found.total * len(found.sizes) / max(found.looked_at, 1))
+    good = round(found.count * len(found.sizes) / max(found.looked_at, 1))
     if good < LEAST_SAMPLES:
+        what = "pairs" if found.pairs else "pictures"
         raise DataError(
-            f"{found.path} holds {good:,} pictures that can be read, and {LEAST_SAMPLES} are the least; bring more"
+            f"{found.path} holds {good:,} {what} that can be read, and {LEAST_SAMPLES} are the least; bring more"
         )
-    entry = {"path": Value(str(found.path)), "labels": labels(found)}
+    entry = {"path": Value(str(found.path))} | ({"pairs": paired(found)} if found.pairs else {})
+    entry["labels"] = labels(found)
     if found.twins:
         entry["spelling"] = Value("folded", f"{' and '.join(map(repr, found.twins[0]))} are one class")
     entry |= {"heldout": heldout(found, good), **frame(found, gpu, preset), **colours(found)}
@@ -56,8 +58,20 @@ def images(found: Seen, gpu: bool, preset: str | None = None) -> Entry:
     return entry
 
 
+def paired(found: Seen) -> Value:
+    """Which pictures belong together."""
+    how = "files of one name" if isinstance(found.pairs, dict) else "halves"
+    return Value(
+        found.pairs,
+        f"{how}: in {found.agreement:.0%} of comparisons a source is more like its own target than like another; for "
+        "the other direction, exchange the two",
+    )
+
+
 def labels(found: Seen) -> Value:
     """What names the classes."""
+    if found.pairs:
+        return Value(False, "pairs have no classes")
     if not found.labels:
         return Value(False, found.why_not or "no folders, table or column name classes")
     least, most = min(found.folded.values()), max(found.folded.values())
@@ -86,7 +100,7 @@ def heldout(found: Seen, good: int) -> Value:
 def frame(found: Seen, gpu: bool, preset: str | None) -> Entry:
     """Size and how pictures are brought to it."""
     high, wide, most = found.height, found.width, MOST_GPU if gpu else MOST_CPU
-    rule = papers.sides("r3gan" if preset else family(min(high, wide)))
+    rule = papers.sides("unet" if found.pairs else "r3gan" if preset else family(min(high, wide)))
     median_is = f"all pictures are {wide}x{high}" if found.alike else f"the median picture is {wide}x{high}"
     if found.alike and min(high, wide) <= most and fit(rule, (high, wide)):
         return {"size": size_of(high, wide, median_is), "fit": Value("exact", "as they are")}
@@ -161,11 +175,13 @@ def run(found: Seen, entry: Entry, name: str, gpu: bool, preset: str | None = No
     """
     size, share = entry["size"].value, entry["heldout"].value
     side = min(size) if isinstance(size, list) else size
-    good = found.total * len(found.sizes) / max(found.looked_at, 1)
+    good = found.count * len(found.sizes) / max(found.looked_at, 1)
     train = round(good * (1 - (found.heldout / found.looked_at if found.official else share)))
     if found.looked_at < found.total:
         train = round(train, 1 - len(str(train)) + 1)  # an estimate
     classes = f"{len(found.folded):,} classes: each can be asked for" if entry["labels"].value else ""
+    if found.pairs:
+        return translation(name, train)
     if preset is None and gpu and side >= LITE0_FROM and train >= AUGMENTED:
         preset = "small"
     if preset:
@@ -187,6 +203,32 @@ def run(found: Seen, entry: Entry, name: str, gpu: bool, preset: str | None = No
         changes = {"policy": Value(policy, "DiffAugment, Zhao et al. 2020"), "p": Value(1.0, "always")}
         made["augment"] = Value(changes, why)
     return made
+
+
+def translation(name: str, train: int) -> Entry:
+    """A game that turns sources into their targets."""
+    batch = 8 if train >= 80 else 2
+    steps = min(MOST, max(LEAST, round(TIMES_PAIRS * train / batch / 100) * 100))
+    net = {
+        "family": Value(
+            "unet", "what is fine goes past what is coarse; resnet changes style, and takes other sizes too"
+        ),
+        "width": Value(32, "channels at half the size; twice as many draw finer and take longer"),
+        "latent": Value(0, "nothing is drawn at random"),
+    }
+    how = length(steps, batch, train) | {
+        "instance_noise": Value(0.0, "a translation would lack it"),
+        "ema_half_life": Value(2_000, "images"),
+        **({"precision": Value("bfloat16", "this processor multiplies it, twice as fast")} if bfloat16() else {}),
+    }
+    settings = {"learning_rate": Value(5e-4, "the paper's is 2e-4: few steps")}
+    return {
+        "variant": Value("pix2pix", "pairs, Isola et al. 2017; settings {adversarial: 0.0}: no game, the best PSNR"),
+        "dataset": Value(name),
+        "network": Value(net),
+        "train": Value(how),
+        "settings": Value(settings),
+    }
 
 
 def length(steps: int, batch: int, train: int) -> Entry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from math import inf
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import TypeAdapter
 
-from gan_core.config.schema import TABLES, Images
+from gan_core.config.schema import TABLES, ImagePairs, Images
 from gan_core.data.evenly import evenly
 from gan_core.data.found import folded, twins_of
 from gan_core.data.readers.containers import listing
-from gan_core.data.readers.images import BadImage, opened, strict
+from gan_core.data.readers.images import BadImage, Content, half, opened, strict
+from gan_core.propose import pairs
+from gan_core.propose.pairs import Pairs
 from gan_core.runtime.errors import DataError
 
 GREY = 8
@@ -58,8 +60,17 @@ class Seen:
     heldout: int = 0
     odd: tuple[str, ...] = ()
     """What its reader noticed of the source."""
+    pairs: Pairs | None = None
+    """What says which pictures belong together, where they are pairs; ``total`` counts both of each."""
+    agreement: float = 0.5
+    """How often a source is more like its own target than like another's."""
     why_not: str = ""
     """Where no classes were found: what was said of the likeliest way."""
+
+    @property
+    def count(self) -> int:
+        """Pictures, or pairs of them."""
+        return self.total // 2 if self.pairs else self.total
 
     @property
     def width(self) -> int:
@@ -90,9 +101,11 @@ class Seen:
         return twins_of(set(self.classes))
 
 
-def asked(path: Path, labels: bool | str, official: bool) -> Images:
-    """A declaration to look with: of its values only what names classes and parts matters to the readers."""
+def asked(path: Path, labels: bool | str, official: bool, paired: Pairs | None = None) -> Images:
+    """A declaration to look with: of its values only what names classes, parts and pairs matters to the readers."""
     entry = PLAIN | {"path": str(path), "labels": labels, "heldout": "official" if official else 0.2}
+    if paired:
+        return TypeAdapter(ImagePairs).validate_json(json.dumps(entry | {"pairs": paired}))
     return TypeAdapter(Images).validate_json(json.dumps(entry))
 
 
@@ -111,6 +124,8 @@ def look(path: Path) -> Seen:
         DataError: it cannot be read, in the reader's sentence.
     """
     listing(asked(path, False, False)).items.close()
+    if found := in_pairs(path):
+        return found
     why_not = ""
     for official in (True, False):
         for labels in (*ways(path), False):
@@ -135,22 +150,38 @@ def how_many(classes: Collection[str]) -> str:
     return f"{len(classes):,} classes" if len(classes) > 1 else "only one class"
 
 
+def in_pairs(path: Path) -> Seen | None:
+    """What pairs show, if a source holds pairs."""
+    for paired in pairs.candidates(path):
+        for official in (True, False):
+            try:
+                found = seen(path, False, official, paired)
+            except DataError:
+                continue
+            parts = not official or 0 < found.heldout < found.looked_at
+            if parts and found.agreement >= pairs.AGREE:
+                return found
+    return None
+
+
 def listed_as(found: Seen) -> str:
     """What names classes, as the beginning of a sentence."""
     return found.labels_from or "labels"
 
 
-def seen(path: Path, labels: bool | str, official: bool) -> Seen:
+def seen(path: Path, labels: bool | str, official: bool, paired: Pairs | None = None) -> Seen:
     """What a source shows, read in one way.
 
     Raises:
         DataError: it cannot be read so.
     """
-    listed = listing(asked(path, labels, official))
-    found = Seen(path, listed.total, labels, listed.labels_from, official, odd=listed.odd)
+    listed = listing(asked(path, labels, official, paired))
+    found = Seen(path, listed.total, labels, listed.labels_from, official, odd=listed.odd, pairs=paired)
     with closing(listed.items):
-        items, _ = evenly(listed.items)
-    for item in items:
+        items, _ = evenly(listed.items, 2 if paired else 1)
+    if paired and not compare(found, [item.content for item in items]):
+        return found
+    for k, item in enumerate(items):
         found.looked_at += 1
         found.heldout += item.part == "heldout"
         if item.label is not None:
@@ -159,10 +190,35 @@ def seen(path: Path, labels: bool | str, official: bool) -> Seen:
             if item.fault:
                 raise BadImage(item.fault)
             with strict():
-                notice(found, *opened(item.content))
+                image, size = opened(item.content)
+                notice(
+                    found, *(half(image, size, paired.split("-")[k % 2]) if isinstance(paired, str) else (image, size))
+                )
         except BadImage as error:
             found.bad.append(f"{item.name} {error}")
     return found
+
+
+def compare(found: Seen, contents: Sequence[Content]) -> bool:
+    """Whether these contents, source and target in turn, are pairs by what they show; ``found`` says how clearly."""
+    shown: list[list[Image.Image]] = []
+    sizes = []
+    step = max(1, len(contents) // 2 // pairs.COMPARED)
+    with strict():
+        for k in range(0, len(contents) - 1, 2 * step):
+            try:
+                (first, size), (second, _) = (opened(content) for content in contents[k : k + 2])
+                sizes.append(size)
+                if isinstance(found.pairs, str):
+                    first, second = (half(first, size, which)[0] for which in found.pairs.split("-"))
+            except BadImage:
+                continue
+            if isinstance(first, Image.Image) and isinstance(second, Image.Image):
+                shown.append([first, second])
+    if len(shown) < pairs.LEAST or (isinstance(found.pairs, str) and not pairs.halved(sizes, found.pairs)):
+        return False
+    found.agreement = pairs.agreement(*zip(*shown, strict=True))
+    return found.agreement >= pairs.AGREE
 
 
 def notice(found: Seen, image: Image.Image | NDArray[Any], size: tuple[int, int]) -> None:

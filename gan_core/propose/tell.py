@@ -43,7 +43,7 @@ def entries(path: Path, name: str, params: Path, preset: str | None = None) -> d
     data = declare.images(found, on_gpu, preset)
     run = declare.run(found, data, name, on_gpu, preset)
     text = params.read_text()
-    about = f"{found.total:,} pictures, {found.looked_at:,} of them looked at"
+    about = f"{found.total:,} pictures{' in pairs' if found.pairs else ''}, {found.looked_at:,} of them looked at"
     return {
         "images": (name, entry.text(name, data, about, append.indent_of(text, "images"))),
         "runs": (name, entry.text(name, run, f"a first run on {name}", append.indent_of(text, "runs"))),
