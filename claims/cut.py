@@ -15,7 +15,7 @@ PAPER = "Park et al. 2020, Contrastive Learning for Unpaired Image-to-Image Tran
 def translated(seed: int) -> Figures:
     """Play on two unpaired domains of the digits, and compare with the true map on held-out ones."""
     data = prepared(schema.DigitDomains("digit_domains", "recolour", 0, 0.2))
-    rates = {"learning_rate": 1e-3, "discriminator_learning_rate": 5e-4}
+    rates = {"learning_rate": 2e-3, "discriminator_learning_rate": 5e-4, "places": 16}
     game = game_of("cut", NetworkSpec("resnet", 32, 0, data.shape), seed, **rates)
     run = finish(play(game, batches(data, 16, seed, noise=0.0), 1000, seed))
     x = data.samples("heldout")[:]
@@ -28,11 +28,12 @@ CLAIMS = (
         "U1",
         PAPER,
         "One translator, without a way back, finds the map between two domains",
-        "C1's domains, network, batch, steps and rates; the paper's weights, and places of 8x8 pixels",
+        "C1's domains, network, batch and steps; Adam 2e-3 and 5e-4; the paper's weights, 16 places of 64",
         "R2 >= 0.98 on every seed",
         translated,
         each(lambda f: f["R2"] >= 0.98),
         seeds=(0, 1, 2),
         cost=60,
+        known="places of pictures of 8x8 pixels have hardly any neighbourhood to be told by; the map is found in part",
     ),
 )

@@ -39,9 +39,9 @@ def images(found: Seen, gpu: bool, preset: str | None = None) -> Entry:
     """
     good = round(found.count * len(found.sizes) / max(found.looked_at, 1))
     if good < LEAST_SAMPLES:
-        pairs = "pairs of " if found.pairs else ""
+        of = "pairs of " if found.pairs else ""
         raise DataError(
-            f"{found.path} holds {good:,} {pairs}pictures that can be read, and {LEAST_SAMPLES} are the least; bring more"
+            f"{found.path} holds {good:,} {of}pictures that can be read, and {LEAST_SAMPLES} are the least; bring more"
         )
     entry = {"path": Value(str(found.path))} | ({"pairs": paired(found)} if found.pairs else {})
     entry["labels"] = labels(found)
