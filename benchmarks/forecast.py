@@ -3,6 +3,8 @@
 ``python -m benchmarks.forecast wgan_gp cgan`` forecasts each run, then makes it by its stages as DVC starts them, in a
 folder of its own that vanishes. Rows of the runs that are named are replaced in ``benchmarks/results/forecast.json``,
 and the page beside it is written. CPU time is that of all cores; the clock depends on what else the machine does.
+Where a run is evaluated more than once, a forecast takes it that an earlier step's weights ship, and that ``evaluate``
+looks at those of the last step too; where these ship, as of ``cycle_gan`` here, it is shorter.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from PIL import Image
 
 from gan_core import __main__
 from gan_core.config.load import load_params
+from gan_core.config.places import WARM
 from gan_core.config.schema import Params
 from gan_core.data.packed import mapped
 from gan_core.data.prepare_images import prepare_images
@@ -106,6 +107,14 @@ def test_more_samples_engines_and_extractor_steps_take_longer(said: tuple[measur
     large.evaluate = [(500, few), (1_000, more)]
     assert (extrapolate.evaluating(large, 2_000)[0] - few.seconds)[1] == pytest.approx(3)
     assert (extrapolate.evaluating(large, 1_000)[0] - few.seconds)[1] == pytest.approx(1)
+    both = (("last_step", (10.0, 20.0)), ("likeness", (3.0, 6.0)))
+    once = [replace(few, calls={name: np.array([[0, 0, 0, took[k]]]) for name, took in both}) for k in (0, 1)]
+    large.evaluate = [
+        (n, replace(s, seconds=s.seconds + t)) for n, s, t in zip((500, 1_000), once, (13, 27), strict=True)
+    ]
+    grown = extrapolate.evaluating(large, 5_000)[0] - few.seconds
+    # eight times further; of pairs no more than 2,000 are alike or not, and the last step has 1,000 samples
+    assert grown[1] == pytest.approx(27 + 1 * 8 + 3 * 2)
     export = params.export
     less = replace(export, engines=replace(export.engines, targets=export.engines.targets[:1]))
     built = np.array([[0.0, 0.0, 5.0, 5.0], [5.0, 5.0, 6.0, 6.0]])  # the first sets the library up
@@ -115,6 +124,27 @@ def test_more_samples_engines_and_extractor_steps_take_longer(said: tuple[measur
     slow = replace(params.extractor, min_steps=1_600)
     first, second = (extrapolate.preparing(measured, e, 2)[1] for e in (params.extractor, slow))
     assert first < second < 2.2 * first
+
+
+@pytest.mark.parametrize("every", [2, 4])
+def test_weights_of_the_last_step_are_apart_unless_it_alone_is_evaluated(
+    every: int, tmp_path: Path, said: tuple[measure.Measured, Params, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = measure.Places(
+        *map(Path, ("prepared", "extractor", "model", "model/last", "players", "report", "out", "s"))
+    )
+
+    def stage(*_: Any, **__: Any) -> measure.Spent:
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model/generator.safetensors").touch()
+        return measure.Spent(np.ones(2), 1)
+
+    monkeypatch.setattr(measure, "stage", stage)
+    params = said[1]
+    once = replace(params.runs["tiny"], train=replace(params.runs["tiny"].train, steps=4, evaluate_every=every))
+    less: dict[str, Any] = {"runs": {"tiny": {}}, WARM: {}}
+    measure.trained(replace(params, runs={"tiny": once}), less, "tiny", places, tmp_path, print)
+    assert (tmp_path / "model/last/generator.safetensors").is_file() == (every < 4)
 
 
 def test_a_set_of_some_stands_for_all(

@@ -29,10 +29,10 @@ WATCHED = {
         "gan_core.training.loop:save",
         "gan_core.training.monitor:Monitor.on_step_end",
     ),
-    "evaluate": (),
+    "evaluate": ("gan_core.metrics.evaluate:last_step", "gan_core.metrics.measure:likeness"),
     "export": ("gan_core.export.ship:Case.fd_of", "gan_core.export.engine:build"),
 }
-"""The functions of a stage that are called more often, or for more, by the whole run."""
+"""The functions of a stage that are called more often, or for more, by the whole run, or for no more than here."""
 
 
 class Watch:

@@ -104,16 +104,29 @@ def shown(steps: int, every: int) -> set[int]:
 
 
 def evaluating(found: Measured, samples: int) -> tuple[Seconds, int]:
-    """Seconds and bytes: as measured, or on the line through two numbers of samples."""
+    """Seconds and bytes: as measured, or on the line through two numbers of samples.
+
+    What looks at no more than so many of them has a line of its own, which ends there.
+    """
+    from gan_core.metrics.evaluate import FEW
+    from gan_core.metrics.measure import PAIRS
+
     (n, less), (m, more) = found.evaluate[0], found.evaluate[-1]
-    whole, low, high = (counts(found.index, k)[1] for k in (samples, n, m))
-    if high == low:
+    drawn, looked = zip(*(counts(found.index, k) for k in (n, m, samples)), strict=True)
+    if looked[0] == looked[1]:
         return more.seconds, more.memory
-    share = (whole - high) / (high - low)
+    share, most = beyond(*looked), {"last_step": FEW, "likeness": PAIRS}
+    grown = (more.rest(*most) - less.rest(*most)) * share
+    for name, end in most.items():
+        grown += (more.of(name) - less.of(name)) * beyond(*(min(k, end) for k in drawn))
     together = less.seconds + more.seconds  # what else runs here disturbs the clock, and a difference most of all
-    difference = (more.seconds[1] - less.seconds[1]) * together / together[1]
     bytes_needed = more.memory + max(0, more.memory - less.memory) * share
-    return more.seconds + difference * share, round(bytes_needed)
+    return more.seconds + grown[1] * together / together[1], round(bytes_needed)
+
+
+def beyond(low: int, high: int, whole: int) -> float:
+    """How far the last number lies beyond the second, from the first to the second being 1."""
+    return (whole - high) / (high - low)
 
 
 def exporting(spent: Spent, export: Export, measured: int, samples: int, size: int) -> Seconds:
@@ -175,6 +188,9 @@ def notes(found: Measured, params: Params, run: str) -> Iterator[str]:
         yield f"No extractor is to be trained for {dataset}."
     if found.sample:
         yield f"{found.sample.images:,} of {found.images:,} pictures were prepared for this."
+    last = float(found.evaluate[-1][1].of("last_step")[1])
+    if last > 1:
+        yield f"Of evaluate {duration(last)} of CPU time are for the last step's weights, and fall away if those ship."
     assert found.train
     yield (
         f"{len(found.train.calls['advance']):,} of {train.steps:,} steps were taken. While it trains, a run keeps "

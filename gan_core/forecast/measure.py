@@ -269,7 +269,9 @@ def trained(
         say(f"training {run} for {count:,} steps")
         spent = steps(count, every)
     last = folder / places.last
-    if not last.is_dir():  # where an earlier step is better, and it mostly is, both are kept and measured
+    if train.steps <= train.evaluate_every:  # evaluated once, at the last step, which therefore ships
+        shutil.rmtree(last, ignore_errors=True)
+    elif not last.is_dir():  # where an earlier step is better, and it mostly is, both are kept and measured
         made = [*(folder / places.model).glob("*.safetensors")]
         last.mkdir(parents=True)
         for path in made:
