@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from gan_core.runtime import files
+
+
+def kept(results: Path, page: Callable[[Mapping[str, Any]], str], row: Mapping[str, Any], *place: str) -> None:
+    """Put a row at its place among the comparisons of a file of results, and write the page beside the file."""
+    result = files.read_json(results) if results.is_file() else {"comparisons": {}}
+    at = result["comparisons"]
+    for key in place[:-1]:
+        at = at.setdefault(key, {})
+    at[place[-1]] = row
+    result["machine"] = described(1, "cpu")
+    files.write_json(results, result)
+    files.write(results.with_suffix(".md"), page(result).encode())
 
 
 def described(threads: int, device: str) -> dict[str, Any]:

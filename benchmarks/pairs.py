@@ -24,7 +24,7 @@ import torch
 import yaml
 from PIL import Image
 
-from benchmarks.machine import described
+from benchmarks.machine import kept
 from benchmarks.recipes import pictures, stage
 from gan_core.data.prepared import Prepared
 from gan_core.forecast.measure import ROOT
@@ -198,11 +198,7 @@ def main() -> None:
     arrange(work)
     for comparison in arguments.comparisons:
         for run, row in rows(work, comparison):
-            result = files.read_json(RESULTS) if RESULTS.is_file() else {"comparisons": {}}
-            result["comparisons"].setdefault(comparison, {})[run] = row
-            result["machine"] = described(1, "cpu")
-            files.write_json(RESULTS, result)
-            files.write(RESULTS.with_suffix(".md"), page(result).encode())
+            kept(RESULTS, page, row, comparison, run)
             print(f"{run}: {row}", flush=True)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.machine import described
+from benchmarks.machine import kept
 from gan_core.config.load import load_params
 from gan_core.core import artifact
 from gan_core.data.prepared import Prepared
@@ -234,11 +234,7 @@ def main() -> None:
     pictures(work)
     for comparison in arguments.comparisons:
         for run, row in rows(work, comparison, arguments.only):
-            result = files.read_json(RESULTS) if RESULTS.is_file() else {"comparisons": {}}
-            result["comparisons"].setdefault(comparison, {}).setdefault(run, {})[str(row["pictures"])] = row
-            result["machine"] = described(1, "cpu")
-            files.write_json(RESULTS, result)
-            files.write(RESULTS.with_suffix(".md"), page(result).encode())
+            kept(RESULTS, page, row, comparison, run, str(row["pictures"]))
             print(f"{run}: {row}", flush=True)
 
 
