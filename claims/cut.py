@@ -34,6 +34,7 @@ CLAIMS = (
         each(lambda f: f["R2"] >= 0.98),
         seeds=(0, 1, 2),
         cost=60,
-        known="at 8x8 pixels a place has hardly any neighbourhood to be told by: two of three seeds find most of the map, one another",
+        known="at 8x8 pixels a place has hardly any neighbourhood to be told by: two of three seeds find most of the "
+        "map, one another",
     ),
 )
