@@ -1,23 +1,30 @@
 """pix2pix on real pairs: emoji of one maker to those of the other, and emoji at half their size to the whole.
 
-``python -m benchmarks.pairs WORK maker double`` fetches both makers' emoji (``examples.emoji``) into the folder WORK,
-trains the runs of each comparison there by their stages, one after the other, and measures them on held-out emoji: no
-skin tone of one that was trained on is among them. Started again it goes on where it was. Rows are replaced in
-``benchmarks/results/pairs.json``, and the page beside it is written.
+``python -m benchmarks.pairs WORK maker double step`` fetches both makers' emoji (``examples.emoji``) into the folder
+WORK, trains the runs of each comparison there by their stages, one after the other, and measures them on held-out
+emoji: no skin tone of one that was trained on is among them. Started again it goes on where it was. Rows are replaced
+in ``benchmarks/results/pairs.json``, and the page beside it is written.
 
 The bars were written before anything was measured. ``maker``: the mean difference (L1) of a regression is below that
 of the best single colour map, an affine map of RGB fitted to the training pairs; with a game, the perceptual distance
 is below the regression's after as many steps. ``double``: a regression's PSNR is at least 1 dB above that of its
 source, which is bicubic interpolation of half the size.
+
+``step`` is of unpaired translation: seconds and memory of one step of ``cut`` and of ``cycle_gan``, each in a process
+of its own, with the same networks; the bar is 0.6 of both.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -26,11 +33,16 @@ from PIL import Image
 
 from benchmarks.machine import kept
 from benchmarks.recipes import pictures, stage
+from gan_core.core.build_game import build_game
+from gan_core.core.network_spec import NetworkSpec
+from gan_core.core.types import Batch
 from gan_core.data.prepared import Prepared
 from gan_core.forecast.measure import ROOT
 from gan_core.metrics.batching import in_batches
 from gan_core.metrics.roles import l1
 from gan_core.runtime import files
+from gan_core.training.loop import advance, start
+from gan_core.training.run import ExecutionConfig, Plan
 from stages import paths
 
 RESULTS = ROOT / "benchmarks/results/pairs.json"
@@ -166,6 +178,41 @@ def rows(work: Path, comparison: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "best colour map", {"figures": colour_map(comparison)}
 
 
+STEP_SIDE, STEP_WIDTH, STEPS = 128, 32, 6
+GAMES: Mapping[str, tuple[str, dict[str, float]]] = {
+    "cycle_gan": ("cycle_gan", {}),
+    "cut": ("cut", {}),
+    "FastCUT": ("cut", {"contrast": 10.0, "identity": 0.0}),
+}
+"""Games of which a step is measured: variant and settings."""
+
+
+def step_of(variant: str, settings: Mapping[str, float]) -> tuple[float, float]:
+    """Seconds of CPU time of a step on one picture, and the bytes that a process needs more than before."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    shape = (3, STEP_SIDE, STEP_SIDE)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    game = build_game(variant, NetworkSpec("resnet", STEP_WIDTH, 0, shape), settings)
+    run = start(game, Plan("step", 1_000, 1, 0, 1_000, 1_000, 100.0), "cpu", ExecutionConfig(channels_last=True))
+    batch = Batch(torch.rand(1, *shape) * 2 - 1, x_b=torch.rand(1, *shape) * 2 - 1)
+    batch = batch.map(lambda x: x.contiguous(memory_format=torch.channels_last))
+    taken = []
+    for _ in range(STEPS):
+        begun = time.process_time()
+        advance(run, lambda _: batch)
+        taken.append(time.process_time() - begun)
+    return median(taken[1:]), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024.0
+
+
+def steps() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The cost of a step of each game."""
+    for name, (variant, settings) in GAMES.items():
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            seconds, size = pool.submit(step_of, variant, settings).result()
+        yield name, {"cpu_seconds": seconds, "bytes": size}
+
+
 def page(result: Mapping[str, Any]) -> str:
     """For a person."""
     assert __doc__
@@ -173,12 +220,28 @@ def page(result: Mapping[str, Any]) -> str:
     lines += ["{cpu}, {cores} cores, {threads} threads, torch {torch}, {date}.".format(**result["machine"])]
     for comparison, runs in result["comparisons"].items():
         lines += ["", f"## {comparison}", ""]
+        if comparison == "step":
+            lines += step_table(runs)
+            continue
         lines += ["| run | minutes | L1 | PSNR | SSIM | perceptual |", "|---|" + "---:|" * 5]
         for run, row in runs.items():
             lines.append(f"| {run} | {row['seconds'] / 60 if 'seconds' in row else 0:.0f} | {cells(row['figures'])} |")
         source = next(row["source"] for row in runs.values() if "source" in row)
         lines.append(f"| *the source itself* | | {cells(source)} |")
     return "\n".join(lines) + "\n"
+
+
+def step_table(games: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Each game, and its share of ``cycle_gan``."""
+    whole = games["cycle_gan"]
+    yield f"One picture of {STEP_SIDE}x{STEP_SIDE}x3, `resnet` of width {STEP_WIDTH}."
+    yield from ("", "| game | CPU time | of cycle_gan | memory | of cycle_gan |", "|---|" + "---:|" * 4)
+    for name, row in games.items():
+        shares = [row[key] / whole[key] for key in ("cpu_seconds", "bytes")]
+        yield (
+            f"| {name} | {row['cpu_seconds']:.2f} s | {shares[0]:.2f} | {row['bytes'] / (1 << 20):.0f} MiB | "
+            f"{shares[1]:.2f} |"
+        )
 
 
 def cells(figures: Mapping[str, float]) -> str:
@@ -190,14 +253,15 @@ def cells(figures: Mapping[str, float]) -> str:
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("work", type=Path, help="a folder for pictures, runs and their states")
-    asked.add_argument("comparisons", nargs="+", choices=RUNS)
+    asked.add_argument("comparisons", nargs="+", choices=[*RUNS, "step"])
     arguments = asked.parse_args()
     work = arguments.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    pictures(work)
-    arrange(work)
+    if set(arguments.comparisons) - {"step"}:
+        pictures(work)
+        arrange(work)
     for comparison in arguments.comparisons:
-        for run, row in rows(work, comparison):
+        for run, row in steps() if comparison == "step" else rows(work, comparison):
             kept(RESULTS, page, row, comparison, run)
             print(f"{run}: {row}", flush=True)
 
