@@ -1,7 +1,6 @@
 """train: a declared run -> its networks, its tables and its health. Killed, it goes on where it was."""
 
 import json
-import os
 import shutil
 import sys
 from contextlib import nullcontext
@@ -53,8 +52,6 @@ def main(name: str) -> None:
     keep_memory()
     distributed.init_distributed(train.shards, device, "stages.train", name)
     first = distributed.rank() == 0
-    if first and (why := machine.waits(params.threads, os.getloadavg()[0])):
-        print(f"{name}: {why}", file=sys.stderr)
     with exclusive_lock(paths.STATE / name) if first else nullcontext():
         data, extractor = Prepared(paths.prepared(declared.dataset)), artifact.load(paths.extractor(declared.dataset))
         looked_at = feature_name(params.evaluate.features, data.shape)
@@ -95,6 +92,8 @@ def main(name: str) -> None:
             if first:
                 print("\n".join(f"{name}: {line}" for line in sentences(found)), file=sys.stderr)
         begun.aside_at = batches.aside if aside else None
+        if first and (why := machine.waits(params.threads, machine.running())):
+            print(f"{name}: {why}", file=sys.stderr)
         try:
             run = train_run(begun, batches.at, state, stop, monitor)
         except Stopped as stopped:

@@ -54,7 +54,7 @@ BAD = [
     (
         "variant: wgan_gp",
         "variant: wgangp",
-        ["'wgangp' is not one of cgan, cycle_gan, f_gan,", "did you mean wgan_gp?"],
+        ["'wgangp' is not one of cgan, cut, cycle_gan, f_gan,", "did you mean wgan_gp?"],
     ),
     (
         "dataset: recolour",

@@ -13,11 +13,21 @@ from gan_core.runtime import machine
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize(("text", "cores"), [("150000 100000", 1.5), ("max 100000", None), ("", None)])
-def test_a_container_s_quota_is_read(tmp_path: Path, text: str, cores: float | None) -> None:
-    (tmp_path / "cpu.max").write_text(text)
-    assert machine.cpu_quota(tmp_path / "cpu.max") == cores
-    assert machine.cpu_quota(tmp_path / "none") is None
+@pytest.mark.parametrize(
+    ("written", "cores"),
+    [
+        ({"cpu.max": "150000 100000"}, 1.5),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_a_container_s_quota_is_read(tmp_path: Path, written: dict[str, str], cores: float | None) -> None:
+    for name, text in written.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert machine.cpu_quota(tmp_path) == cores
 
 
 def test_affinity_and_quota_bound_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,14 +38,25 @@ def test_affinity_and_quota_bound_the_cores(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_who_waits_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing while there is room; then threads above one are what to change; more threads than cores never fit."""
-    monkeypatch.setattr(machine, "usable_cores", lambda: 4)
-    assert [bool(machine.waits(1, load)) for load in (0, 3, 3.4, 3.6, 9)] == [False, False, False, True, True]
-    assert [bool(machine.waits(4, load)) for load in (0, 0.4, 0.6)] == [False, False, True]
-    assert "load 3.6 on 4 cores" in machine.waits(1, 3.6)
-    assert "results stay the same" in machine.waits(1, 3.6)
-    assert "threads: 1 does not" in machine.waits(2, 3.6)
-    assert "threads: 5 is more than the 4 cores" in machine.waits(5, 0)
+    """Nothing while there is room on the machine; then threads above one are what to change."""
+    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert [bool(machine.waits(1, others)) for others in (0, 3, 4, 9)] == [False, False, True, True]
+    assert [bool(machine.waits(2, others)) for others in (0, 2, 3)] == [False, False, True]
+    assert "4 others work on its 4 cores" in machine.waits(1, 4)
+    assert "results stay the same" in machine.waits(1, 4)
+    assert "threads: 1 does not" in machine.waits(2, 4)
+    assert "threads: 3 is more than the 2 cores" in machine.waits(3, 0)
+
+
+def test_who_runs_is_counted() -> None:
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        assert machine.running() >= 2
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 WORK = """
@@ -43,15 +64,20 @@ import time
 from gan_core.runtime import progress
 
 progress.EVERY = 0.2
-shown = progress.Progress("mine", 60)
-for done in range(1, 61):
-    time.sleep(0.01 if done <= 50 else 0.1)
+shown = progress.Progress("mine", 70)
+for done in [*range(1, 41), 20, *range(21, 71)]:  # after a rollback it counts again
+    time.sleep({jump} if done > 60 else 0.01)
+    if done % 15 == 0:
+        time.sleep(0.4)  # an evaluation between two steps
     shown.step(done)
 """
 
 
-def test_a_jump_of_a_step_s_time_is_said_once_it_lasts() -> None:
-    done = subprocess.run([sys.executable, "-c", WORK], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    lines = done.stderr.splitlines()
-    assert not [line for line in lines[:3] if "as long as before" in line]
-    assert "times as long as before (load " in "".join(lines[-3:])
+@pytest.mark.parametrize(("jump", "said"), [(0.01, False), (0.1, True)])
+def test_a_jump_of_a_step_s_time_is_said_and_an_evaluation_is_none(jump: float, said: bool) -> None:
+    work = WORK.replace("{jump}", str(jump))
+    done = subprocess.run([sys.executable, "-c", work], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if "times as long as before (load " in line]
+    assert bool(lines) == said, done.stderr
+    assert all("step 6" in line or "step 70" in line for line in lines)

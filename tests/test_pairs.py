@@ -140,6 +140,18 @@ def test_what_is_bad_takes_its_partner_along(tmp_path: Path) -> None:
     assert any("and its partner 16x8: they cannot show the same place" in said for said in found["skipped_first"])
 
 
+def test_a_range_is_measured_of_what_is_kept(tmp_path: Path) -> None:
+    """A picture whose partner cannot be read has no say in what is white."""
+    for k in range(N):
+        for name, first in (("in", 1000 + 4 * k), ("out", 1238 - 4 * k)):
+            pixels = np.full((8, 8), first, np.uint16) + np.arange(0, 72, 9, dtype=np.uint16)
+            write(tmp_path / f"d/{name}/{k}.png", encoded(pixels))
+    write(tmp_path / "d/in/bright.png", encoded(np.full((8, 8), 65535, np.uint16)))
+    write(tmp_path / "d/out/bright.png", b"no picture")
+    spec = replace(FOLDERS, channels=1, range="measured", on_bad_image="skip", pairs=Pair("in", "out"))
+    assert prepare(spec, tmp_path / "d", tmp_path / "out").index["range"] == [1000, 1238 + 63]
+
+
 def test_a_mirror_moves_both(tmp_path: Path) -> None:
     data = prepare(replace(FOLDERS, flip=True), as_folders(tmp_path / "d"), tmp_path / "out")
     batches = Batches(data, 8, 0)

@@ -75,22 +75,24 @@ def constant_scores(game: Pix2Pix, value: float) -> None:
     ("objective", "generator", "real", "fake"),
     [
         ("non_saturating", np.log1p(np.exp(-0.7)), np.log1p(np.exp(-0.7)), np.log1p(np.exp(0.7))),
-        ("least_squares", 0.3**2 / 2, 0.3**2 / 2, 0.7**2 / 2),
+        ("least_squares", 0.3**2, 0.3**2 / 2, 0.7**2 / 2),
         ("hinge", -0.7, 0.3, 1.7),
     ],
 )
 @pytest.mark.parametrize("scales", [1, 3])
 def test_the_losses_of_known_scores(objective: Any, generator: float, real: float, fake: float, scales: int) -> None:
-    """Eq. 1 and 4: whatever the number of scales, as it is their mean."""
+    """Eq. 1 and 4, and their sum over scales (pix2pixHD, eq. 5); squares are not halved for the translator."""
     game, batch = game_of(objective=objective, scales=scales), pairs()
     constant_scores(game, 0.7)
     losses = game.generator_loss(batch, NOW)
     distance = (losses.shared["fake"] - batch.x_b).abs().mean()
     assert {k: v.item() for k, v in losses.terms.items()} == pytest.approx(
-        {"adversarial": generator, "l1": 100 * distance.item()}, rel=1e-5
+        {"adversarial": scales * generator, "l1": 100 * distance.item()}, rel=1e-5
     )
     of_d = game.discriminator_loss(batch.extended(losses.shared), NOW).terms
-    assert {k: v.item() for k, v in of_d.items()} == pytest.approx({"real": real, "fake": fake}, rel=1e-5)
+    assert {k: v.item() for k, v in of_d.items()} == pytest.approx(
+        {"real": scales * real, "fake": scales * fake}, rel=1e-5
+    )
 
 
 def test_the_discriminator_sees_the_source_at_every_scale() -> None:
@@ -98,6 +100,7 @@ def test_the_discriminator_sees_the_source_at_every_scale() -> None:
     one, other = (game.discriminator(batch.x_b, source) for source in (batch.x, batch.x.flip(0)))
     assert one.shape == (4, 3)
     assert ((one - other).abs() > 1e-6).all()
+    assert game_of(40, scales=3).discriminator(*[torch.zeros(1, 3, 40, 40)] * 2).shape == (1, 3), "no multiples of 4"
     first = [maps[0].shape[2] for maps in game.discriminator.stages(batch.x_b, batch.x)]
     assert first == [16, 16, 8], "of 32, 16 and 8 pixels; the smaller two are not halved at once"
 

@@ -317,6 +317,35 @@ def test_pairs_are_told_by_what_they_show(
     prepare_images.main("pairs")
 
 
+def scenes(folder: Path, rng: Generator) -> None:
+    """Pictures twice as wide as high, each of one scene: its horizon goes through."""
+    for k in range(60):
+        y = np.arange(24)[:, None] + 4 * np.sin(np.arange(48) / 9 + rng.uniform(0, 6))
+        save(Image.fromarray((y > rng.uniform(8, 16)).astype(np.uint8) * 200), folder / f"{k}.png")
+
+
+def test_one_scene_is_no_pair_of_halves(project: Path) -> None:
+    scenes(project / "views", np.random.default_rng(0))
+    new("views")
+    assert "pairs" not in OmegaConf.load("params.yaml").images.views
+
+
+def test_classes_of_pictures_twice_as_wide_as_high_stay_classes(project: Path) -> None:
+    for k, name in enumerate(("a", "b")):
+        paired_halves(project / "both" / name, np.random.default_rng(k))
+    new("both")
+    entry = OmegaConf.load("params.yaml").images.both
+    assert ("pairs" in entry, entry.labels) == (False, True)
+
+
+def test_pairs_with_a_partner_missing_are_declared_so_that_they_prepare(project: Path) -> None:
+    paired_folders(project / "pairs", np.random.default_rng(0))
+    next((project / "pairs/train/photo").iterdir()).unlink()
+    new("pairs")
+    assert OmegaConf.load("params.yaml").images.pairs.on_bad_image == "skip"
+    prepare_images.main("pairs")
+
+
 def test_files_of_one_name_that_show_different_things_are_classes(project: Path) -> None:
     two_classes(project / "animals", np.random.default_rng(0))
     new("animals")

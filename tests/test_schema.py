@@ -207,7 +207,7 @@ def test_exit_codes_are_said_where_people_look() -> None:
     assert len({kind.exit_code for kind in kinds}) == len(kinds)
     help_text, page = __main__.parser().format_help(), (ROOT / "docs/commands.md").read_text()
     for kind in kinds:
-        assert re.search(rf"^  {kind.exit_code} +{re.escape(str(kind.__doc__))}$", help_text, re.M)
+        assert f" {kind.exit_code} {kind.__doc__} " in " ".join(help_text.split())
         assert f"| {kind.exit_code} | {kind.__doc__} |" in page
 
 

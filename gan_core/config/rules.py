@@ -82,6 +82,8 @@ def check_images(checker: Checker, tree: Any) -> Iterator[tuple[str, Images]]:
         }
         if isinstance(images, ImagePairs) and images.labels:
             wrong["labels"] = "is declared, and images in pairs have no classes; set it to false"
+        if isinstance(images, ImagePairs) and images.image_column:
+            wrong["image_column"] = "is declared, and `pairs` names the columns; leave it out"
         if images and (why := places.cannot_be_source(images.path, checker.path.parent)):
             wrong["path"] = why
         for key, sentence in wrong.items():
@@ -387,8 +389,11 @@ def conflicts(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterat
         settings[key] for key in ("adversarial", "l1", "perceptual")
     ):
         yield "l1", "is 0, and so are adversarial and perceptual: nothing would be learned; raise one of them"
-    if (sides := sides_of(dataset)) and min(sides) >> (settings.get("scales", 1) - 1) < SMALLEST:
-        yield "scales", f"is {settings['scales']}: of {min(sides)} pixels less than {SMALLEST} are left; lower it"
+    if "scales" in settings and (sides := sides_of(dataset)) and min(sides) >> (settings["scales"] - 1) < SMALLEST:
+        yield (
+            "scales",
+            f"is {settings['scales']}: of {min(sides)} pixels less than {SMALLEST} are left to see patches in",
+        )
     if settings.get("likelihood") == "bernoulli" and points:
         yield "likelihood", "is 'bernoulli', which is for pixels, and this data set holds points; use gaussian"
     if settings.get("matching_aware") and 1 in (len(declared.get(key, "no list")) for key in ("kinds", "weights")):

@@ -69,7 +69,7 @@ class NetworkSpec:
 
     def heads(self) -> NetworkConfig:
         """From the maps of a translator to vectors, layer by layer."""
-        return self._config("heads", self.shape, self.data())
+        return self._config("heads", self.shape)
 
     def recogniser(self, outputs: int) -> NetworkConfig:
         """From the features of this family's discriminator to ``outputs`` numbers."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.config.schema import ImagePairs, Images
-from gan_core.data.readers.images import DIGEST, FLAT, Chunk, Ends, Noticed, note_ends
+from gan_core.data.readers.images import DIGEST, FLAT, Chunk, Ends, Noticed
 from gan_core.data.readers.items import Item, Listing, listed
 from gan_core.data.split import LEAST_FOR_COVERAGE
 from gan_core.runtime.errors import DataError
@@ -85,9 +85,7 @@ def note(found: Found, items: list[Item], made: Chunk, spec: Images) -> None:
     found.images += len(items)
     found.deep += bytes(made.deep)
     found.spans.extend(made.spans)
-    for holds, ends in made.noticed.ends.items():
-        note_ends(found.noticed.ends, holds, ends)
-    found.noticed.notes += made.noticed.notes
+    found.noticed.add(made.noticed)
     found.sizes += made.sizes
     found.modes += made.modes
 

@@ -211,7 +211,7 @@ def open_sides(role: Mapping[str, Any]) -> str:
     about = role["tiles"]
     how = (
         f"Large pictures may come in tiles that see {about['reach']} pixels beyond what is kept of them: "
-        f"{about['pixels_off']:.2%} of pixels then differ from those of the whole picture"
+        f"{about['pixels_off']:.2%} of pixels then differ from those of the whole picture, in float32"
         if about["reach"] is not None
         else f"Tiles of a larger picture would not fit together: {about['why']}"
     )

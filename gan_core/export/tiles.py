@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gan_core.core.network_config import NetworkConfig
+from gan_core.core.pixels import in_shades
 from gan_core.core.tiles import in_tiles
 from gan_core.export import onnx
 from gan_core.export.gate import Runner
@@ -20,7 +21,7 @@ MOST = 512
 """A network that sees farther than so many pixels is taken to see all."""
 OF_A_PICTURE = (nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm)
 """Layers that take means over a whole picture."""
-WHOLE = "its normalisation takes means over the whole picture"
+WHOLE, FAR = "its normalisation takes means over the whole picture", f"it sees farther than {MOST} pixels"
 """Why a network is given no tiles."""
 
 
@@ -30,7 +31,7 @@ def reach(network: nn.Module, config: NetworkConfig) -> int | None:
     A property of the architecture: every weight becomes the same positive number and every bias 0, so that nothing
     cancels and no unit is dead; then it is seen how far a stripe of light spreads on black, in double precision.
     """
-    if any(isinstance(module, OF_A_PICTURE) for module in network.modules()):
+    if sees_all(network):
         return None
     probe = copy.deepcopy(network).double().eval()
     with torch.no_grad():
@@ -49,6 +50,11 @@ def reach(network: nn.Module, config: NetworkConfig) -> int | None:
     return found if found < half else None
 
 
+def sees_all(network: nn.Module) -> bool:
+    """Whether a layer takes means over a whole picture."""
+    return any(isinstance(module, OF_A_PICTURE) for module in network.modules())
+
+
 def tiles(
     network: nn.Module, config: NetworkConfig, artefact: Runner, real: Mapping[str, Any], allowed: float
 ) -> dict[str, Any]:
@@ -58,19 +64,19 @@ def tiles(
     of pixels that may differ from the whole picture's.
     """
     if (far := reach(network, config)) is None:
-        return {"reach": None, "why": WHOLE}
+        return {"reach": None, "why": WHOLE if sees_all(network) else FAR}
     multiple = onnx.size_multiple(config)
     ((name, rows),) = real.items()
     core = (far // multiple + 2) * multiple
-    wanted = 3 * core
-    picture = np.tile(rows[0], (-(-wanted // rows.shape[1]), -(-wanted // rows.shape[2]), 1))[:wanted, :wanted]
+    high, wide = 2 * multiple, 3 * core  # a strip: what holds along it holds across
+    picture = np.tile(rows[0], (-(-high // rows.shape[1]), -(-wide // rows.shape[2]), 1))[:high, :wide]
 
     def compute(some: NDArray[Any]) -> NDArray[Any]:
         (out,) = artefact({name: np.ascontiguousarray(some)[None]})
         return np.asarray(out)
 
     whole, parts = compute(picture), in_tiles(compute, picture, core, far, multiple)
-    off = np.abs(whole.astype(np.int64) - parts.astype(np.int64))
+    off = np.abs(in_shades(whole) - in_shades(parts))
     share = float((off > 0).mean())
     if share > allowed:
         return {

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from gan_core.core.build_network import network_class
+from gan_core.core.inputs import Input
 from gan_core.core.network_config import NetworkConfig
 
 FAMILY = "patch_heads"
@@ -27,9 +28,10 @@ class Heads(nn.Module):
         super().__init__()
         self.config = config
         options = {key: value for key, value in config.options.items() if key != "of"}
-        translator = replace(config, network=str(config.options["of"]), options=options)
+        source = (Input("x", "x", config.size, config.shape),)
+        translator = replace(config, network=str(config.options["of"]), inputs=source, options=options)
         with torch.device("meta"):  # what its maps are like, without a weight
-            x = torch.empty(1, *translator.inputs[0].dims)
+            x = torch.empty(1, *config.shape)
             channels = [h.shape[1] for h in network_class(translator.network)(translator).stages(x)]  # type: ignore[operator]
         self.layers = nn.ModuleList(
             nn.Sequential(nn.Linear(c, UNITS), nn.ReLU(), nn.Linear(UNITS, UNITS)) for c in channels

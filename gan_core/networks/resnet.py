@@ -39,13 +39,13 @@ def smaller_side(config: NetworkConfig) -> int:
     """The smaller side in pixels.
 
     Raises:
-        InputError: the samples are no images, or too small, or a side is no multiple of 4.
+        InputError: the samples are no images, or of less than 8 pixels.
     """
     if not config.is_image:
         raise InputError(f"network family 'resnet' draws images, these samples have shape {config.shape}; use 'mlp'")
-    if said := sides.unfit(SIDES, config.shape[1:]):
-        raise InputError(f"network family 'resnet' {said}")
-    return min(config.shape[1:])
+    if (side := min(config.shape[1:])) < sides.SMALLEST:
+        raise InputError(f"network family 'resnet' sees pictures of {sides.SMALLEST} pixels and more, not of {side}")
+    return side
 
 
 KERNEL = "cpu"
@@ -117,6 +117,8 @@ class Translator(nn.Module):
         super().__init__()
         self.config = config
         side, width = smaller_side(config), config.width
+        if said := sides.unfit(SIDES, config.shape[1:]):
+            raise InputError(f"network family 'resnet' {said}")
         downs, blocks = (2, 9) if side >= 256 else (2, 6) if side >= 64 else (1, 3) if side >= 16 else (0, 2)
         options = Options(**config.options)
         blocks = options.blocks or blocks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from math import inf
@@ -21,7 +21,8 @@ from gan_core.config.schema import TABLES, ImagePairs, Images
 from gan_core.data.evenly import evenly
 from gan_core.data.found import folded, twins_of
 from gan_core.data.readers.containers import listing
-from gan_core.data.readers.images import BadImage, Content, half, opened, strict
+from gan_core.data.readers.images import BadImage, Content, half, one_shape, opened, strict
+from gan_core.data.readers.trees import NO_PARTNER
 from gan_core.propose import pairs
 from gan_core.propose.pairs import Pairs
 from gan_core.runtime.errors import DataError
@@ -32,6 +33,9 @@ PLAIN = {"min_per_class": None} | {
     "size": 8, "channels": 3, "fit": "crop", "background": 0, "on_bad_image": "skip", "spelling": "as_is",
 }  # fmt: skip
 """What a declaration to look with says of all that readers do not ask for."""
+ENOUGH = 256
+"""Pixels of a side at which pictures are compared: a JPEG is decoded no larger than it must."""
+NO_PAIR = "cannot show the same place"
 MOST_CLASSES = 0.5
 """Classes to pictures: where there are more, what was taken for a label tells single pictures apart."""
 
@@ -124,7 +128,7 @@ def look(path: Path) -> Seen:
         DataError: it cannot be read, in the reader's sentence.
     """
     listing(asked(path, False, False)).items.close()
-    if found := in_pairs(path):
+    if found := in_pairs(path, pairs.in_folders(path)):
         return found
     why_not = ""
     for official in (True, False):
@@ -139,10 +143,10 @@ def look(path: Path) -> Seen:
             parts = not official or 0 < found.heldout < found.looked_at
             if parts and (several or not labels):
                 found.why_not = why_not
-                return found
+                return found if labels else in_pairs(path, pairs.HALVES) or found
             if parts:
                 why_not = f"{listed_as(found)} name {how_many(found.classes)} for {found.looked_at:,} pictures"
-    return seen(path, False, False)
+    return in_pairs(path, pairs.HALVES) or seen(path, False, False)
 
 
 def how_many(classes: Collection[str]) -> str:
@@ -150,9 +154,9 @@ def how_many(classes: Collection[str]) -> str:
     return f"{len(classes):,} classes" if len(classes) > 1 else "only one class"
 
 
-def in_pairs(path: Path) -> Seen | None:
+def in_pairs(path: Path, ways: Iterable[Pairs]) -> Seen | None:
     """What pairs show, if a source holds pairs."""
-    for paired in pairs.candidates(path):
+    for paired in ways:
         for official in (True, False):
             try:
                 found = seen(path, False, official, paired)
@@ -181,6 +185,7 @@ def seen(path: Path, labels: bool | str, official: bool, paired: Pairs | None = 
         items, _ = evenly(listed.items, 2 if paired else 1)
     if paired and not compare(found, [item.content for item in items]):
         return found
+    found.bad += [odd for odd in listed.odd if NO_PARTNER in odd]
     for k, item in enumerate(items):
         found.looked_at += 1
         found.heldout += item.part == "heldout"
@@ -200,24 +205,35 @@ def seen(path: Path, labels: bool | str, official: bool, paired: Pairs | None = 
 
 
 def compare(found: Seen, contents: Sequence[Content]) -> bool:
-    """Whether these contents, source and target in turn, are pairs by what they show; ``found`` says how clearly."""
-    shown: list[list[Image.Image]] = []
-    sizes = []
-    step = max(1, len(contents) // 2 // pairs.COMPARED)
+    """Whether these contents, source and target in turn, are pairs by what they show; ``found`` says how clearly.
+
+    Of each pair no more is kept than its outlines.
+    """
+    outlines: list[list[NDArray[np.float64]]] = []
+    seams: list[tuple[float, float]] = []
+    step, way = max(1, len(contents) // 2 // pairs.COMPARED), found.pairs
     with strict():
         for k in range(0, len(contents) - 1, 2 * step):
             try:
-                (first, size), (second, _) = (opened(content) for content in contents[k : k + 2])
-                sizes.append(size)
-                if isinstance(found.pairs, str):
-                    first, second = (half(first, size, which)[0] for which in found.pairs.split("-"))
+                (first, size), (second, other) = (opened(content, ENOUGH) for content in contents[k : k + 2])
+                if isinstance(way, str):
+                    if not pairs.halved(size, way):
+                        return False
+                    first, second = (half(first, size, which)[0] for which in way.split("-"))
             except BadImage:
                 continue
-            if isinstance(first, Image.Image) and isinstance(second, Image.Image):
-                shown.append([first, second])
-    if len(shown) < pairs.LEAST or (isinstance(found.pairs, str) and not pairs.halved(sizes, found.pairs)):
+            if not isinstance(first, Image.Image) or not isinstance(second, Image.Image):
+                return False
+            if isinstance(way, str):
+                seams.append(pairs.goes_on(first, second, way))
+            elif not one_shape(size, other):
+                found.bad.append(f"the {size[0]}x{size[1]} and {other[0]}x{other[1]} pixels of a pair, which {NO_PAIR}")
+            outlines.append([pairs.outline(first), pairs.outline(second)])
+    if len(outlines) < pairs.LEAST:
         return False
-    found.agreement = pairs.agreement(*zip(*shown, strict=True))
+    if seams and np.mean(seams, axis=0) @ (1, -pairs.APART) <= 0:
+        return False
+    found.agreement = pairs.agreement(*zip(*outlines, strict=True))
     return found.agreement >= pairs.AGREE
 
 

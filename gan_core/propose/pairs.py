@@ -15,11 +15,15 @@ from gan_core.data.readers.trees import hidden
 
 Pairs = dict[str, str] | str
 """What ``pairs`` may be in a declaration."""
+HALVES = ("left-right", "top-bottom")
+"""How one picture may hold both of a pair; which is the source is for a person to say."""
 AGREE, LEAST = 0.75, 20
 """So often a picture must be more like its partner than like another one's, by chance it is half of the times; and how
 many pairs that takes."""
 COMPARED, SIDE = 100, 32
 """Pairs that are compared, and the side in pixels at which they are."""
+APART = 2.0
+"""So many times as much as from line to line, pictures must change where their halves meet: else they are one scene."""
 NEAR = 2
 """A line counts so many pixels around it, as one of a drawing lies beside the edge that it stands for."""
 
@@ -34,18 +38,24 @@ def folders(path: Path) -> list[str]:
     return sorted({p.name for p in found})
 
 
-def candidates(path: Path) -> Iterator[Pairs]:
-    """How pictures may be paired: by two folders, or as halves."""
+def in_folders(path: Path) -> Iterator[Pairs]:
+    """How pictures of two folders may be paired."""
     if len(names := folders(path)) == 2:
         yield dict(zip(("source", "target"), names, strict=True))
-    yield "left-right"
-    yield "top-bottom"
 
 
-def halved(sizes: Sequence[tuple[int, int]], which: str) -> bool:
-    """Whether all pictures, by width and height, are two squares side by side, or one above the other."""
+def halved(size: tuple[int, int], which: str) -> bool:
+    """Whether a picture, by width and height, is two squares side by side, or one above the other."""
     wide, high = (2, 1) if which == "left-right" else (1, 2)
-    return all(w * high == h * wide for w, h in sizes)
+    return size[0] * high == size[1] * wide
+
+
+def goes_on(first: Image.Image, second: Image.Image, which: str) -> tuple[float, float]:
+    """How much a picture changes from one half to the other, and from one line to the next beside that."""
+    a, b = (np.asarray(image.convert("L"), np.float64) for image in (first, second))
+    if which != "left-right":
+        a, b = a.T, b.T
+    return float(np.abs(a[:, -1] - b[:, 0]).mean()), float(np.abs(a[:, -2] - a[:, -1]).mean())
 
 
 def outline(image: Image.Image) -> NDArray[np.float64]:
@@ -57,10 +67,9 @@ def outline(image: Image.Image) -> NDArray[np.float64]:
     return np.asarray(change / max(float(np.linalg.norm(change)), 1e-12))
 
 
-def agreement(sources: Sequence[Image.Image], targets: Sequence[Image.Image]) -> float:
-    """How often a source is more like its own target than like another's: 0.5 by chance, 1 always."""
-    a, b = (np.stack([outline(image) for image in side]) for side in (sources, targets))
-    alike = a @ b.T
+def agreement(sources: Sequence[NDArray[np.float64]], targets: Sequence[NDArray[np.float64]]) -> float:
+    """How often a source is more like its own target than like another's, by outlines: 0.5 by chance, 1 always."""
+    alike = np.stack(sources) @ np.stack(targets).T
     own = np.diag(alike)[:, None]
     others = ~np.eye(len(alike), dtype=bool)
     return float(((own > alike) + (own == alike) / 2)[others].mean())

@@ -72,7 +72,7 @@ def processors(threads: int | None) -> Iterator[str]:
     limit = f", of which a container may use {quota:g}" if quota else ""
     declared = f"; threads: {threads} (params.yaml)" if threads else ""
     yield f"cores: {len(os.sched_getaffinity(0))} of {os.cpu_count()}{limit}; load {busy:.1f}{declared}"
-    if threads and (why := machine.waits(threads, busy)):
+    if threads and (why := machine.waits(threads, machine.running())):
         yield f"! {why}"
 
 

@@ -248,8 +248,9 @@ def translation(
         list(rows),
         title=f"Translation {role}",
         says="Held-out samples and, below each, its translation"
-        + ", then the way back." * ("and back" in rows)
-        + ", then what it should be; those farthest from it first." * ("truth" in rows),
+        + ", then what it should be, those farthest from it first" * ("truth" in rows)
+        + ", then the way back" * ("and back" in rows)
+        + ".",
     )
 
 

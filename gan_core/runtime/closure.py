@@ -21,6 +21,7 @@ EXEMPT = {
     "gan_core/config": "holds no values: what it reads is listed as params",
     "gan_core/runtime/closure.py": "reads imports, and computes no result",
     "gan_core/runtime/errors.py": "speaks only when a stage fails",
+    "gan_core/runtime/machine.py": "counts cores and who works on them; any number of processes makes the same bytes",
     "gan_core/runtime/process.py": "starts, stops and refuses, but computes no result",
     "gan_core/runtime/progress.py": "only prints",
 }

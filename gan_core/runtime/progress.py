@@ -6,6 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from math import inf
+from statistics import median
 from typing import TextIO
 
 from tqdm import tqdm
@@ -14,8 +16,8 @@ from gan_core.runtime.machine import slower
 
 EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
-SLOW = 2.0
-"""So many times as long as before, a step takes so long that it is said."""
+SLOW, FEWEST = 2.0, 5
+"""So many times as long as before, a step takes so long that it is said; and of how many steps it is known."""
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -29,7 +31,7 @@ class Progress:
     def __init__(self, name: str, total: int, start: int = 0, silent: bool = False, unit: str = "step") -> None:
         self.name, self.total, self.start, self.unit = name, total, start, unit
         self.begun = self.said = time.monotonic()
-        self.before, self.fastest = start, 0.0
+        self.last, self.lasted, self.quickest = self.begun, list[float](), inf
         self.figures, self.silent = "", silent
         shown = is_terminal(sys.stderr) and not silent
         self.bar = tqdm(total=total, initial=start, desc=name, unit=unit) if shown else None
@@ -46,9 +48,12 @@ class Progress:
         """``done`` steps are behind us."""
         if self.bar is not None:
             self.bar.update(done - self.bar.n)
+        now, before = time.monotonic(), self.last
+        self.last = now
+        self.lasted.append(now - before)
         if self.silent or not (time.monotonic() - self.said > EVERY or done == self.total):
             return
-        slow = self.slowed(done)
+        slow, self.said = self.slowed(), now
         if self.bar is None:
             speed = (done - self.start) / max(self.said - self.begun, 1e-9)
             left = (self.total - done) / max(speed, 1e-9)
@@ -57,15 +62,14 @@ class Progress:
         elif slow:
             self.bar.write(f"{self.name}: {slow}", file=sys.stderr)
 
-    def slowed(self, done: int) -> str:
-        """What there is to say if the last seconds were much slower than the fastest before; they are counted now."""
-        now = time.monotonic()
-        speed = (done - self.before) / max(now - self.said, 1e-9)
-        lasted, self.said, self.before = now - self.said, now, done
-        slow = slower(self.fastest / speed, os.getloadavg()[0]) if SLOW * speed < self.fastest else ""
-        if lasted > EVERY / 2:  # of a shorter time a speed says little
-            self.fastest = max(self.fastest, speed)
-        return slow if lasted > EVERY / 2 else ""
+    def slowed(self) -> str:
+        """What there is to say if steps have come to take much longer; the median, as between some it is evaluated."""
+        if self.unit != "step" or len(self.lasted) < FEWEST:
+            return ""
+        usual, self.lasted = median(self.lasted), []
+        slow = slower(usual / self.quickest, os.getloadavg()[0]) if usual > SLOW * self.quickest else ""
+        self.quickest = min(self.quickest, usual)
+        return slow
 
     def close(self) -> None:
         """Leave the terminal tidy."""

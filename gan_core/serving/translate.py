@@ -81,7 +81,8 @@ class Translator:
             (out,) = self.generator.compute({self.name: np.ascontiguousarray(some)[None]})
             return np.asarray(out)
 
-        core = self.core or (CORE if pixels.shape[0] * pixels.shape[1] > WHOLE else 0)
+        large = max(WHOLE, (CORE + 2 * (self.reach or 0)) ** 2)  # a smaller one is hardly more than a tile
+        core = self.core or (CORE if pixels.shape[0] * pixels.shape[1] > large else 0)
         if not core or self.reach is None:
             return compute(pixels)
         return in_tiles(compute, pixels, -(-core // self.multiple) * self.multiple, self.reach, self.multiple)
@@ -116,9 +117,9 @@ def translator(folder: Path, role: str | None, on: str, server: str | None, core
     about = roles[chosen]
     if bits_of(about) != 8:
         raise InputError(f"{chosen} of {folder} has pixels of 16 bits; give it arrays (Generator.run)")
-    tiles: Mapping[str, Any] = about.get(
-        "tiles", {"reach": None, "why": "it takes the size that it was trained on alone"}
-    )
+    old = "its export is of an earlier version; export it again"
+    alone = {"reach": None, "why": old if about["size_multiple"] else "it takes the size that it was trained on alone"}
+    tiles: Mapping[str, Any] = about.get("tiles", alone)
     if core is not None and (tiles["reach"] is None or core < 1):
         why = (
             f"{chosen} of {folder} cannot be given tiles: {tiles['why']}" if core > 0 else f"--tiles {core} is no size"

@@ -24,8 +24,9 @@ class Pix2Pix:
     """pix2pix, eq. 4: G* = arg min max L_cGAN(G, D) + lambda L_L1(G), on pairs of a source and its target.
 
     The discriminator sees patches of the source beside the target. With ``scales``, ``feature_matching`` and
-    ``perceptual`` (and ``objective: least_squares``, ``l1: 0``) it is pix2pixHD, eq. 8. With ``adversarial: 0`` there
-    is no discriminator: a regression, which blurs where the target cannot be known, and has the best PSNR.
+    ``perceptual`` (and ``objective: least_squares``, ``l1: 0``) it is pix2pixHD, eq. 8: scores are summed over scales,
+    maps averaged over them, as the authors' code has it. With ``adversarial: 0`` there is no discriminator: a
+    regression, which blurs where the target cannot be known, and has the best PSNR.
     """
 
     translator: Generator  # G
@@ -60,12 +61,13 @@ class Pix2Pix:
         fake, terms = self.translator(batch.x), {}
         if self.adversarial:
             seen = self.discriminator.stages(fake, batch.x)
+            whole = 2 if self.objective == "least_squares" else 1  # the authors do not halve the squares
             of_fake = [OBJECTIVES[self.objective].generator(maps[-1])["generator"] for maps in seen]
-            terms["adversarial"] = self.adversarial * mean(of_fake)
+            terms["adversarial"] = whole * self.adversarial * torch.stack(of_fake).sum()
             if self.feature_matching:
                 with torch.no_grad():
                     real = self.discriminator.stages(batch.x_b, batch.x)
-                terms["feature_matching"] = self.feature_matching * mean([*map(matching, seen, real)])
+                terms["feature_matching"] = self.feature_matching * torch.stack([*map(matching, seen, real)]).mean()
         if self.l1:
             terms["l1"] = at.value(self.l1) * (fake - batch.x_b).abs().mean()
         if self.perceptual_network:
@@ -73,10 +75,13 @@ class Pix2Pix:
         return Losses(terms, shared={"fake": fake})
 
     def discriminator_loss(self, batch: Batch, at: Moment) -> Losses:
-        """L_cGAN(G, D) (eq. 1): real and generated targets, each beside its source; the mean over scales."""
+        """L_cGAN(G, D) (eq. 1): real and generated targets, each beside its source; the sum over scales.
+
+        The authors halve it, which changes nothing under Adam.
+        """
         real, fake = (self.discriminator.stages(target, batch.x) for target in (batch.x_b, batch.fake))
         each = [OBJECTIVES[self.objective].discriminator(a[-1], b[-1]) for a, b in zip(real, fake, strict=True)]
-        return Losses({name: mean([terms[name] for terms in each]) for name in each[0]})
+        return Losses({name: torch.stack([terms[name] for terms in each]).sum() for name in each[0]})
 
     def scorers(self) -> Scorers:
         return {"translator": lambda x, batch: self.discriminator(x, batch.x)} if self.adversarial else {}
@@ -90,11 +95,6 @@ class Pix2Pix:
         generator = Update(("translator",), self.generator_loss)
         discriminator = Update(("discriminator",), self.discriminator_loss, reuse_batch=True)
         return (generator, discriminator) if self.adversarial else (generator,)
-
-
-def mean(values: Sequence[Tensor]) -> Tensor:
-    """Of scalars."""
-    return torch.stack([*values]).mean()
 
 
 def matching(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:

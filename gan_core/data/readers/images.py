@@ -84,6 +84,12 @@ class Noticed:
     notes: Counter[str] = field(default_factory=Counter)
     """How many had their colours ``converted``, or a ``broken_profile``."""
 
+    def add(self, other: Noticed) -> None:
+        """What is noticed of more images."""
+        for holds, ends in other.ends.items():
+            note_ends(self.ends, holds, ends)
+        self.notes += other.notes
+
 
 @dataclass
 class Chunk:
@@ -108,7 +114,7 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
     Of pairs, source and target follow each other; both are good, or both bad.
     """
     made = Chunk(np.empty(0, np.uint8), np.empty(0, f"V{DIGEST}"))
-    rows: dict[int, tuple[NDArray[Any], bool]] = {}
+    rows: dict[int, tuple[NDArray[Any], bool, Noticed]] = {}
     sizes: dict[int, tuple[int, int]] = {}
     halves = spec.pairs if isinstance(spec, ImagePairs) and isinstance(spec.pairs, str) else None
     enough = None if spec.fit == "exact" else AMPLE * max(spec.sides) * (2 if halves else 1)
@@ -122,13 +128,16 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
                 image, sizes[k] = half(*whole, halves.split("-")[k % 2]) if halves else whole
                 made.sizes[sizes[k]] += 1
                 made.modes[str(image.dtype) if isinstance(image, np.ndarray) else image.mode] += 1
-                rows[k] = packed(image, spec, made.noticed), is_deep(image)
+                noticed = Noticed()
+                rows[k] = packed(image, spec, noticed), is_deep(image), noticed
             except BadImage as error:
                 made.bad[k] = str(error)
     if isinstance(spec, ImagePairs):
         made.bad = without_partners(rows.keys(), sizes, made.bad)
-    good = [image for k, (image, _) in rows.items() if k not in made.bad]
-    made.deep = [deep for k, (_, deep) in rows.items() if k not in made.bad]
+    kept = [row for k, row in rows.items() if k not in made.bad]
+    good, made.deep = [image for image, *_ in kept], [deep for _, deep, _ in kept]
+    for *_, noticed in kept:
+        made.noticed.add(noticed)
     made.pixels = np.array(good, kept_as(spec)).reshape(-1, *spec.shape)
     planes = made.pixels.reshape(len(good), spec.sides[0] * spec.sides[1], spec.channels)
     made.spans = spans(np.ascontiguousarray(planes.transpose(0, 2, 1))).tolist()
@@ -162,14 +171,18 @@ def without_partners(
     found = dict(bad)
     for k in {k // 2 * 2 for k in good}:
         pair = k, k + 1
-        if set(pair) <= set(good):
+        if set(pair) <= set(good) and not one_shape(*(sizes[which] for which in pair)):
             (w, h), (wide, high) = (sizes[which] for which in pair)
-            if 2 * abs(w * high - wide * h) > max(w + h, wide + high):  # more than rounding a side explains
-                found[k] = f"has {w}x{h} pixels, and its partner {wide}x{high}: they cannot show the same place"
+            found[k] = f"has {w}x{h} pixels, and its partner {wide}x{high}: they cannot show the same place"
         for which, other in (pair, pair[::-1]):
             if which in found and other not in found:
                 found[other] = f"has a partner that {found[which]}"
     return dict(sorted(found.items()))
+
+
+def one_shape(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    """Whether two sizes differ by their scale alone, but for the rounding of a side."""
+    return 2 * abs(a[0] * b[1] - b[0] * a[1]) <= max(sum(a), sum(b))
 
 
 def spans(planes: NDArray[Any]) -> NDArray[Any]:

@@ -42,6 +42,8 @@ LEFT_BEHIND = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"
 """Folders that systems make; what lies in them is nobody's."""
 NO_IMAGES = (*TABLES, ".cls", ".txt", ".md", ".xml", ".html", ".yaml", ".yml", ".py", ".npy", ".pdf", ".dvc")
 """Suffixes of files that are not looked into."""
+NO_PARTNER = "have no partner"
+"""What is said of images that are to be in pairs, and are not."""
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 NUMBER = re.compile(r"[-_.]?\d+(-of-\d+)?$")
 """At the end of the name of an archive that is one of many."""
@@ -207,7 +209,7 @@ def trees(path: Path, spec: Images) -> Listing:
     odd = [f"{unlike:,} images are not called as images are, and are told by what they begin with"] if unlike else []
 
     if left_out:
-        odd.append(f"{len(left_out):,} images have no partner and are left out: {listed(left_out)}")
+        odd.append(f"{len(left_out):,} images {NO_PARTNER} and are left out: {listed(left_out)}")
 
     def items() -> Generator[Item]:
         content, before = b"", None
