@@ -78,8 +78,17 @@ def test_a_patch_is_at_most_half_the_picture(side: int, field: int) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 6, 6), (3, 30, 32), (2,)])
 def test_what_a_translator_cannot_read_is_said(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"multiples of 4, from 8 on|draws images, these samples have shape"):
-        build_network(NetworkSpec("resnet", 4, 0, shape).discriminator())
+    says = (
+        r"multiples of 4, from 8 on|draws images, these samples have shape|sees pictures of 8 pixels and more, not of 6"
+    )
+    spec = NetworkSpec("resnet", 4, 0, shape)
+    with pytest.raises(InputError, match=says):
+        build_network(spec.translator("x", "x_b"))
+    if shape == (3, 30, 32):  # patches need no multiples
+        assert build_network(spec.discriminator())(torch.zeros(2, *shape)).shape[0] == 2
+        return
+    with pytest.raises(InputError, match=says):
+        build_network(spec.discriminator())
 
 
 @pytest.mark.parametrize("p", [1, 3])
