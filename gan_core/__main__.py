@@ -396,22 +396,8 @@ def arguments_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 COMMANDS = (
-    *(
-        new,
-        check,
-        forecast,
-        summary,
-        compare,
-        tensorboard,
-        rename,
-        clean,
-        sample,
-        translate,
-        demo,
-        serve,
-        verify,
-        deploy,
-    ),
+    *(new, check, forecast, summary, compare, tensorboard, rename, clean),
+    *(sample, translate, demo, serve, verify, deploy),
     *(doctor, schema, completion, pages, deps),
 )
 
@@ -620,7 +606,7 @@ def sampling(command: argparse.ArgumentParser) -> None:
 
 
 def natural(text: str) -> int:
-    """A number of samples."""
+    """A whole number from 1 on."""
     if (value := int(text)) < 1:
         raise ValueError
     return value

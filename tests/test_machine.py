@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gan_core.runtime import machine
+from gan_core.runtime.progress import Progress
 from tests.conftest import ROOT
 
 
@@ -81,3 +82,11 @@ def test_a_jump_of_a_step_s_time_is_said_and_an_evaluation_is_none(jump: float, 
     lines = [line for line in done.stderr.splitlines() if "times as long as before (load " in line]
     assert bool(lines) == said, done.stderr
     assert all("step 6" in line or "step 70" in line for line in lines)
+
+
+def test_what_nobody_is_shown_keeps_nothing() -> None:
+    """Of millions of steps in another process, or of pictures, no time of each stays."""
+    for shown in (Progress("mine", 10**6, silent=True), Progress("mine", 10**6, unit="picture")):
+        for done in range(1_000):
+            shown.step(done)
+        assert shown.lasted == []

@@ -312,7 +312,7 @@ class Images:
     @property
     def domain_names(self) -> tuple[str, ...]:
         """What its domains are called; none: there is one."""
-        return ()
+        return self.folders
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -349,10 +349,6 @@ class ImageDomains(Images):
         if len(set(domains)) < len(domains):
             raise PydanticCustomError("twice", "must name two different folders")
         return domains
-
-    @property
-    def domain_names(self) -> tuple[str, ...]:
-        return tuple(self.domains)
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -401,7 +397,7 @@ class ImagePairs(Images):
 
     @property
     def domain_names(self) -> tuple[str, ...]:
-        return tuple(self.pairs.split("-")) if isinstance(self.pairs, str) else (self.pairs.source, self.pairs.target)
+        return tuple(self.pairs.split("-")) if isinstance(self.pairs, str) else self.folders
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from gan_core.config.schema import TABLES, ImagePairs, Images
 from gan_core.data.evenly import evenly
 from gan_core.data.found import folded, twins_of
 from gan_core.data.readers.containers import listing
-from gan_core.data.readers.images import BadImage, Content, half, one_shape, opened, strict
+from gan_core.data.readers.images import BadImage, Content, half, opened, other_shape, strict
 from gan_core.data.readers.trees import NO_PARTNER
 from gan_core.propose import pairs
 from gan_core.propose.pairs import Pairs
@@ -35,7 +35,6 @@ PLAIN = {"min_per_class": None} | {
 """What a declaration to look with says of all that readers do not ask for."""
 ENOUGH = 256
 """Pixels of a side at which pictures are compared: a JPEG is decoded no larger than it must."""
-NO_PAIR = "cannot show the same place"
 MOST_CLASSES = 0.5
 """Classes to pictures: where there are more, what was taken for a label tells single pictures apart."""
 
@@ -195,10 +194,8 @@ def seen(path: Path, labels: bool | str, official: bool, paired: Pairs | None = 
             if item.fault:
                 raise BadImage(item.fault)
             with strict():
-                image, size = opened(item.content)
-                notice(
-                    found, *(half(image, size, paired.split("-")[k % 2]) if isinstance(paired, str) else (image, size))
-                )
+                shown = opened(item.content)
+                notice(found, *(half(*shown, paired.split("-")[k % 2]) if isinstance(paired, str) else shown))
         except BadImage as error:
             found.bad.append(f"{item.name} {error}")
     return found
@@ -226,8 +223,8 @@ def compare(found: Seen, contents: Sequence[Content]) -> bool:
                 return False
             if isinstance(way, str):
                 seams.append(pairs.goes_on(first, second, way))
-            elif not one_shape(size, other):
-                found.bad.append(f"the {size[0]}x{size[1]} and {other[0]}x{other[1]} pixels of a pair, which {NO_PAIR}")
+            elif fault := other_shape(size, other):
+                found.bad.append(f"one {fault}")
             outlines.append([pairs.outline(first), pairs.outline(second)])
     if len(outlines) < pairs.LEAST:
         return False

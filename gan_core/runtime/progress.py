@@ -48,10 +48,13 @@ class Progress:
         """``done`` steps are behind us."""
         if self.bar is not None:
             self.bar.update(done - self.bar.n)
-        now, before = time.monotonic(), self.last
+        if self.silent:
+            return
+        now = time.monotonic()
+        if self.unit == "step":
+            self.lasted.append(now - self.last)
         self.last = now
-        self.lasted.append(now - before)
-        if self.silent or not (time.monotonic() - self.said > EVERY or done == self.total):
+        if not (now - self.said > EVERY or done == self.total):
             return
         slow, self.said = self.slowed(), now
         if self.bar is None:
@@ -64,7 +67,7 @@ class Progress:
 
     def slowed(self) -> str:
         """What there is to say if steps have come to take much longer; the median, as between some it is evaluated."""
-        if self.unit != "step" or len(self.lasted) < FEWEST:
+        if len(self.lasted) < FEWEST:
             return ""
         usual, self.lasted = median(self.lasted), []
         slow = slower(usual / self.quickest, os.getloadavg()[0]) if usual > SLOW * self.quickest else ""

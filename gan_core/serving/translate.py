@@ -120,11 +120,11 @@ def translator(folder: Path, role: str | None, on: str, server: str | None, core
     old = "its export is of an earlier version; export it again"
     alone = {"reach": None, "why": old if about["size_multiple"] else "it takes the size that it was trained on alone"}
     tiles: Mapping[str, Any] = about.get("tiles", alone)
-    if core is not None and (tiles["reach"] is None or core < 1):
-        why = (
-            f"{chosen} of {folder} cannot be given tiles: {tiles['why']}" if core > 0 else f"--tiles {core} is no size"
+    if core and tiles["reach"] is None:
+        raise InputError(
+            f"{chosen} of {folder} cannot be given tiles: {tiles['why']}; leave --tiles out, or shrink large pictures "
+            "with --at-most"
         )
-        raise InputError(f"{why}; leave --tiles out, or shrink large pictures with --at-most")
     generator = Generator.connect(server, folder, chosen) if server else Generator.open(folder, chosen, on=on)
     (given,) = about["inputs"]
     _, channels, high, wide = given["shape"]

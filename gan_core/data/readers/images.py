@@ -171,18 +171,20 @@ def without_partners(
     found = dict(bad)
     for k in {k // 2 * 2 for k in good}:
         pair = k, k + 1
-        if set(pair) <= set(good) and not one_shape(*(sizes[which] for which in pair)):
-            (w, h), (wide, high) = (sizes[which] for which in pair)
-            found[k] = f"has {w}x{h} pixels, and its partner {wide}x{high}: they cannot show the same place"
+        if set(pair) <= set(good) and (fault := other_shape(*(sizes[which] for which in pair))):
+            found[k] = fault
         for which, other in (pair, pair[::-1]):
             if which in found and other not in found:
                 found[other] = f"has a partner that {found[which]}"
     return dict(sorted(found.items()))
 
 
-def one_shape(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Whether two sizes differ by their scale alone, but for the rounding of a side."""
-    return 2 * abs(a[0] * b[1] - b[0] * a[1]) <= max(sum(a), sum(b))
+def other_shape(size: tuple[int, int], partner: tuple[int, int]) -> str:
+    """The fault of a pair whose sizes differ by more than their scale and the rounding of a side; empty: none."""
+    (w, h), (wide, high) = size, partner
+    if 2 * abs(w * high - wide * h) <= max(w + h, wide + high):
+        return ""
+    return f"has {w}x{h} pixels, and its partner {wide}x{high}: they cannot show the same place"
 
 
 def spans(planes: NDArray[Any]) -> NDArray[Any]:
