@@ -123,6 +123,10 @@ def test_copies_of_a_source_are_on_one_side_with_their_targets(tmp_path: Path) -
     sides = [{row.numpy().tobytes() for row in data.raw(part)} for part in ("train", "heldout")]
     assert not sides[0] & sides[1]
     assert data.index["counts"] == data.index["other"]["counts"]
+    source_of = {TARGETS[k].tobytes(): SOURCES[k // 4].tobytes() for k in range(N)}
+    for part in ("train", "heldout"):
+        pairs = zip(data.raw(part).numpy(), data.other.raw(part).numpy(), strict=True)
+        assert all(source.tobytes() == source_of[target.tobytes()] for source, target in pairs)
 
 
 def test_what_is_bad_takes_its_partner_along(tmp_path: Path) -> None:
