@@ -39,13 +39,11 @@ def smaller_side(config: NetworkConfig) -> int:
     """The smaller side in pixels.
 
     Raises:
-        InputError: the samples are no images, or of less than 8 pixels.
+        InputError: the samples are no images.
     """
     if not config.is_image:
         raise InputError(f"network family 'resnet' draws images, these samples have shape {config.shape}; use 'mlp'")
-    if (side := min(config.shape[1:])) < sides.SMALLEST:
-        raise InputError(f"network family 'resnet' sees pictures of {sides.SMALLEST} pixels and more, not of {side}")
-    return side
+    return min(config.shape[1:])
 
 
 KERNEL = "cpu"
@@ -171,6 +169,8 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         side, width, planes = smaller_side(config), config.width, config.shape[0] + config.condition_channels
+        if side < sides.SMALLEST:
+            raise InputError(f"network family 'resnet' sees pictures of {sides.SMALLEST} pixels and more, not of {side}")
         if side < 32:
             layers: list[nn.Module] = [nn.Conv2d(planes, width, 3, padding=1), nn.LeakyReLU(0.2)]
             layers += [nn.Conv2d(width, 2 * width, 4, 2, padding=1), nn.LeakyReLU(0.2)]
