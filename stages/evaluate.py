@@ -31,7 +31,8 @@ def main(name: str, dataset: str) -> None:
         for role in (role for role, network in trained.items() if network.config.output_space in compared):
             for what, made in gallery.pictures_of(role, trained, compared, data.spaces, asked.seed):
                 files.write(folder / f"{role}-{what}.png", made)
-    files.write(report / "timeline.png", gallery.timeline(read_snapshots(paths.snapshots(name)), data))
+        if events is not None:  # it was trained here
+            files.write(folder / "timeline.png", gallery.timeline(read_snapshots(paths.snapshots(name)), data))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from stages import paths
 
 
 def main() -> None:
-    declared = load_params().runs
+    declared = load_params().shipped
     runs, others = read_made({name: (paths.report(name), paths.exported(name)) for name in declared})
     claims = files.read_json(paths.CLAIMS) if paths.CLAIMS.is_file() else {}
     timings = [files.read_json(path) for path in sorted(paths.TIMINGS.glob("serve-*.json"))]

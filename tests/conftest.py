@@ -37,6 +37,7 @@ from gan_core.runtime.device import set_up
 from gan_core.training.ema import recalibrate
 from gan_core.training.loop import advance, start
 from gan_core.training.run import ExecutionConfig, Plan, Run
+from tests import foreign
 
 ROOT = Path(__file__).parents[1]
 DIGITS = schema.Digits("digits", 0.2)
@@ -270,7 +271,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not finished.exists():
             shutil.rmtree(folder, ignore_errors=True)
-            done = Workspace(folder).run("dvc", "repro")
+            made = Workspace(folder)
+            made.declare({"imports": foreign.write(folder / "theirs")})
+            done = made.run("dvc", "repro")
             assert done.returncode == 0, done.stdout + done.stderr
             finished.touch()
     own = tmp_path_factory.mktemp("own") / "built"

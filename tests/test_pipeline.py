@@ -215,7 +215,7 @@ def test_every_run_was_monitored(built: Workspace, run: str) -> None:
     assert all([s for s, _ in series] == steps for series in health["series"].values())
     assert any(name.endswith(("kid_own", "energy_distance")) for name in health["series"])
     assert steps[-1] == SMALL["runs"][run]["train"]["steps"]
-    assert caption((folder / "timeline.png").read_bytes())[0] == "From the same inputs over time"
+    assert caption((folder / "pictures/timeline.png").read_bytes())[0] == "From the same inputs over time"
     last = built.folder / "models" / run / "last"
     shipped = {m["protocol"]["step"] for m in read_figures(folder / "metrics.json").values() if "protocol" in m}
     assert len(shipped) == 1

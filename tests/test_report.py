@@ -159,7 +159,7 @@ def test_what_is_missing_is_left_out(tmp_path: Path) -> None:
         assert heading not in said.text
     assert "not monitored" in said.text
     (tmp_path / "pictures").mkdir()
-    for name in ("pictures/b", "pictures/a", "timeline", "samples"):
+    for name in ("pictures/b", "pictures/a", "pictures/timeline", "samples"):
         (tmp_path / f"{name}.png").write_bytes(grid(np.zeros((1, 4, 4, 1), np.uint8)))
     (tmp_path / "loss.csv").write_text("step,a,b\n1,0.5,\n2,,3\n")
     read = Facts.read("gan", tmp_path, tmp_path)

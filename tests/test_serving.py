@@ -39,7 +39,7 @@ from gan_core.serving.backends.triton.backend import Triton
 from tests import storm
 from tests.conftest import ROOT, SMALL, Workspace
 
-RUNS = ("gan", "wgan_gp", "cgan", "cycle_gan", "vae_gan", "learned_f")
+RUNS = ("gan", "wgan_gp", "cgan", "cycle_gan", "vae_gan", "learned_f", "dcgan", "nhwc")
 MODELS = [
     "cgan_generator",
     "cgan_generator_seeded",
@@ -48,11 +48,16 @@ MODELS = [
     "cycle_gan_a_to_b_uint8",
     "cycle_gan_b_to_a",
     "cycle_gan_b_to_a_uint8",
+    "dcgan_generator",
+    "dcgan_generator_seeded",
+    "dcgan_generator_uint8",
     "gan_generator",
     "gan_generator_seeded",
     "gan_generator_uint8",
     "learned_f_generator",
     "learned_f_generator_seeded",
+    "nhwc_translator",
+    "nhwc_translator_uint8",
     "vae_gan_decoder",
     "vae_gan_decoder_seeded",
     "vae_gan_decoder_uint8",

@@ -62,8 +62,9 @@ def check(path: Path) -> Checked:
         return Checked(failure)
     root, datasets = path.parent, [*params.datasets, *params.images]
     gone = [*places.missing(params.images, root), *places.parents_missing(params.runs, root)]
-    left = places.left_over(root, params.runs, datasets)
-    return Checked(Missing(gone) if gone else None, len(params.runs), len(datasets), left)
+    gone += places.files_missing(params.imports, root)
+    left = places.left_over(root, params.shipped, datasets)
+    return Checked(Missing(gone) if gone else None, len(params.shipped), len(datasets), left)
 
 
 def dvc_lock_is_whole() -> None:

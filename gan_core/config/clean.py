@@ -59,7 +59,7 @@ def find(root: Path, params: Params) -> Found:
     Raises:
         DataError: DVC cannot read the project.
     """
-    left, locked = places.left_over(root, params.runs, [*params.datasets, *params.images]), read_lock(root)
+    left, locked = places.left_over(root, params.shipped, [*params.datasets, *params.images]), read_lock(root)
     with project(root) as repo:
         recorded = {*made_by_stages(repo, locked), *in_git(root, left)}
         declared = {stage.addressing for stage in repo.index.stages}

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from gan_core.config import meanings, papers, rules, schema
-from gan_core.config.places import WARM
+from gan_core.config.places import IMPORTS, WARM
 
 Node = dict[str, Any]
 DIALECT = "http://json-schema.org/draft-07/schema#"
@@ -71,6 +71,7 @@ def build() -> Node:
         "extractor": made.of(schema.Extractor),
         "evaluate": made.of(schema.Evaluate),
         "export": made.of(schema.Export),
+        IMPORTS: entries(made.imported()),
         WARM: entries(made.run(warm=True)),
     }
     said[WARM] = "Runs that begin with the networks of an earlier run: docs/warm-start.md. May be left out."
@@ -79,7 +80,7 @@ def build() -> Node:
         "$schema": DIALECT,
         "title": "params.yaml",
         "description": "Every choice a user makes. Written by `gan schema`.",
-        **closed(properties, [name for name in schema.SECTIONS if name != WARM]),
+        **closed(properties, [name for name in schema.SECTIONS if name not in schema.OPTIONAL]),
         "$defs": dict(sorted(made.definitions.items())),
     }
 
@@ -147,6 +148,18 @@ class Maker:
             say(choices[family], meaning(family, remarks, meanings.OPTIONS))
         told = [title(papers.NETWORKS, family) for family in choices]
         return self.one_of("family", choices, described(schema.Network)["family"], told)
+
+    def imported(self) -> Node:
+        """A network that was trained elsewhere: an ONNX graph, or weights of a family."""
+        said = described(schema.Import)
+        graph = self.ref("onnx", self.of(schema.OnnxNetwork) | {"description": sentence(schema.OnnxNetwork.__doc__)})
+        properties: Node = {
+            "file": {"type": "string", "minLength": 1},
+            "dataset": {"type": "string", **NAMES},
+            "network": {"oneOf": [graph, {"$ref": "#/$defs/network"}]},
+        }
+        say({"properties": properties}, said)
+        return closed(properties, list(properties))
 
     def settings(self, variant: str) -> Node:
         """The symbols of a paper."""

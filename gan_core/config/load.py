@@ -7,9 +7,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gan_core.config.checker import Checker, Mistaken, Tree
-from gan_core.config.places import WARM
-from gan_core.config.rules import check_datasets, check_features, check_images, check_parents, check_runs, check_torch
-from gan_core.config.schema import SECTIONS, Evaluate, Export, Extractor, Params, Train
+from gan_core.config.places import IMPORTS, WARM
+from gan_core.config.rules import (
+    check_datasets,
+    check_features,
+    check_images,
+    check_imports,
+    check_parents,
+    check_runs,
+    check_torch,
+)
+from gan_core.config.schema import OPTIONAL, SECTIONS, Evaluate, Export, Extractor, Params, Train
 from gan_core.runtime.errors import InputError, did_you_mean
 
 T = TypeVar("T")
@@ -36,7 +44,7 @@ def typed(checker: Checker, tree: Tree) -> Params:
         if name not in SECTIONS:
             checker.unknown((name,), list(SECTIONS))
     for name in SECTIONS:
-        if name not in tree and name != WARM:
+        if name not in tree and name not in OPTIONAL:
             checker.mistake((name,), "is missing")
     torch, threads = tree.get("torch"), tree.get("threads")
     if "torch" in tree:
@@ -55,20 +63,21 @@ def typed(checker: Checker, tree: Tree) -> Params:
     for section in ("datasets", "images"):
         declared |= named_once(checker, tree.get(section), section, declared, "a data set")
     entries: Tree = {}
-    for section in ("runs", WARM):
+    for section in ("runs", WARM, IMPORTS):
         entries |= named_once(checker, tree.get(section), section, entries, "a run")
     runs = dict(check_runs(checker, tree.get("runs", {}), defaults, declared))
     runs |= check_runs(checker, tree.get(WARM, {}), defaults, declared, WARM)
     check_parents(checker, tree.get(WARM, {}), entries)
+    imports = dict(check_imports(checker, tree.get(IMPORTS, {}), declared))
     if evaluate:
-        check_features(checker, evaluate.features, runs, declared)
+        check_features(checker, evaluate.features, {**runs, **imports}, declared)
     for name in export.engines.here if export else ():
         if name not in entries:
             checker.unknown(("export", "engines", "here"), list(map(str, entries)), name)
     if checker.mistakes:
         raise Mistaken(checker.mistakes)
     assert torch and threads and train and extractor and evaluate and export
-    return Params(torch, threads, datasets, images, runs, train, extractor, evaluate, export)
+    return Params(torch, threads, datasets, images, runs, train, extractor, evaluate, export, imports)
 
 
 def named_once(checker: Checker, tree: Any, section: str, above: Tree, what: str) -> Tree:

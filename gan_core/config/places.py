@@ -12,10 +12,12 @@ import yaml
 from gan_core.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from gan_core.config.schema import Images, Run
+    from gan_core.config.schema import Images, Import, Run
 
 WARM = "warm_starts"
 """The section of runs that start from another's networks."""
+IMPORTS = "imports"
+"""The section of networks that were trained elsewhere."""
 OF_RUNS = ("exported", "models", "players", "reports", "engines", "data/hardware", ".state")
 OF_DATASETS = ("data/prepared", "data/extractors")
 OWN = (*OF_DATASETS, *OF_RUNS, ".dvc", ".git")
@@ -69,6 +71,13 @@ def parents_missing(runs: Mapping[str, Run], root: Path) -> Iterator[tuple[str, 
             yield f"{WARM}.{name}.init.path", f"'{path}' does not exist; {remedy(path, root, 'networks')}"
 
 
+def files_missing(imports: Mapping[str, Import], root: Path) -> Iterator[tuple[str, str]]:
+    """Key and sentence for each imported network whose file is not there."""
+    for name, spec in imports.items():
+        if not (root / spec.file).is_file():
+            yield f"{IMPORTS}.{name}.file", f"'{spec.file}' does not exist; {remedy(spec.file, root, 'file')}"
+
+
 def missing(images: Mapping[str, Images], root: Path) -> Iterator[tuple[str, str]]:
     """Key and sentence for each data set whose images are not there; if DVC tracks them, what brings them."""
     for name, spec in images.items():
@@ -91,7 +100,7 @@ def tracked_by(path: str, root: Path) -> Path | None:
 
 
 def declared_runs(path: Path) -> list[str]:
-    """The names of the runs in a declaration, whatever else may be wrong with it; what serves has no schemas.
+    """The names of all that a declaration ships, whatever else may be wrong with it; what serves has no schemas.
 
     Raises:
         InputError: it is no YAML.
@@ -100,7 +109,7 @@ def declared_runs(path: Path) -> list[str]:
         tree = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError):
         raise InputError(f"{path} cannot be read: `gan check` says where; or name the folders to use") from None
-    sections = [tree.get(key) for key in ("runs", WARM)] if isinstance(tree, dict) else []
+    sections = [tree.get(key) for key in ("runs", WARM, IMPORTS)] if isinstance(tree, dict) else []
     return [str(name) for runs in sections if isinstance(runs, dict) for name in runs]
 
 

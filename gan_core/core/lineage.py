@@ -10,6 +10,15 @@ NOTE = "lineage"
 data; ``parts``: for each network ``weights`` that came over ``of`` all, tensors ``changed`` on the way and ``fresh``
 ones; ``left``: networks of which nothing was asked for or there, and why."""
 
+IMPORTED = "imported"
+"""Of an artefact's notes, where a network was trained elsewhere: ``file`` and its ``sha256``; of a graph its ``opset``,
+and what its inputs and output are called there."""
+
+
+def of_import(origin: Mapping[str, Any]) -> str:
+    """Where it came from, in words."""
+    return f"imported from {origin['file']} (sha256 {origin['sha256'][:16]})"
+
 
 def share(part: Mapping[str, Any]) -> str:
     """How much of a network came over."""

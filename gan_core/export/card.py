@@ -8,12 +8,12 @@ from typing import Any
 
 from gan_core.core import latents
 from gan_core.core.classes import table
-from gan_core.core.lineage import NOTE, sentences
+from gan_core.core.lineage import IMPORTED, NOTE, of_import, sentences
 from gan_core.export.manifest import TensorSpec, endpoints_of, main_graph
 
 CARD = """# {run}
 
-Variant `{variant}`, trained for {steps} steps on data set `{dataset}` ({licence}).
+{origin} data set `{dataset}` ({licence}).
 
 ![samples](samples.png)
 
@@ -121,14 +121,21 @@ def card(manifest: Mapping[str, Any], index: Mapping[str, Any]) -> str:
     image = index["kind"] == "image"
     return CARD.format(
         run=manifest["run"],
-        variant=notes["variant"],
-        steps=notes["steps"],
+        origin=origin(notes),
         dataset=manifest["dataset"],
         licence=index["licence"],
         engines=of_engines([e for role in manifest["roles"].values() for e in role["engines"]]),
         lineage=paragraph(notes.get(NOTE)),
         roles="\n".join(section(name, role, manifest, image) for name, role in manifest["roles"].items()),
     )
+
+
+def origin(notes: Mapping[str, Any]) -> str:
+    """Where it came from, up to the name of the data set."""
+    if IMPORTED in notes:
+        said = of_import(notes[IMPORTED])
+        return f"{said[0].upper()}{said[1:]}; measured on"
+    return f"Variant `{notes['variant']}`, trained for {notes['steps']} steps on"
 
 
 def of_engines(engines: Sequence[Mapping[str, Any]]) -> str:
@@ -213,7 +220,7 @@ def open_sides(role: Mapping[str, Any]) -> str:
         f"Large pictures may come in tiles that see {about['reach']} pixels beyond what is kept of them: "
         f"{about['pixels_off']:.2%} of pixels then differ from those of the whole picture, in float32"
         if about["reach"] is not None
-        else f"Tiles of a larger picture would not fit together: {about['why']}"
+        else f"It is given no tiles of a larger picture: {about['why']}"
     )
     return f" Height and width may be any multiples of {multiple} from {2 * multiple} up. {how}."
 

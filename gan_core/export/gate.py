@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gan_core.core.pixels import half, in_shades
 from gan_core.export.graph import IR_VERSION
 from gan_core.export.precision import NARROW, computed_in, kept_types, rounded
-from gan_core.runtime.errors import DataError
+from gan_core.runtime.errors import DataError, first_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -199,7 +199,7 @@ def lint(content: bytes, expected: list[str], opset: int) -> Iterator[Finding]:
         onnx.checker.check_model(model, full_check=True)
         verdict = "valid"
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        verdict = str(error).splitlines()[0]
+        verdict = first_line(error)
     yield Finding("ONNX checker", verdict, "valid", verdict == "valid")
     nodes = list(model.graph.node)
     random = sorted(
@@ -231,8 +231,7 @@ def guarded(check: str, findings: Callable[[], Iterable[Finding]]) -> Iterator[F
     try:
         yield from findings()
     except Exception as error:  # the libraries' exceptions share no base
-        says = next(iter(str(error).splitlines()), "") or type(error).__name__
-        yield Finding(check, f"an error ({says})", "no error", False)
+        yield Finding(check, f"an error ({first_line(error)})", "no error", False)
 
 
 def at_most(check: str, measured: float, allowed: float) -> Finding:

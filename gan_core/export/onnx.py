@@ -17,6 +17,7 @@ from gan_core.core.build_network import network_class
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import half
 from gan_core.export.graph import written
+from gan_core.networks.onnx import Graph
 from gan_core.runtime.errors import DataError
 
 TYPES = {8: torch.uint8, 16: torch.uint16}
@@ -72,6 +73,8 @@ def export(network: nn.Module, config: NetworkConfig, opset: int) -> bytes:
     Raises:
         DataError: the network is in training mode, which the exporter would hide.
     """
+    if isinstance(network, Graph):
+        return network.content
     if any(module.training for module in network.modules()):
         raise DataError("the network is in training mode: its graph would not be what was trained; call .eval() first")
     example = tuple(torch.from_numpy(v) for v in config.fixed_inputs(2, seed=0).values())  # a batch of 1 would be fixed

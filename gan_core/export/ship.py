@@ -23,8 +23,9 @@ from gan_core.export.graph import with_pixels
 from gan_core.export.manifest import ModelEndpoint
 from gan_core.export.precision import in_precision
 from gan_core.metrics.drawn import Drawn
+from gan_core.networks.onnx import Graph as Imported
 from gan_core.runtime import files
-from gan_core.runtime.errors import DataError
+from gan_core.runtime.errors import DataError, first_line
 
 if TYPE_CHECKING:
     from gan_core.config.schema import Export, Precision
@@ -173,7 +174,7 @@ def ship(
     named = {f"classes_{i['name']}": json.dumps(i["classes"]) for i in inputs if "classes" in i}
     write_repository(folder / "model_repository", offered, contents, provenance | named)
     files.write(folder / naming.golden_outputs(role), golden_outputs(case, passed))
-    unbuilt = [g for g in passed if g not in built(passed, case.config)]
+    unbuilt = {g.file: WITHOUT for g in passed if g not in built(passed, case.config)}
     entry = {
         "provenance": provenance | {"network": case.config.to_json(), "notes": dict(trained.notes)},
         "versions": versions(),
@@ -195,8 +196,8 @@ def ship(
         },
         "golden_outputs": naming.golden_outputs(role),
         "refused": {g.file: g.reasons or [f"{g.precision} is refused"] for g in found if g.precision in failed},
-        "engines": list(engines(role, passed, case, folder)),
-        **({"without_engines": {g.file: WITHOUT for g in unbuilt}} if unbuilt else {}),
+        "engines": list(engines(role, passed, case, folder, unbuilt)),
+        **({"without_engines": unbuilt} if unbuilt else {}),
     }
     return entry, offered
 
@@ -220,7 +221,14 @@ def graphs(role: str, case: Case) -> Iterator[Graph]:
     """In every precision the float graph and, for images, the one with pixels, each with all its findings."""
     whole = onnx.export(case.trained.network, case.config, case.export.opset)
     for precision in case.export.precisions:
-        model = in_precision(whole, precision, case.calibration())
+        try:
+            model = in_precision(whole, precision, case.calibration())
+        except Exception as error:  # the quantiser's exceptions share no base
+            if not isinstance(case.trained.network, Imported):
+                raise
+            said = Finding(f"conversion to {precision}", first_line(error), "a graph", False)
+            yield Graph(naming.graph(role, precision), b"", precision, False, [said], None)
+            continue
         for pixels in (False, True) if case.config.is_image else (False,):
             content = with_pixels(model, case.config.bits) if pixels else model
             file = naming.graph(role, precision, case.config.pixel_type if pixels else "")
@@ -311,8 +319,16 @@ def samples_of(runner: gate.Runner, config: NetworkConfig, reference: Acceptance
     return Drawn(draw, list(columns.values()), config.shape, config.bits if config.is_image else None)
 
 
-def engines(role: str, passed: Sequence[Graph], case: Case, folder: Path) -> Iterator[Mapping[str, Any]]:
-    """An engine for every graph of a declared precision and every declared compute capability."""
+def engines(
+    role: str, passed: Sequence[Graph], case: Case, folder: Path, unbuilt: dict[str, str]
+) -> Iterator[Mapping[str, Any]]:
+    """An engine for every graph of a declared precision and every declared compute capability.
+
+    ``unbuilt``: takes the files of imported graphs that the library refuses, each with its reason.
+
+    Raises:
+        DataError: the library refuses a graph of a network of this project.
+    """
     declared = case.export.engines
     if declared.flavour == "none":
         return
@@ -321,7 +337,13 @@ def engines(role: str, passed: Sequence[Graph], case: Case, folder: Path) -> Ite
         for g in (g for g in built(passed, case.config) if g.precision in declared.precisions):
             wanted = wanted_engine(case.config, g.precision, g.pixels, case.export.max_batch_size)
             file = f"engines/{naming.engine(role, g.pixels, declared.flavour, f'sm{target}', g.precision)}"
-            files.write(folder / file, engine.build(trt, g.model, wanted, target))
+            try:
+                files.write(folder / file, engine.build(trt, g.model, wanted, target))
+            except DataError as error:
+                if not isinstance(case.trained.network, Imported):
+                    raise
+                unbuilt[g.file] = str(error)
+                continue
             yield {
                 "file": file,
                 "graph": g.file,

@@ -16,12 +16,14 @@ from gan_core.core.pixels import in_shades
 from gan_core.core.tiles import in_tiles
 from gan_core.export import onnx
 from gan_core.export.gate import Runner
+from gan_core.networks.onnx import Graph
 
 MOST = 512
 """A network that sees farther than so many pixels is taken to see all."""
 OF_A_PICTURE = (nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm)
 """Layers that take means over a whole picture."""
 WHOLE, FAR = "its normalisation takes means over the whole picture", f"it sees farther than {MOST} pixels"
+GRAPH = "how far a graph sees that was trained elsewhere is not known"
 """Why a network is given no tiles."""
 
 
@@ -63,6 +65,8 @@ def tiles(
     ``artefact``: the graph with pixels; ``real``: held-out pictures as pixels, for its input; ``allowed``: the share
     of pixels that may differ from the whole picture's.
     """
+    if isinstance(network, Graph):
+        return {"reach": None, "why": GRAPH}
     if (far := reach(network, config)) is None:
         return {"reach": None, "why": WHOLE if sees_all(network) else FAR}
     multiple = onnx.size_multiple(config)

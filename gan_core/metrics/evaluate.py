@@ -11,6 +11,7 @@ import torch
 
 from gan_core.core.artifact import Artifact
 from gan_core.core.feature_names import in_features
+from gan_core.core.lineage import IMPORTED, of_import
 from gan_core.core.pixels import Pixels, to_uint8
 from gan_core.core.samples import Chosen, Sample, Samples, shrunk
 from gan_core.data.packed import PARTS
@@ -98,9 +99,7 @@ def evaluate(
                 "seed": asked.seed,
                 "resamples": asked.resamples,
                 "interval": "95 %, of other samples of the same data and weights",
-                "weights": f"EMA, half-life of {network.notes['ema']} images",
-                "step": network.notes["step"],
-                "chosen_by": "the training data",
+                **weights(network.notes),
             },
         }
         if data.is_image:
@@ -115,6 +114,14 @@ def evaluate(
     curves = {role: figures_of_curve(n) for role, n in trained.items() if n.config.output_space == "curve"}
     found.figures |= curves
     return found
+
+
+def weights(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Which weights were measured: of which step and why, or of which file."""
+    if IMPORTED in notes:
+        return {"weights": of_import(notes[IMPORTED])}
+    ema = f"EMA, half-life of {notes['ema']} images"
+    return {"weights": ema, "step": notes["step"], "chosen_by": "the training data"}
 
 
 def draw(network: Artifact, data: Prepared, asked: Evaluate) -> tuple[dict[str, Samples], Samples]:

@@ -40,7 +40,7 @@ def rename(params: Path, old: str, new: str) -> bool:
     section = places.WARM if declared.runs[old].init else "runs"
     stage = "train_warm" if section == places.WARM else "train"
     text = renamed(params, section, old, new)
-    there = places.left_over(Path(), declared.runs, [*declared.datasets, *declared.images])
+    there = places.left_over(Path(), declared.shipped, [*declared.datasets, *declared.images])
     if taken := [str(path) for path in there if places.name_of(path) == new]:
         raise DataError(
             f"{', '.join(taken)}: left by an earlier run '{new}'; `gan clean` removes it, or take another name"
@@ -66,7 +66,7 @@ def refuse(declared: Params, old: str, new: str) -> None:
     load.find(declared.runs, old, "run")
     if not NAME.fullmatch(new) or yaml.safe_load(new) != new:
         raise InputError(f"'{new}' is no name: use lower-case letters, digits, '_' and '-', and no number or yes or no")
-    if new in declared.runs:
+    if new in declared.shipped:
         raise InputError(f"there is a run '{new}' already; give another name")
     parents = {name: places.networks_of(run.init.path, Path()) for name, run in declared.runs.items() if run.init}
     if children := [name for name, parent in parents.items() if parent and parent[0] == old]:

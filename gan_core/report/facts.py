@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_core.core.lineage import NOTE
+from gan_core.core.lineage import IMPORTED, NOTE, of_import
 from gan_core.export.manifest import manifest_of
 from gan_core.metrics.record import read_figures
 from gan_core.runtime import files
@@ -62,8 +62,8 @@ class Facts:
     def read(name: str, report: Path, exported: Path) -> Facts:
         """From the run's folders."""
         manifest, metrics = manifest_of(exported), read_figures(report / "metrics.json")
-        first = [report / "samples.png", report / "timeline.png"]
-        found = [p for p in first if p.is_file()] + sorted((report / "pictures").glob("*.png"))
+        found = [p for p in (report / "samples.png", *sorted((report / "pictures").glob("*.png"))) if p.is_file()]
+        found.sort(key=lambda p: ("samples", "timeline", p.stem).index(p.stem))
         health = report / "health.json"
         return Facts(
             name,
@@ -101,8 +101,13 @@ class Facts:
 
     @property
     def variant(self) -> str:
-        """The paper."""
-        return str(self.notes.get("variant", ""))
+        """The paper, or where it was imported from."""
+        return str(self.notes["variant"]) if self.trained else of_import(self.notes[IMPORTED])
+
+    @property
+    def trained(self) -> bool:
+        """Whether it was trained here, and watched meanwhile."""
+        return IMPORTED not in self.notes
 
     @property
     def lineage(self) -> Mapping[str, Any] | None:
@@ -156,7 +161,7 @@ class Facts:
     @property
     def alarms(self) -> list[Mapping[str, Any]]:
         """What was detected while it was trained, in order; a recovery is among it."""
-        return list((self.health or {}).get("events", ()))
+        return list((self.health or {}).get("events") or ())
 
 
 def read_made(runs: Mapping[str, tuple[Path, Path]]) -> tuple[list[Facts], list[str]]:

@@ -64,7 +64,7 @@ def headline(
     of_roles = [of_role(found) for found in measured.values()]
     names = dict.fromkeys(name for figures in of_roles for name in figures)
     means = {name: fmean(figures[name] for figures in of_roles if name in figures) for name in names}
-    steps = [int(found["protocol"]["step"]) for found in measured.values()]
+    steps = [int(step) for found in measured.values() if (step := found["protocol"].get("step")) is not None]
     return {**means, **({"step": max(steps)} if steps else {}), "verdict": verdict(measured, events)[1]}
 
 

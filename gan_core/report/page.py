@@ -109,7 +109,7 @@ def answers(runs: Sequence[Facts], groups: Sequence[words.Group], claims: Sequen
     wrong = troubles(runs)
     checks = sum(len(run.checks) for run in runs)
     fine = [("", f"All {checks:,} checks of the gate passed: each artefact computes what was trained.")]
-    monitored = sum(run.health is not None for run in runs)
+    monitored = sum(run.health is not None and run.trained for run in runs)
     calm = [("", f"No failure detected in {monitored} monitored runs.")] if monitored and not wrong else []
     return [
         Answer("Which run is best?", "none", best or [("", "Nothing was measured.")]),
@@ -224,7 +224,7 @@ class Shown:
     def shipped(self) -> float:
         """The step whose weights ship; the last, where nothing else is said."""
         notes = self.run.notes
-        return float(notes.get("step", notes["steps"]))
+        return float(notes.get("step", notes.get("steps", 0)))
 
     @property
     def lineage(self) -> list[str]:

@@ -105,6 +105,9 @@ class Page:
         warm = "Runs that begin with the networks of an earlier one, written as under `runs`, with one key more."
         yield f"## warm_starts\n\n{warm} [Warm starts](warm-start.md)."
         yield f"### init\n\n{self.table(init)}"
+        imported, graph = sections["imports"]["additionalProperties"], self.definitions["onnx"]
+        yield f"## imports\n\n{sections['imports']['description']} [Imports](imports.md).\n\n{self.table(imported)}"
+        yield f"### network: onnx\n\n{graph['description']}\n\n{self.table(graph)}"
         schedule, adaptive = self.definitions["schedule_from_0"], self.definitions["adaptive"]
         told = "Where a type says *schedule*, a mapping may stand in place of the number; its ends have the same range."
         yield f"## Schedules\n\n{told} {schedule['description']}\n\n{self.table(schedule)}"
@@ -149,7 +152,7 @@ class Page:
 
 
 LINKED = (
-    *("datasets", "images", "runs", "train", "extractor", "evaluate", "export", "warm_starts"),
+    *("datasets", "images", "runs", "train", "extractor", "evaluate", "export", "imports", "warm_starts"),
     *("network", "settings", "augment", "precisions", "engines"),
 )
 """Keys whose mapping has a part of the page with their name."""

@@ -208,7 +208,7 @@ def groups(runs: Iterable[Facts]) -> list[Group]:
 
 def health(run: Facts) -> tuple[str, str]:
     """(level, verdict) of a run, as ``headline.verdict`` says."""
-    return verdict(run.measured, None if run.health is None else run.alarms)
+    return verdict(run.measured, run.alarms if run.health and run.trained else None)
 
 
 def summary(runs: Sequence[Facts], others: Sequence[str], report: Path) -> str:

@@ -136,7 +136,7 @@ def listed(stage: str, of_runs: bool) -> list[str]:
     return sorted(kept, key=lambda name: (not name.startswith("stages/"), name))
 
 
-OF_RUNS = ("foreach: ${runs}", "foreach: ${warm_starts}")
+OF_RUNS = ("foreach: ${runs}", "foreach: ${warm_starts}", "foreach: ${imports}")
 STAGE, PROGRAM = re.compile(r"  (\w+):"), re.compile(r" +cmd: .*-m stages\.(\w+)")
 DEPS, ITEM = re.compile(r"( +)deps:\s*$"), re.compile(r" +- (gan_core|stages)\b")
 

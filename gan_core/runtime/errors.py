@@ -40,6 +40,11 @@ class NumericsError(FoundryError):
     exit_code = 5
 
 
+def first_line(error: Exception) -> str:
+    """What an exception says, in a line; its class where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """The end of a sentence that names what was probably meant; nothing, if no known name is ``cutoff`` alike."""
     close = difflib.get_close_matches(name, list(known), 1, cutoff)
