@@ -203,9 +203,12 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 class Workspace:
-    """A copy of the project's tracked files in a folder of its own, as a fresh clone would be, with runs of tests."""
+    """A copy of the project's tracked files in a folder of its own, as a fresh clone would be, with runs of tests.
 
-    def __init__(self, folder: Path, declared: Path = SMALL_FILE) -> None:
+    ``imports``: with networks from elsewhere, too.
+    """
+
+    def __init__(self, folder: Path, declared: Path = SMALL_FILE, imports: bool = False) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         listed = subprocess.run(
@@ -218,6 +221,8 @@ class Workspace:
         (folder / "dvc.lock").unlink(missing_ok=True)
         shutil.copy2(declared, folder / "params.yaml")
         self.declare({"torch": metadata.version("torch").partition("+")[0]})
+        if imports:
+            self.declare({"imports": foreign.write(folder / "theirs")})
         self.git("init", "-q")
         self.git("add", "-A")
         self.git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "start")
@@ -271,9 +276,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not finished.exists():
             shutil.rmtree(folder, ignore_errors=True)
-            made = Workspace(folder)
-            made.declare({"imports": foreign.write(folder / "theirs")})
-            done = made.run("dvc", "repro")
+            done = Workspace(folder, imports=True).run("dvc", "repro")
             assert done.returncode == 0, done.stdout + done.stderr
             finished.touch()
     own = tmp_path_factory.mktemp("own") / "built"

@@ -10,6 +10,8 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 LATENT = 20
+NAMES = ("dcgan", "nhwc")
+"""Of those that ``write`` declares."""
 
 
 def model(

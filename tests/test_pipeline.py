@@ -37,6 +37,7 @@ from gan_core.runtime.errors import DataError
 from gan_core.serving.client import Generator
 from gan_core.training.checkpoint import NAME
 from gan_core.training.snapshots import read_snapshots
+from tests import foreign
 from tests.chaos import children
 from tests.conftest import DECLARED, ROOT, SMALL, Workspace
 from tests.html import Page
@@ -151,6 +152,8 @@ def test_everything_was_built(built: Workspace) -> None:
     assert page.faults() == []
     assert {f"run-{run}" for run in SMALL["runs"]} <= page.ids
     kinds = {run: {p.stem for p in (built.folder / f"reports/{run}/pictures").iterdir()} for run in SMALL["runs"]}
+    assert {"timeline"} == set.intersection(*kinds.values())
+    kinds = {run: names - {"timeline"} for run, names in kinds.items()}
     assert kinds["gan"] == {"generator-interpolation", "generator-neighbours"}
     assert kinds["cgan"] == kinds["gan"] | {"generator-traversal-y"}
     assert kinds["vae_gan"] == {"decoder-interpolation", "decoder-neighbours", "decoder-reconstruction"}
@@ -165,7 +168,7 @@ def test_a_second_repro_changes_nothing_and_git_sees_nothing_new(built: Workspac
     assert set(changed) - {"M", "??"} <= {
         "params.yaml",
         "dvc.lock",
-        *(f"reports/{run}/{name}.json" for run in SMALL["runs"] for name in ("metrics", "headline")),
+        *(f"reports/{run}/{name}.json" for run in (*SMALL["runs"], *foreign.NAMES) for name in ("metrics", "headline")),
     }
 
 
@@ -260,7 +263,7 @@ def test_the_card_s_python_runs_as_it_stands(built: Workspace, run: str, printed
 
 def test_another_folder_gives_the_same_bytes(built: Workspace, tmp_path: Path) -> None:
     """Data, extractor, weights, figures and whole exports, engines included."""
-    other = Workspace(tmp_path / "deeper" / "elsewhere")
+    other = Workspace(tmp_path / "deeper" / "elsewhere", imports=True)
     done = other.run("dvc", "repro")
     assert done.returncode == 0, done.stderr
     wanted = [
@@ -368,7 +371,9 @@ def test_exporting_differently_trains_nothing_again(built: Workspace, tmp_path: 
     made = copy_of(built, tmp_path)
     made.declare({"export.opset": 19})
     would = re.findall(r"Running stage '([^']+)'", made.run("dvc", "repro", "--dry").stdout)
-    assert sorted(would) == sorted(f"export@{run}" for run in SMALL["runs"])
+    wanted = [f"export@{run}" for run in SMALL["runs"]]
+    wanted += [f"{stage}@{name}" for name in foreign.NAMES for stage in ("import_network", "export_import")]
+    assert sorted(would) == sorted(wanted)
 
 
 def copy_of(built: Workspace, folder: Path) -> Workspace:
