@@ -61,7 +61,7 @@ def main(name: str) -> None:
         batches = Batches(data, train.batch_size, train.seed, *how)
         torch.manual_seed(fold(train.seed, "weights"))
         wanted = network.family, network.width, network.latent
-        spec = NetworkSpec(*wanted, data.shape, data.classes, network.options, data.bits)
+        spec = NetworkSpec(*wanted, data.shape, data.classes, network.options, data.bits, data.scale)
         game = build_game(declared.variant, spec, declared.settings, shown(declared.augment, data.shape[0]))
         parent = warm.Parent.read(Path(declared.init.path)) if declared.init else None
         freeze = (declared.init and declared.init.freeze) or {}
@@ -82,7 +82,7 @@ def main(name: str) -> None:
         plan = Plan(name, train.steps, train.batch_size, train.seed, *how_often, train.ema_half_life, strength)
         execution = ExecutionConfig(train.channels_last, train.precision, train.shards, train.cuda_graph)
         features = feature_network(looked_at, extractor, params.evaluate.inception, device, paths.FEATURES)
-        references = {space: reference(data, features, space) for space in data.spaces}
+        references = {space: reference(data, features, space) for space in data.compared}
         monitor = Monitor(train.evaluate_every, train.steps, train.seed, train.batch_size, references)
         begun, class_names = start(game, plan, device, execution, freeze), data.index.get("class_names") or []
         lineage = {}

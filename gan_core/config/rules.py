@@ -130,6 +130,11 @@ def sides_of(dataset: Any) -> tuple[int, ...]:
     return sides if len(sides) == 2 and all(isinstance(side, int) for side in sides) else ()
 
 
+def scale_of(dataset: Any) -> int:
+    """How many times as large as sources the targets of a declared data set are; 0: it has none of another size."""
+    return int((isinstance(dataset, dict) and dataset.get("scale")) or 0)
+
+
 def source_name(schema: Any) -> str:
     """The one value of its ``source`` key."""
     return str(get_args(schema.__pydantic_fields__["source"].annotation)[0])
@@ -300,6 +305,8 @@ def check_augment(
         )
     elif isinstance(dataset, dict) and dataset.get("source") in POINTS:
         checker.mistake(here, "changes pictures, and this data set holds points; leave it out")
+    elif scale_of(dataset):
+        checker.mistake(here, "changes a source and its target alike, and these are of two sizes; leave it out")
     elif isinstance(augment.p, Adaptive) and not augment.p.aside and (why := no_sign(variant, settings)):
         checker.mistake(
             (*here, "p"),
@@ -363,6 +370,13 @@ def check_fit(
             checker.mistake(family, f"is '{network.family}', which draws images only; use mlp")
         if (high_wide := sides_of(dataset)) and (said := unfit(papers.sides(network.family), high_wide)):
             checker.mistake(family, f"is '{network.family}', which {said}")
+        if scale_of(dataset) and "enlarges" not in papers.capabilities(network.family).get("translator", ()):
+            able = [f for f in papers.families() if "enlarges" in papers.capabilities(f).get("translator", ())]
+            checker.mistake(
+                family,
+                f"is '{network.family}', whose translator keeps the size, and targets are {scale_of(dataset)} times as "
+                f"large as sources; use {' or '.join(able)}",
+            )
     two = "x_b" in batch
     asks_pairs = bool(papers.needs(variant).get("aligned"))
     if (
@@ -379,6 +393,11 @@ def check_fit(
             (*here, "dataset"),
             f"is '{entry['dataset']}', whose two domains are not paired, and variant '{variant}' needs pairs: declare "
             + ("`paired: true`" if source else "`pairs` in place of `domains`, or use variant cycle_gan"),
+        )
+    elif scale_of(dataset) and not asks_pairs:
+        checker.mistake(
+            (*here, "dataset"),
+            f"is '{entry['dataset']}', whose sources are smaller than their targets; use variant pix2pix",
         )
     if train and train.instance_noise and two:
         checker.mistake(

@@ -372,8 +372,8 @@ class Pair:
         return target
 
 
-Halves = Literal["left-right", "right-left", "top-bottom", "bottom-top"]
-"""The half that is the source, and the half that is the target."""
+Halves = Literal["left-right", "right-left", "top-bottom", "bottom-top", "downscaled"]
+"""The half that is the source, and the half that is the target; or the source is the whole image made smaller."""
 
 
 def pair_or_halves(value: Any) -> Any:
@@ -393,11 +393,37 @@ class ImagePairs(Images):
 
     pairs: Annotated[Pair | Halves, pydantic.BeforeValidator(pair_or_halves, json_schema_input_type=Pair | Halves)]
     """Images that belong together, as for ``pix2pix``: two folders of equally named files, two columns of Parquet, or
-    the halves of every image, its source first; left out: there are no pairs."""
+    the halves of every image, its source first; ``downscaled``: every image, and before it the same made smaller by
+    ``scale``; left out: there are no pairs."""
+    scale: Annotated[Literal[2, 4] | None, pydantic.BeforeValidator(number)] = None
+    """How many times as high and wide as their sources the targets are, which are of ``size``; null, or left out: they
+    are of one size."""
+
+    @field_validator("scale")
+    @classmethod
+    def _even(cls, scale: int | None, info: ValidationInfo) -> int | None:
+        size, downscaled = info.data.get("size", 0), info.data.get("pairs") == "downscaled"
+        sides = size if isinstance(size, list) else [size]
+        if any(side % (scale or 1) or side < SIDES[0] * (scale or 1) for side in sides):
+            raise PydanticCustomError(
+                "scale", "must divide size {size} evenly, into sources of {least} pixels and more",
+                {"size": str(size), "least": SIDES[0]},
+            )  # fmt: skip
+        if downscaled and not scale:
+            raise PydanticCustomError("scale", "must say how much smaller sources are, 2 or 4")
+        return scale
 
     @property
     def domain_names(self) -> tuple[str, ...]:
+        if self.pairs == "downscaled":
+            return "source", "target"
         return tuple(self.pairs.split("-")) if isinstance(self.pairs, str) else self.folders
+
+    @property
+    def of_sources(self) -> Images:
+        """The declaration of its sources alone, which are of their own size."""
+        same = {f.name: getattr(self, f.name) for f in fields(Images)}
+        return Images(**{**same, "size": [side // (self.scale or 1) for side in self.sides]})
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_core.core import latents
+from gan_core.core.samples import alike
 
 Field = Literal["x", "x_b"]
 """A field of a batch that holds samples: the data set's, or those of its second domain."""
@@ -131,9 +132,9 @@ class Input:
         return torch.eye(self.size, device=value.device)[torch.where(value < 0, self.size, value)]
 
     def planes(self, value: Tensor, sides: Sequence[int]) -> Tensor:
-        """As maps, (N, channels, *sides) floats: an image of these sides as it is, all else as planes of one value."""
+        """As maps, (N, channels, *sides) floats: an image (smaller ones enlarged), else planes of one value."""
         if len(self.dims) == 3:
-            return value
+            return alike(value, sides)
         return self.embed(value)[:, :, None, None].expand(-1, -1, *sides)
 
 

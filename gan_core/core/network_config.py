@@ -64,6 +64,12 @@ class NetworkConfig:
         return sum(i.size for i in self.inputs)
 
     @property
+    def scale(self) -> int:
+        """How many times as high and wide an image comes out as went in."""
+        given = [i.dims[1] for i in self.inputs if i.is_data and len(i.dims) == 3]
+        return self.shape[1] // given[0] if given and self.is_image else 1
+
+    @property
     def condition_channels(self) -> int:
         """How many planes all inputs are beside an image."""
         return sum(i.channels for i in self.inputs)

@@ -22,6 +22,8 @@ class NetworkSpec:
     classes: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     bits: int = 8
+    scale: int = 1
+    """How many times as high and wide the samples of the second domain are as those of the first."""
 
     def with_family(self, family: str, **options: Any) -> NetworkSpec:
         """Of another family, with its options."""
@@ -37,7 +39,9 @@ class NetworkSpec:
 
     def data(self, field: Field = "x", name: str = "x") -> Input:
         """A sample of the data set, or of its second domain, as an input."""
-        return Input(name, field, prod(self.shape), self.shape)
+        smaller = self.scale if field == "x" else 1
+        shape = (self.shape[0], *(side // smaller for side in self.shape[1:]))
+        return Input(name, field, prod(shape), shape)
 
     def _config(self, role: str, shape: tuple[int, ...], *inputs: Input, **more: Any) -> NetworkConfig:
         more |= {"options": dict(self.options), "bits": self.bits}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 Sample: TypeAlias = Tensor
 """float32 in [-1, 1]: images (N, C, H, W), or points (N, D) of about unit size."""
@@ -57,6 +58,11 @@ def shrunk(x: Sample, side: int) -> Sample:
         return x
     high, wide = (max(1, round(n * side / max(sides))) for n in sides)
     return adaptive_avg_pool2d(x, (high, wide))
+
+
+def alike(x: Sample, sides: Sequence[int], mode: str = "nearest") -> Sample:
+    """Images (N, C, H, W) of these sides; of others they are brought to them by torch's ``interpolate``."""
+    return x if x.dim() < 4 or x.shape[2:] == tuple(sides) else interpolate(x, tuple(sides), mode=mode)
 
 
 def opaque(x: Sample, grey: Tensor | float = 0.0) -> Sample:

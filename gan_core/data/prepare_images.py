@@ -89,6 +89,7 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
             "classes": len(names),
             **of_domains(parts),
             **({"aligned": True} if isinstance(spec, ImagePairs) else {}),
+            **({"scale": spec.scale} if isinstance(spec, ImagePairs) and spec.scale else {}),
             "class_names": names,
             "licence": "own images, licence not stated",
             "found": looked,

@@ -39,6 +39,9 @@ class Prepared:
             self.classes = int(self.index["classes"])
             self.domains = int(self.index["domains"])
             self.bits = int(self.index.get("bits", 8))
+            self.scale = int(self.index.get("scale", 1))
+            """How many times as high and wide as sources the samples of this shape are, of pairs of two sizes."""
+            self._step = self.scale
             first = self.index["counts"]
             self._rows = {part: slice(0, int(first[part])) for part in PARTS}
             sizes = {name: (folder / name).stat().st_size for name in self._files}
@@ -76,8 +79,22 @@ class Prepared:
 
     @property
     def spaces(self) -> dict[str, Prepared]:
-        """Every domain under the name of its field in a batch."""
-        return {"x": self} | ({"x_b": self.other} if self.other else {})
+        """Every domain under the name of its field in a batch, each with the shape of its samples."""
+        return {"x": self._sources} | ({"x_b": self.other} if self.other else {})
+
+    @property
+    def compared(self) -> dict[str, Prepared]:
+        """The domains that samples are compared with: of pairs of two sizes the targets alone."""
+        return {space: domain for space, domain in self.spaces.items() if domain.shape == self.shape}
+
+    @property
+    def _sources(self) -> Prepared:
+        """The first domain; of pairs of two sizes with the shape of the smaller."""
+        if self.scale == 1:
+            return self
+        view = copy(self)
+        view.shape = (self.shape[0], *(side // self.scale for side in self.shape[1:]))
+        return view
 
     @property
     def united(self) -> Prepared:
@@ -95,7 +112,7 @@ class Prepared:
 
     def _view(self, facts: Mapping[str, Any], rows: dict[str, slice]) -> Prepared:
         view = copy(self)
-        view._rows, view.domains = rows, 1
+        view._rows, view.domains, view._step = rows, 1, 1
         view.index = {k: v for k, v in self.index.items() if k != "other"} | {**facts, "domains": 1}
         return view
 
@@ -114,8 +131,12 @@ class Prepared:
         return self
 
     def raw(self, part: str) -> Tensor:
-        """The packed samples of ``train`` or ``heldout``, mapped: 8 or 16 bits (N, H, W, C) or float32 (N, D)."""
-        return self._array(f"{part}.x")[self._rows[part]]
+        """The packed samples of ``train`` or ``heldout``, mapped: 8 or 16 bits (N, H, W, C) or float32 (N, D).
+
+        Sources that are smaller than their targets are packed as large, each pixel as often as it takes.
+        """
+        rows = self._array(f"{part}.x")[self._rows[part]]
+        return rows if self._step == 1 else rows[:, :: self._step, :: self._step]
 
     def labels(self, part: str) -> Tensor | None:
         """Labels (N,) int64, where there are any."""

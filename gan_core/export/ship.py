@@ -88,7 +88,7 @@ class Case:
         """So many fixed rows, data as pixels for a graph that takes them; ``larger``: of other, unequal sides."""
         inputs = self.config.fixed_inputs(n, gate.FIXED_SEED, self.reference.real)
         if larger:
-            high, wide = larger_sides(self.config)
+            high, wide = larger_sides(self.config.inputs[0].dims, self.config)
             inputs = {name: np.pad(v, margins(v, high, wide), "wrap") for name, v in inputs.items()}
         return as_pixels(inputs, pixels, self.config.bits)
 
@@ -272,7 +272,7 @@ def computed(model: bytes, case: Case, precision: Precision, pixels: bool) -> It
 
     yield from gate.parity(network, artefact, feed, limit, gate.batch_sizes(largest))
     if onnx.size_multiple(case.config):
-        of = " of {} x {} pixels".format(*larger_sides(case.config))
+        of = " of {} x {} pixels".format(*larger_sides(case.config.inputs[0].dims, case.config))
         yield from gate.parity(network, artefact, lambda n: case.feed(n, pixels, True), limit, [2], of)
     yield from gate.batch_invariance(artefact, feed, limit, largest)
     if precision == "fp16":
@@ -280,9 +280,9 @@ def computed(model: bytes, case: Case, precision: Precision, pixels: bool) -> It
         yield from gate.parity(network, as_it_stands, feed, limit, [2], ", as ONNX Runtime computes it")
 
 
-def larger_sides(config: NetworkConfig) -> tuple[int, int]:
-    """Sides that a network was not trained on, and not the same."""
-    return 2 * config.shape[1], config.shape[2] + onnx.size_multiple(config)
+def larger_sides(dims: Sequence[int], config: NetworkConfig) -> tuple[int, int]:
+    """Sides that a network was not trained on, and not the same; ``dims``: those that it was."""
+    return 2 * dims[1], dims[2] + onnx.size_multiple(config)
 
 
 def margins(images: Array, high: int, wide: int) -> list[tuple[int, int]]:

@@ -47,7 +47,7 @@ def reach(network: nn.Module, config: NetworkConfig) -> int | None:
             x[..., half : half + multiple] = 1e-3  # every phase of the strides is in it
             x = x.mT.contiguous() if transposed else x
             y = probe(x).mT if transposed else probe(x)
-            lit = torch.nonzero((y != 0).any(2).any(1)[0]).flatten()
+            lit = torch.nonzero((y != 0).any(2).any(1)[0]).flatten() // config.scale
             found = max(found, half - int(lit.min()), int(lit.max()) - (half + multiple - 1))
     return found if found < half else None
 
@@ -79,7 +79,7 @@ def tiles(
         (out,) = artefact({name: np.ascontiguousarray(some)[None]})
         return np.asarray(out)
 
-    whole, parts = compute(picture), in_tiles(compute, picture, core, far, multiple)
+    whole, parts = compute(picture), in_tiles(compute, picture, core, far, multiple, config.scale)
     off = np.abs(in_shades(whole) - in_shades(parts))
     share = float((off > 0).mean())
     if share > allowed:

@@ -13,7 +13,7 @@ from gan_core.core.artifact import Artifact
 from gan_core.core.feature_names import in_features
 from gan_core.core.lineage import IMPORTED, of_import
 from gan_core.core.pixels import Pixels, to_uint8
-from gan_core.core.samples import Chosen, Sample, Samples, shrunk
+from gan_core.core.samples import Chosen, Sample, Samples, alike, shrunk
 from gan_core.data.packed import PARTS
 from gan_core.data.prepared import Prepared
 from gan_core.metrics import roles
@@ -69,7 +69,7 @@ def evaluate(
         reference, domain = references[space], data.spaces[space]
         labelled = any(i.prior == "label" for i in network.config.inputs)
         measured = roles.figures(role, trained, references, inputs, fake)
-        measured.figures |= dict(roles.reconstruction(role, trained, references["x"], data.samples("heldout")))
+        measured.figures |= dict(roles.reconstruction(role, trained, reference, data.samples("heldout")))
         floor = reference.floor(len(fake), labelled)
         if inception and data.is_image:
             real, train = reference.heldout.samples, Chosen(reference.train.samples, torch.arange(len(fake)))
@@ -107,7 +107,7 @@ def evaluate(
             each = min(SHOWN, max(FEWEST, (SHEET // max(sides)) ** 2)) // len(drawing)
             sources = [inputs[i.name] for i in network.config.inputs if i.is_data]
             truth = [domain.samples("heldout")] if sources and data.aligned else []
-            rows = [to_uint8(shrunk(x[:each], LARGEST).numpy()) for x in (*sources, fake, *truth)]
+            rows = [to_uint8(shrunk(alike(x[:each], sides), LARGEST).numpy()) for x in (*sources, fake, *truth)]
             found.shown += [image for row in zip(*rows, strict=True) for image in row][:each]
         else:
             found.points.append(fake[:FEW_POINTS])

@@ -302,7 +302,7 @@ def named(reference: Reference, figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def references(data: Prepared, own: Artifact, asked: Evaluate, cache: Path | None = None) -> dict[str, Reference]:
-    """The reference of every domain, in the features that are asked for; ``own``: the data set's classifier.
+    """The reference of every domain that samples are compared with; ``own``: the data set's classifier.
 
     Raises:
         DataError: the weights of a network are not there.
@@ -311,5 +311,6 @@ def references(data: Prepared, own: Artifact, asked: Evaluate, cache: Path | Non
     knows = own.notes["classes"] == OF_THE_SET and own.notes.get("heldout_accuracy", 0) >= asked.min_accuracy
     classifier = own.network if knows and data.classes > 1 else None
     return {
-        space: Reference.of(network, domain, asked.samples, classifier, space) for space, domain in data.spaces.items()
+        space: Reference.of(network, domain, asked.samples, classifier, space)
+        for space, domain in data.compared.items()
     }

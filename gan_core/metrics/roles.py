@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gan_core.core.artifact import Artifact
-from gan_core.core.samples import Chosen, Sample, Samples
+from gan_core.core.samples import Chosen, Sample, Samples, alike
 from gan_core.metrics.batching import in_batches, rows_at_once
 from gan_core.metrics.measure import Found, Reference, measure
 from gan_core.metrics.recognition import class_kept
@@ -32,10 +33,12 @@ def figures(
     config = trained[role].config
     given = {i.prior: inputs[i.name] for i in config.inputs}
     found = measure(spaces[config.output_space], fake, given)
-    for source in given.keys() & spaces.keys():
-        if spaces[source].domain.index.get("aligned"):
-            paired(found, spaces[config.output_space], given[source], fake)
-        found.figures |= dict(translation(source, given[source], config.output_space, fake, spaces))
+    target = spaces[config.output_space]
+    for source in given.keys() & {"x", "x_b"}:
+        if target.domain.index.get("aligned"):
+            paired(found, target, given[source], fake)
+        if source in spaces:
+            found.figures |= dict(translation(source, given[source], config.output_space, fake, spaces))
         if back := counterpart(trained, takes=config.output_space, makes=source):
 
             def off(y: Sample, x: Sample, network: Any = back.network) -> Tensor:
@@ -81,8 +84,13 @@ def translation(source: str, x: Samples, target: str, y: Samples, spaces: Mappin
 def paired(found: Found, target: Reference, source: Samples, fake: Samples) -> None:
     """What a translator makes of held-out sources, each beside its true target, and what the sources themselves score.
 
-    In Lite0's features there is a perceptual distance too.
+    Smaller sources are enlarged for that by bicubic interpolation. In Lite0's features there is a perceptual distance
+    too.
     """
+
+    def enlarged(measure_of: Callable[[Sample, Sample], Tensor], x: Sample, truth: Sample) -> Tensor:
+        return measure_of(alike(x, truth.shape[2:], "bicubic").clamp(-1, 1), truth)
+
     truth = Chosen(target.domain.samples("heldout"), torch.arange(len(fake)))
     measures: dict[str, Callable[[Sample, Sample], Tensor]] = {"l1": l1, "psnr": psnr}
     if min(fake.shape[2:]) >= SMALLEST:
@@ -91,7 +99,7 @@ def paired(found: Found, target: Reference, source: Samples, fake: Samples) -> N
         measures["perceptual"] = lambda a, b: perceptual_distance(lite0().levels(a), lite0().levels(b))
     for name, measure_of in measures.items():
         for suffix, x in (("", fake), ("_of_source", source)):
-            found.mean(f"{name}{suffix}", in_batches(measure_of, x, truth).numpy())
+            found.mean(f"{name}{suffix}", in_batches(partial(enlarged, measure_of), x, truth).numpy())
 
 
 def l1(a: Sample, b: Sample) -> Tensor:

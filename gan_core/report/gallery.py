@@ -18,7 +18,7 @@ from gan_core.core.feature_names import SHOWN
 from gan_core.core.inputs import Input
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import Pixels, to_uint8
-from gan_core.core.samples import Sample, Samples, shrunk
+from gan_core.core.samples import Sample, Samples, alike, shrunk
 from gan_core.metrics.batching import in_batches, rows_at_once
 from gan_core.metrics.copying import both_ways, nearest_of
 from gan_core.metrics.drawn import Drawn
@@ -238,12 +238,12 @@ def translation(
     x = given[order]
     y = in_batches(trained[role].network, x)
     rows = {"given": x, role: y} | ({"truth": targets[order]} if targets else {})
-    if truth := spaces[source.prior].domain.index.get("translation"):
+    if truth := data[source.prior].index.get("translation"):
         rows["true map"] = mapped(x, truth, inverse=source.prior == "x_b")
     if back := counterpart(trained, takes=trained[role].config.output_space, makes=source.prior):
         rows["and back"] = in_batches(back.network, y)
     return pictures.sheet(
-        np.concatenate([pixels(shrunk(row, SIDE)) for row in rows.values()]),
+        np.concatenate([pixels(shrunk(alike(row, y.shape[2:]), SIDE)) for row in rows.values()]),
         len(x),
         list(rows),
         title=f"Translation {role}",

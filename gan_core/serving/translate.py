@@ -52,6 +52,8 @@ class Translator:
     channels: int
     reach: int | None = None
     """How far from a pixel lies what it depends on; None: it depends on the whole picture."""
+    scale: int = 1
+    """How many times as high and wide comes out as went in."""
     core: int | None = None
     """Pixels of a tile's side that are kept; None: pictures larger than ``WHOLE`` go in tiles of ``CORE``, if any."""
 
@@ -66,7 +68,7 @@ class Translator:
             wide, high = (max(1, round(side * scale)) for side in image.size)
             image = image.resize((wide, high), Image.Resampling.LANCZOS)
         pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, self.channels)
-        out = self.translated(self.filled(pixels))[: image.height, : image.width]
+        out = self.translated(self.filled(pixels))[: self.scale * image.height, : self.scale * image.width]
         made = Image.fromarray(out if out.shape[2] > 1 else out[..., 0])
         if alpha is None:
             return made
@@ -85,7 +87,9 @@ class Translator:
         core = self.core or (CORE if pixels.shape[0] * pixels.shape[1] > large else 0)
         if not core or self.reach is None:
             return compute(pixels)
-        return in_tiles(compute, pixels, -(-core // self.multiple) * self.multiple, self.reach, self.multiple)
+        return in_tiles(
+            compute, pixels, -(-core // self.multiple) * self.multiple, self.reach, self.multiple, self.scale
+        )
 
     def filled(self, pixels: Pixels) -> Pixels:
         """Filled up to sides that the network takes, at the bottom and on the right, by mirroring."""
@@ -128,7 +132,9 @@ def translator(folder: Path, role: str | None, on: str, server: str | None, core
     generator = Generator.connect(server, folder, chosen) if server else Generator.open(folder, chosen, on=on)
     (given,) = about["inputs"]
     _, channels, high, wide = given["shape"]
-    return Translator(generator, given["name"], (high, wide), about["size_multiple"], channels, tiles["reach"], core)
+    scale = about["output"]["shape"][2] // high
+    sides = about["size_multiple"], channels, tiles["reach"], scale
+    return Translator(generator, given["name"], (high, wide), *sides, core)
 
 
 def from_picture_to_picture(about: Mapping[str, Any]) -> bool:

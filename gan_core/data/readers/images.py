@@ -117,6 +117,7 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
     rows: dict[int, tuple[NDArray[Any], bool, Noticed]] = {}
     sizes: dict[int, tuple[int, int]] = {}
     halves = spec.pairs if isinstance(spec, ImagePairs) and isinstance(spec.pairs, str) else None
+    small = spec.of_sources if isinstance(spec, ImagePairs) else spec
     enough = None if spec.fit == "exact" else AMPLE * max(spec.sides) * (2 if halves else 1)
     with strict():
         for k, content in enumerate(contents):
@@ -125,15 +126,17 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
                     raise BadImage(made.bad[k - 1])
                 if not (halves and k % 2):
                     whole = opened(content, enough)
-                image, sizes[k] = half(*whole, halves.split("-")[k % 2]) if halves else whole
+                image, sizes[k] = half(*whole, spec.domain_names[k % 2]) if halves else whole
                 made.sizes[sizes[k]] += 1
                 made.modes[str(image.dtype) if isinstance(image, np.ndarray) else image.mode] += 1
                 noticed = Noticed()
-                rows[k] = packed(image, spec, noticed), is_deep(image), noticed
+                pixels = packed(image, small if k % 2 == 0 else spec, noticed)
+                larger = spec.sides[0] // pixels.shape[0]  # of a source each pixel as often as its target has it
+                rows[k] = pixels.repeat(larger, 0).repeat(larger, 1), is_deep(image), noticed
             except BadImage as error:
                 made.bad[k] = str(error)
     if isinstance(spec, ImagePairs):
-        made.bad = without_partners(rows.keys(), sizes, made.bad)
+        made.bad = without_partners(rows.keys(), sizes, made.bad, 1 if halves else spec.scale)
     kept = [row for k, row in rows.items() if k not in made.bad]
     good, made.deep = [image for image, *_ in kept], [deep for _, deep, _ in kept]
     for *_, noticed in kept:
@@ -149,11 +152,13 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
 def half(
     image: Image.Image | NDArray[Any], size: tuple[int, int], which: str
 ) -> tuple[Image.Image | NDArray[Any], tuple[int, int]]:
-    """The left, right, top or bottom half of an image, and the size that it had in a file of its own.
+    """The left, right, top or bottom half of an image, or all of it, and the size that it had in a file of its own.
 
     Raises:
         BadImage: it cannot be cut in two equal ones.
     """
+    if which in ("source", "target"):
+        return image, size
     axis = 0 if which in ("left", "right") else 1
     if size[axis] % 2:
         raise BadImage(f"has {size[0]}x{size[1]} pixels and cannot be cut into two equal halves")
@@ -165,13 +170,16 @@ def half(
 
 
 def without_partners(
-    good: Collection[int], sizes: Mapping[int, tuple[int, int]], bad: Mapping[int, str]
+    good: Collection[int], sizes: Mapping[int, tuple[int, int]], bad: Mapping[int, str], scale: int | None = None
 ) -> dict[int, str]:
-    """The faults of a list of pairs: those of single images, and of those whose partner has one or another shape."""
+    """The faults of a list of pairs: those of single images, and of those whose partner has one or another shape.
+
+    ``scale``: how many times as large as sources the targets are declared to be.
+    """
     found = dict(bad)
     for k in {k // 2 * 2 for k in good}:
         pair = k, k + 1
-        if set(pair) <= set(good) and (fault := other_shape(*(sizes[which] for which in pair))):
+        if set(pair) <= set(good) and (fault := other_shape(*(sizes[which] for which in pair), scale)):
             found[k] = fault
         for which, other in (pair, pair[::-1]):
             if which in found and other not in found:
@@ -179,12 +187,18 @@ def without_partners(
     return dict(sorted(found.items()))
 
 
-def other_shape(size: tuple[int, int], partner: tuple[int, int]) -> str:
-    """The fault of a pair whose sizes differ by more than their scale and the rounding of a side; empty: none."""
+def other_shape(size: tuple[int, int], partner: tuple[int, int], scale: int | None = None) -> str:
+    """The fault of a pair whose sizes differ by more than their scale and the rounding of a side; empty: none.
+
+    ``scale``: how many times as large as the first the second must be; None: any times.
+    """
     (w, h), (wide, high) = size, partner
-    if 2 * abs(w * high - wide * h) <= max(w + h, wide + high):
-        return ""
-    return f"has {w}x{h} pixels, and its partner {wide}x{high}: they cannot show the same place"
+    said = f"has {w}x{h} pixels, and its partner {wide}x{high}"
+    if 2 * abs(w * high - wide * h) > max(w + h, wide + high):
+        return f"{said}: they cannot show the same place"
+    if scale and max(abs(scale * w - wide), abs(scale * h - high)) >= scale:
+        return f"{said}: they are not of one size" if scale == 1 else f"{said}, not {scale} times as many a side"
+    return ""
 
 
 def spans(planes: NDArray[Any]) -> NDArray[Any]:
