@@ -249,7 +249,7 @@ def test_every_line_of_every_card_runs(built, ports, tmp_path, monkeypatch, caps
                 assert "samples of" in done.stdout or json.loads(done.stdout)["outputs"][0]["data"], done.stdout
             ran += 1
         assert len(Path("README.md").read_text().split("```")) // 2 >= 3
-    assert ran == 5 * 5 + 3 * 3  # five roles that draw, three that take data
+    assert ran == 6 * 5 + 4 * 3  # five roles that draw, three that take data
 
 
 def test_a_request_too_long_for_a_command_line() -> None:
