@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 
 from gan_core.config import papers, rules, schema
 from gan_core.core.artifact import Artifact, load, save
@@ -200,15 +201,35 @@ def trained(request: pytest.FixtureRequest, digits: Prepared, tmp_path_factory: 
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+MORE = "larger"
+"""A run of the built project beside those of ``SMALL``."""
+
+
+def enlarging(folder: Path) -> dict[str, Any]:
+    """Pictures in a folder, and the declaration of a run that makes 16 pixels of 8."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(130):
+        coarse = Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8))
+        coarse.resize((16, 16), Image.Resampling.BICUBIC).save(folder / f"{k}.png")
+    images = {"path": folder.name, "labels": False, "heldout": 0.5, "size": 16, "channels": 3, "fit": "exact"}
+    images |= {"background": 0, "on_bad_image": "error", "pairs": "downscaled", "scale": 2}
+    run = {
+        "variant": "pix2pix",
+        "dataset": "coarse",
+        "network": {"family": "srresnet", "width": 4, "latent": 0, "blocks": 1},
+    }
+    train = {"steps": 4, "batch_size": 4, "evaluate_every": 4, "instance_noise": 0.0}
+    return {"images.coarse": images, f"runs.{MORE}": run | {"train": train}}
 
 
 class Workspace:
     """A copy of the project's tracked files in a folder of its own, as a fresh clone would be, with runs of tests.
 
-    ``imports``: with networks from elsewhere, too.
+    ``more``: with networks from elsewhere, too, and a run whose translator enlarges.
     """
 
-    def __init__(self, folder: Path, declared: Path = SMALL_FILE, imports: bool = False) -> None:
+    def __init__(self, folder: Path, declared: Path = SMALL_FILE, more: bool = False) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         listed = subprocess.run(
@@ -221,8 +242,8 @@ class Workspace:
         (folder / "dvc.lock").unlink(missing_ok=True)
         shutil.copy2(declared, folder / "params.yaml")
         self.declare({"torch": metadata.version("torch").partition("+")[0]})
-        if imports:
-            self.declare({"imports": foreign.write(folder / "theirs")})
+        if more:
+            self.declare({"imports": foreign.write(folder / "theirs")} | enlarging(folder / "pictures"))
         self.git("init", "-q")
         self.git("add", "-A")
         self.git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "start")
@@ -276,7 +297,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not finished.exists():
             shutil.rmtree(folder, ignore_errors=True)
-            done = Workspace(folder, imports=True).run("dvc", "repro")
+            done = Workspace(folder, more=True).run("dvc", "repro")
             assert done.returncode == 0, done.stdout + done.stderr
             finished.touch()
     own = tmp_path_factory.mktemp("own") / "built"

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from gan_core.config.schema import ImagePairs, Pair
+from gan_core.config.schema import ImagePairs, Images, Pair
 from gan_core.data import prepare_images as module
 from gan_core.data.batches import Batches
 from gan_core.data.prepare_images import prepare_images
@@ -163,6 +164,42 @@ def test_a_mirror_moves_both(tmp_path: Path) -> None:
     assert all((batch.x + batch.x_b).abs().max() < 1e-6 for batch in seen)
     known = {row.numpy().tobytes() for row in data.samples("train")[:]}
     assert 0 < sum(row.numpy().tobytes() in known for batch in seen for row in batch.x) < 48
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_sources_that_are_smaller_keep_their_own_pixels(tmp_path: Path, scale: int) -> None:
+    """Of two folders, every pixel of the smaller; a batch has both sizes, each source beside its own target."""
+    small = RNG.integers(0, 256, (N, 8 // scale * 2, 8 // scale * 2, 3), np.uint8)
+    for k in range(N):
+        write(tmp_path / f"in/{k}.png", encoded(small[k]))
+        write(tmp_path / f"out/{k}.png", encoded(255 - small[k].repeat(scale, 0).repeat(scale, 1)))
+    data = prepare(replace(FOLDERS, size=16, scale=scale), tmp_path, tmp_path / "data")
+    given = {row.tobytes() for row in small}
+    assert all(row.numpy().tobytes() in given for row in data.raw("train").contiguous())
+    batch = Batches(data, 8, 0).at(3)
+    assert batch.x_b is not None
+    assert (batch.x.shape[2:], batch.x_b.shape[2:]) == ((16 // scale,) * 2, (16, 16))
+    assert torch.allclose(batch.x, -batch.x_b[:, :, ::scale, ::scale], atol=1e-6)
+    assert {space: domain.shape[1] for space, domain in data.spaces.items()} == {"x": 16 // scale, "x_b": 16}
+
+
+def test_a_source_is_made_of_its_target(tmp_path: Path) -> None:
+    """`downscaled`: the picture as it would be packed at the smaller size, with the same crop."""
+    wide = RNG.integers(0, 256, (N, 20, 32, 3), np.uint8)
+    for k in range(N):
+        write(tmp_path / f"{k}.png", encoded(wide[k]))
+    asked = replace(FOLDERS, size=16, fit="crop", pairs="downscaled", scale=2)
+    pairs = prepare(asked, tmp_path, tmp_path / "pairs")
+    small = prepare(Images("?", False, 0.4, 8, 3, "crop", 0, "error", None), tmp_path, tmp_path / "small")
+    assert torch.equal(pairs.raw("train"), small.raw("train"))
+
+
+def test_a_declared_scale_is_held(tmp_path: Path) -> None:
+    for k in range(N):
+        write(tmp_path / f"in/{k}.png", encoded(SOURCES[k]))
+        write(tmp_path / f"out/{k}.png", encoded(TARGETS[k].repeat(3, 0).repeat(3, 1)))
+    with pytest.raises(DataError, match="has 8x8 pixels, and its partner 24x24, not 2 times as many a side"):
+        prepare(replace(FOLDERS, size=16, fit="crop", scale=2), tmp_path, tmp_path / "data")
 
 
 def twice(path: Path) -> None:

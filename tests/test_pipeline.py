@@ -39,7 +39,7 @@ from gan_core.training.checkpoint import NAME
 from gan_core.training.snapshots import read_snapshots
 from tests import foreign
 from tests.chaos import children
-from tests.conftest import DECLARED, ROOT, SMALL, Workspace
+from tests.conftest import DECLARED, MORE, ROOT, SMALL, Workspace
 from tests.html import Page
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -168,7 +168,11 @@ def test_a_second_repro_changes_nothing_and_git_sees_nothing_new(built: Workspac
     assert set(changed) - {"M", "??"} <= {
         "params.yaml",
         "dvc.lock",
-        *(f"reports/{run}/{name}.json" for run in (*SMALL["runs"], *foreign.NAMES) for name in ("metrics", "headline")),
+        *(
+            f"reports/{run}/{name}.json"
+            for run in (*SMALL["runs"], MORE, *foreign.NAMES)
+            for name in ("metrics", "headline")
+        ),
     }
 
 
@@ -263,7 +267,7 @@ def test_the_card_s_python_runs_as_it_stands(built: Workspace, run: str, printed
 
 def test_another_folder_gives_the_same_bytes(built: Workspace, tmp_path: Path) -> None:
     """Data, extractor, weights, figures and whole exports, engines included."""
-    other = Workspace(tmp_path / "deeper" / "elsewhere", imports=True)
+    other = Workspace(tmp_path / "deeper" / "elsewhere", more=True)
     done = other.run("dvc", "repro")
     assert done.returncode == 0, done.stderr
     wanted = [
@@ -371,7 +375,7 @@ def test_exporting_differently_trains_nothing_again(built: Workspace, tmp_path: 
     made = copy_of(built, tmp_path)
     made.declare({"export.opset": 19})
     would = re.findall(r"Running stage '([^']+)'", made.run("dvc", "repro", "--dry").stdout)
-    wanted = [f"export@{run}" for run in SMALL["runs"]]
+    wanted = [f"export@{run}" for run in (*SMALL["runs"], MORE)]
     wanted += [f"{stage}@{name}" for name in foreign.NAMES for stage in ("import_network", "export_import")]
     assert sorted(would) == sorted(wanted)
 

@@ -250,7 +250,30 @@ def test_cut_contrasts_the_same_places_and_is_least_where_nothing_changed() -> N
     assert update.players == ("translator", "heads")
 
 
+def test_what_enlarges_begins_with_repeated_pixels_and_its_discriminator_sees_them() -> None:
+    """With nothing added the result is the source, each pixel a square; beside it D sees the source at that size."""
+    spec = NetworkSpec("srresnet", 4, 0, (3, 32, 32), options={"blocks": 1}, scale=4)
+    game = build_game("pix2pix", spec, {})
+    assert isinstance(game, Pix2Pix)
+    x = torch.rand(2, 3, 8, 8) * 2 - 1
+    whole = x.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    last = game.translator.get_submodule("body.6")
+    assert isinstance(last, nn.Conv2d)
+    with torch.no_grad():
+        last.weight.zero_()
+        assert last.bias is not None
+        last.bias.zero_()
+    assert torch.equal(game.translator(x), whole)
+    assert torch.equal(game.discriminator(whole, x), game.discriminator(whole, whole))
+    odd = torch.rand(1, 3, 5, 9)
+    assert game.translator(odd).shape == (1, 3, 20, 36)
+
+
 REFUSED = {
+    "another size": (
+        {"dataset": "larger"},
+        "is 'resnet', whose translator keeps the size, and targets are 2 times as large as sources; use srresnet",
+    ),
     "unpaired": (
         {"dataset": "recolour"},
         "whose two domains are not paired, and variant 'pix2pix' needs pairs: declare `paired: true`",
@@ -275,6 +298,9 @@ REFUSED = {
 def test_what_cannot_be_played_is_refused(case: str, tmp_path: Path) -> None:
     changes, says = REFUSED[case]
     tree: Any = OmegaConf.to_container(OmegaConf.load(DECLARED))
+    entry = {"path": "x", "labels": False, "heldout": 0.2, "size": 16, "channels": 3, "fit": "crop"}
+    more = {"background": 0, "on_bad_image": "skip", "pairs": "downscaled", "scale": 2}
+    tree["images"] = {"larger": entry | more}
     tree["datasets"]["pairs"] = tree["datasets"]["recolour"] | {"paired": True}
     network = {"family": "resnet", "width": 8, "latent": 0}
     tree["runs"] = {

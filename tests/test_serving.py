@@ -39,7 +39,7 @@ from gan_core.serving.backends.triton.backend import Triton
 from tests import storm
 from tests.conftest import ROOT, SMALL, Workspace
 
-RUNS = ("gan", "wgan_gp", "cgan", "cycle_gan", "vae_gan", "learned_f", "dcgan", "nhwc")
+RUNS = ("gan", "wgan_gp", "cgan", "cycle_gan", "vae_gan", "learned_f", "dcgan", "nhwc", "larger")
 MODELS = [
     "cgan_generator",
     "cgan_generator_seeded",
@@ -56,6 +56,8 @@ MODELS = [
     "gan_generator_uint8",
     "learned_f_generator",
     "learned_f_generator_seeded",
+    "larger_translator",
+    "larger_translator_uint8",
     "nhwc_translator",
     "nhwc_translator_uint8",
     "vae_gan_decoder",
@@ -249,7 +251,7 @@ def test_every_line_of_every_card_runs(built, ports, tmp_path, monkeypatch, caps
                 assert "samples of" in done.stdout or json.loads(done.stdout)["outputs"][0]["data"], done.stdout
             ran += 1
         assert len(Path("README.md").read_text().split("```")) // 2 >= 3
-    assert ran == 6 * 5 + 4 * 3  # five roles that draw, three that take data
+    assert ran == 6 * 5 + 5 * 3  # six roles that draw, five that take data
 
 
 def test_a_request_too_long_for_a_command_line() -> None:

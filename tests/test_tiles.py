@@ -21,7 +21,8 @@ from tests.test_translate import picture, read, run
 
 
 def config_of(family: str, side: int, **options: object) -> NetworkConfig:
-    return NetworkSpec(family, 4, 0, (3, side, side), options=options).translator("x", "x_b")
+    scale = 2 if family == "srresnet" else 1
+    return NetworkSpec(family, 4, 0, (3, side, side), options=options, scale=scale).translator("x", "x_b")
 
 
 def test_spans_keep_every_pixel_once_and_see_their_margins() -> None:
@@ -37,9 +38,12 @@ def test_the_reach_of_plain_convolutions_is_their_sum() -> None:
     assert reach(build_network(config), config) == 6
 
 
-@pytest.mark.parametrize(("family", "side"), [("resnet", 16), ("resnet", 64), ("unet", 16), ("unet", 64)])
+SEEN = [("resnet", 16), ("resnet", 64), ("unet", 16), ("unet", 64), ("srresnet", 16)]
+
+
+@pytest.mark.parametrize(("family", "side"), SEEN)
 def test_tiles_are_the_whole_picture_and_less_margin_is_not(family: str, side: int) -> None:
-    config = config_of(family, side, norm="none")
+    config = config_of(family, side, **({} if family == "srresnet" else {"norm": "none"}))
     network, multiple = build_network(config).double().eval(), size_multiple(config)
     far = reach(network, config)
     assert far is not None
@@ -51,8 +55,8 @@ def test_tiles_are_the_whole_picture_and_less_margin_is_not(family: str, side: i
     core = -(-max(far, 2 * multiple) // multiple) * multiple
     x = np.random.default_rng(0).uniform(-1, 1, (2 * core, 3 * core, 3))
     whole = compute(x)
-    assert in_tiles(compute, x, core, far, multiple) == pytest.approx(whole, abs=1e-12)
-    near = in_tiles(compute, x, core, far // 4, multiple)
+    assert in_tiles(compute, x, core, far, multiple, config.scale) == pytest.approx(whole, abs=1e-12)
+    near = in_tiles(compute, x, core, far // 4, multiple, config.scale)
     assert np.abs(near - whole).max() > 1e-9
 
 

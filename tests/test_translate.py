@@ -68,6 +68,20 @@ def test_a_picture_is_what_the_network_gives(exported: Path, tmp_path: Path) -> 
     assert (tmp_path / "out/moves.gif.png").is_file()
 
 
+def test_what_enlarges_gives_every_picture_at_its_scale(built: Workspace, tmp_path: Path) -> None:
+    """Any sides, transparency too, whole or in tiles; the pixels of a picture are those that the graph gives."""
+    folder, image = built.folder / "exported/larger", picture(37, 21)
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save(tmp_path / "a.png")
+    for out, tiles in (("whole", None), ("parts", 8)):
+        run(folder, tmp_path / "a.png", tmp_path / out, role=None, tiles=tiles)
+    whole, parts = (np.asarray(read(tmp_path / out / "a.png")) for out in ("whole", "parts"))
+    assert whole.shape == (42, 74, 4)
+    assert (whole == parts).all()
+    (graph,) = Generator.open(folder).compute({"x": np.asarray(image.convert("RGB"))[None]})
+    assert (whole[..., :3] == graph).all()
+
+
 def test_orientation_and_transparency_stay(exported: Path, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -179,7 +179,7 @@ def without_partners(
     found = dict(bad)
     for k in {k // 2 * 2 for k in good}:
         pair = k, k + 1
-        if set(pair) <= set(good) and (fault := other_shape(*(sizes[which] for which in pair), scale)):
+        if set(pair) <= set(good) and (fault := other_shape(sizes[k], sizes[k + 1], scale)):
             found[k] = fault
         for which, other in (pair, pair[::-1]):
             if which in found and other not in found:
