@@ -192,6 +192,8 @@ def test_a_source_is_made_of_its_target(tmp_path: Path) -> None:
     pairs = prepare(asked, tmp_path, tmp_path / "pairs")
     small = prepare(Images("?", False, 0.4, 8, 3, "crop", 0, "error", None), tmp_path, tmp_path / "small")
     assert torch.equal(pairs.raw("train"), small.raw("train"))
+    exact = prepare(replace(asked, size=[20, 32], fit="exact"), tmp_path, tmp_path / "exact")
+    assert exact.spaces["x"].shape == (3, 10, 16)
 
 
 def test_a_declared_scale_is_held(tmp_path: Path) -> None:

@@ -422,8 +422,11 @@ class ImagePairs(Images):
     @property
     def of_sources(self) -> Images:
         """The declaration of its sources alone, which are of their own size."""
-        same = {f.name: getattr(self, f.name) for f in fields(Images)}
-        return Images(**{**same, "size": [side // (self.scale or 1) for side in self.sides]})
+        given = {f.name: getattr(self, f.name) for f in fields(Images)}
+        given["size"] = [side // (self.scale or 1) for side in self.sides]
+        if self.pairs == "downscaled" and self.fit == "exact":
+            given["fit"] = "crop"  # of a target's size, which is all that has to be exact
+        return Images(**given)
 
     @property
     def folders(self) -> tuple[str, ...]:
