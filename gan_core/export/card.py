@@ -9,6 +9,7 @@ from typing import Any
 from gan_core.core import latents
 from gan_core.core.classes import table
 from gan_core.core.lineage import NOTE, sentences
+from gan_core.core.pixels import images_of
 from gan_core.export.manifest import TensorSpec, endpoints_of, main_graph
 
 CARD = """# {run}
@@ -215,7 +216,8 @@ def open_sides(role: Mapping[str, Any]) -> str:
         if about["reach"] is not None
         else f"Tiles of a larger picture would not fit together: {about['why']}"
     )
-    return f" Height and width may be any multiples of {multiple} from {2 * multiple} up. {how}."
+    may = f"may be any multiples of {multiple} from {2 * multiple} up" if multiple > 1 else "may be any from 2 up"
+    return f" Height and width {may}. {how}."
 
 
 def pixel_type(role: Mapping[str, Any]) -> str:
@@ -225,7 +227,7 @@ def pixel_type(role: Mapping[str, Any]) -> str:
 
 def as_pixels(i: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """An input of the graph with pixels."""
-    if len(i["shape"]) != 4:
+    if i["name"] not in images_of([i]):
         return i
     batch, *c_h_w = i["shape"]
     return {**i, "dtype": kind, "shape": [batch, *c_h_w[1:], c_h_w[0]]}
@@ -241,9 +243,11 @@ def warning(labels: Sequence[Mapping[str, Any]], draws: bool) -> str:
 
 def does(inputs: Sequence[Mapping[str, Any]], output_space: str, kind: str) -> str:
     """What a role is for, in a sentence."""
-    takes = {i["prior"] for i in inputs} & {"x", "x_b"}
+    takes = {i["prior"] for i in inputs} & {"x", "x_b", "latent"}
     if output_space == "latent":
         return f"From {article(kind)} to its latent (the mean)."
+    if takes == {"latent"}:
+        return f"From a latent of the encoder to {article(kind)}."
     if takes:
         first, second = ("first", "second") if takes == {"x"} else ("second", "first")
         return f"From {article(kind)} of the {first} domain to one of the {second}."
@@ -259,6 +263,8 @@ def source(prior: str, image: bool) -> str:
     """Where the values of an input come from."""
     if prior in (*latents.DRAWN, *latents.GIVEN):
         return f"prior {prior}"
+    if prior == "latent":
+        return "what the encoder gives"
     return "data in [-1, 1]" if image else "data"
 
 

@@ -59,7 +59,7 @@ class AcceptanceReference:
     fd: Mapping[str, Callable[[Samples], float]]
     """FD of model-space samples, by the space they are to be in; a latent has none."""
     real: Mapping[str, Samples]
-    """Held-out samples in model space, for inputs that are data."""
+    """Held-out samples in model space, and what the encoder makes of them, for inputs that are data."""
     samples: int
     seed: int
 
@@ -89,7 +89,7 @@ class Case:
         if larger:
             high, wide = larger_sides(self.config)
             inputs = {name: np.pad(v, margins(v, high, wide), "wrap") for name, v in inputs.items()}
-        return as_pixels(inputs, pixels, self.config.bits)
+        return as_pixels(inputs, self.config.images if pixels else (), self.config.bits)
 
     def network(self, pixels: bool) -> gate.Runner:
         """What all are compared with."""
@@ -202,10 +202,10 @@ def ship(
 
 
 def in_tiles(case: Case, passed: Sequence[Graph]) -> dict[str, Any]:
-    """What a translator's entry says of tiles; of what takes no other sides than it was trained on, nothing."""
+    """What an entry says of tiles; of what takes no other sides than it was trained on, nothing."""
     if not onnx.size_multiple(case.config):
         return {}
-    model = next(g.model for g in passed if g.precision == "fp32" and g.pixels)
+    model = max((g for g in passed if g.precision == "fp32"), key=lambda g: g.pixels).model
     artefact, allowed = gate.onnx_runner(model, case.threads), case.export.precisions["fp32"].pixels_off
     return {"tiles": tiles.tiles(case.trained.network, case.config, artefact, case.feed(1, True), allowed)}
 
@@ -222,7 +222,7 @@ def graphs(role: str, case: Case) -> Iterator[Graph]:
     for precision in case.export.precisions:
         model = in_precision(whole, precision, case.calibration())
         for pixels in (False, True) if case.config.is_image else (False,):
-            content = with_pixels(model, case.config.bits) if pixels else model
+            content = with_pixels(model, case.config.images, case.config.bits) if pixels else model
             file = naming.graph(role, precision, case.config.pixel_type if pixels else "")
             yield Graph(file, content, precision, pixels, *checked(content, case, precision, pixels))
 
@@ -273,8 +273,9 @@ def computed(model: bytes, case: Case, precision: Precision, pixels: bool) -> It
 
 
 def larger_sides(config: NetworkConfig) -> tuple[int, int]:
-    """Sides that a network was not trained on, and not the same."""
-    return 2 * config.shape[1], config.shape[2] + onnx.size_multiple(config)
+    """Sides of its input that a network was not trained on, and not the same."""
+    _, high, wide = config.inputs[0].dims
+    return 2 * high, wide + onnx.size_multiple(config)
 
 
 def margins(images: Array, high: int, wide: int) -> list[tuple[int, int]]:
@@ -294,7 +295,9 @@ def golden_outputs(case: Case, passed: Sequence[Graph]) -> bytes:
         labels = {i.name: np.arange(n) % i.size for i in config.inputs if i.prior == "label"}
         rows = latents.draw(config.described_inputs(), np.arange(n), labels)
     outputs = {
-        g.file: golden.thinned(gate.onnx_runner(g.model, case.threads)(as_pixels(rows, g.pixels, config.bits)))
+        g.file: golden.thinned(
+            gate.onnx_runner(g.model, case.threads)(as_pixels(rows, config.images if g.pixels else (), config.bits))
+        )
         for g in passed
     }
     return golden.packed(rows, outputs)
@@ -306,7 +309,7 @@ def samples_of(runner: gate.Runner, config: NetworkConfig, reference: Acceptance
 
     def draw(*rows: torch.Tensor) -> torch.Tensor:
         inputs = {name: np.ascontiguousarray(value.numpy()) for name, value in zip(columns, rows, strict=True)}
-        return torch.from_numpy(runner(as_pixels(inputs, pixels, config.bits)))
+        return torch.from_numpy(runner(as_pixels(inputs, config.images if pixels else (), config.bits)))
 
     return Drawn(draw, list(columns.values()), config.shape, config.bits if config.is_image else None)
 
