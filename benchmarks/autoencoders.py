@@ -56,8 +56,9 @@ TRAIN: dict[str, Any] = {
     "batch_size": 8,
     "instance_noise": 0.0,
     "ema_half_life": 2_000,
-    "steps": 3_000,
+    "steps": 1_500,
     "evaluate_every": 1_500,
+    "channels_last": False,
     "precision": "bfloat16",
 }
 NETWORK = {"family": "autoencoder", "width": 16, "latent": 4, "blocks": 1}

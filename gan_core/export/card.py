@@ -168,7 +168,8 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
             form(file, graph, file in in_repository, pixel_type(role)) for file, graph in role["graphs"].items()
         )
         + f".{open_sides(role)}{refused(role)}",
-        classes="".join(f"Classes of `{i['name']}`: {table(i['classes'], ALL)}.\n\n" for i in inputs if "classes" in i),
+        classes="".join(f"Classes of `{i['name']}`: {table(i['classes'], ALL)}.\n\n" for i in inputs if "classes" in i)
+        + (scale(manifest["metrics"]) if "latent" in (config["output_space"], *(i["prior"] for i in inputs)) else ""),
         figures=figures(manifest["metrics"].get(name)),
         seeds=SEEDS.format(
             run=manifest["run"], role=name, labels="".join(f", {i['name']}={example(i)}" for i in labels)
@@ -179,6 +180,17 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
         curl=curl(called.name, asked),
         client=CLIENT.format(feed=feed(asked, n, column="[:, None]"), model=called.name, output=called.output.name),
         warning=warning(labels, draws),
+    )
+
+
+def scale(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Of latents that have no prior: where they lie, for who trains a model of them."""
+    found = next((figures for figures in metrics.values() if "latent_scale" in figures), None)
+    if found is None:
+        return ""
+    return (
+        "Latents of held-out samples have mean {latent_mean:.4g} and deviation {latent_std:.4g}: a model of latents is "
+        "trained on {latent_scale:.4g} times `z` (scale factor).\n\n".format(**found)
     )
 
 

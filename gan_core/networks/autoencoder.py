@@ -26,6 +26,8 @@ SIDES: sides.Rule = "any"
 CAPABILITIES = {"encoder": ("codes",), "decoder": ("codes", "last_layer")}
 GROUPS, FEWEST = 32, 4
 """Of a group normalisation: at most so many groups, of at least so many channels."""
+EPSILON = 1e-4
+"""Of a length that divides: a number of float16, too."""
 BOUND = 8.0
 """Log-variances stay within it to both sides, so that their exponential stays a number."""
 
@@ -126,7 +128,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Sample) -> Tensor:
         """(N, C, H, W) to the mean of q(z|x), or to latents of length 1 where there are codes: (N, latent, ...)."""
-        return normalize(self.body(x), dim=1) if self.on_sphere else self.posterior(x)[0]
+        return normalize(self.body(x), dim=1, eps=EPSILON) if self.on_sphere else self.posterior(x)[0]
 
 
 class Codebook(nn.Module):
@@ -138,7 +140,7 @@ class Codebook(nn.Module):
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Latents (N, C, h, w) to the codes nearest to them, (N, C, h, w), and their numbers, (N, h, w)."""
-        codes = normalize(self.weight, dim=1)
+        codes = normalize(self.weight, dim=1, eps=EPSILON)
         ids = (z.movedim(1, 3) @ codes.mT).argmax(3)
         return embedding(ids, codes).movedim(3, 1), ids
 
