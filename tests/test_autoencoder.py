@@ -262,7 +262,7 @@ def test_it_learns_to_rebuild(regularisation: str, digits: Prepared) -> None:
     """Better than the best constant picture."""
     settings = {"downsampling": 4, "perceptual": 0.0, "regularisation": regularisation, "learning_rate": 2e-3}
     game: Any = build_game("autoencoder", replace(spec(8), shape=digits.shape), settings)
-    take_steps(begin(game, plan(80)), Batches(digits, 16, 0).at, 80)
+    take_steps(begin(game, plan(100)), Batches(digits, 32, 0).at, 100)
     x = digits.samples("heldout")[:]
     y = game.decoder.eval()(game.encoder.eval()(x)).detach()
     constant = (x - digits.samples("train")[:].median(0).values).abs().mean()

@@ -72,7 +72,7 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """x + what every place gathers from all places of its picture, one head (Esser et al. 2021, appendix A)."""
+    """x + what every place gathers from all places of its picture, one head (Esser et al. 2021, table 7)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
