@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from gan_core.objectives.quantisation import perplexity, quantisation
 from gan_core.runtime.errors import InputError
 from gan_core.serving.backends.triton import repository
 from gan_core.serving.translate import from_picture_to_picture
+from gan_core.training.augmentation import overfitting
 from gan_core.variants.autoencoder import Autoencoder
 from tests.conftest import DECLARED, Made, begin, flat_reference, plan, take_steps
 
@@ -267,6 +268,25 @@ def test_it_learns_to_rebuild(regularisation: str, digits: Prepared) -> None:
     y = game.decoder.eval()(game.encoder.eval()(x)).detach()
     constant = (x - digits.samples("train")[:].median(0).values).abs().mean()
     assert (x - y).abs().mean() < 0.9 * constant
+
+
+def test_augmentation_adapts_to_reconstructions(digits: Prepared) -> None:
+    """r_v asks what real, set-aside and generated samples score; the generated ones are reconstructions of the real."""
+    settings = {"downsampling": 4, "perceptual": 0.0}
+    game: Any = build_game("autoencoder", replace(spec(8), shape=digits.shape), settings)
+    run = begin(game)
+    aside = Batches(digits, 16, 1).at(0)
+    seen: list[Tensor] = []
+
+    class Scored(Autoencoder):
+        def scorers(self) -> Any:
+            return {"decoder": lambda x, _: seen.append(x) or x.flatten(1).mean(1)}
+
+    run.game = Scored(**{f.name: getattr(game, f.name) for f in fields(game)})
+    run.aside_at = lambda _: aside
+    batch = Batches(digits, 16, 0).at(0)
+    overfitting(run, batch)
+    assert torch.equal(seen[2], game.decoder(game.encoder(batch.x)))
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

@@ -18,4 +18,4 @@ def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Ten
     """
     a, b = (torch.autograd.grad(loss, last_layer, retain_graph=True)[0] for loss in (reconstruction, adversarial))
     weight: Tensor = (a.norm() / (b.norm() + TINY)).clamp(max=MOST)
-    return weight.detach()
+    return weight
