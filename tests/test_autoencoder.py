@@ -36,6 +36,7 @@ from gan_core.runtime.errors import InputError
 from gan_core.serving.backends.triton import repository
 from gan_core.serving.translate import from_picture_to_picture
 from gan_core.training.augmentation import overfitting
+from gan_core.training.run import ExecutionConfig
 from gan_core.variants.autoencoder import Autoencoder
 from tests.conftest import DECLARED, Made, begin, flat_reference, plan, take_steps
 
@@ -124,6 +125,16 @@ def test_a_code_is_the_nearest_by_angle() -> None:
     assert torch.equal(ids, distance.argmin(1))
     assert torch.allclose(codes.square().sum(1), torch.ones(2, 4, 5), atol=1e-6)
     assert torch.equal(book(3 * z)[1], ids)
+
+
+def test_codes_are_found_in_float32_whatever_the_products_are() -> None:
+    book, z = Codebook(512, 4), torch.randn(2, 4, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = book(z)[1]
+    assert torch.equal(found, book(z)[1])
+    run = begin(game_of("vq", adversarial=0.5), plan(1), execution=ExecutionConfig(precision="bfloat16"))
+    take_steps(run, lambda _: pictures(), 1)
+    assert run.window["perplexity"] >= 1
 
 
 def test_the_gradient_goes_straight_through_the_codebook() -> None:

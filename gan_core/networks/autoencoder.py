@@ -8,6 +8,7 @@ authors' decoder has one more.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import gcd
 
@@ -141,7 +142,9 @@ class Codebook(nn.Module):
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Latents (N, C, h, w) to the codes nearest to them, (N, C, h, w), and their numbers, (N, h, w)."""
         codes = normalize(self.weight, dim=1, eps=EPSILON)
-        ids = (z.movedim(1, 3) @ codes.mT).argmax(3)
+        kind = z.device.type  # in bfloat16 another code would be nearest
+        with torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext():
+            ids = (z.float().movedim(1, 3) @ codes.mT).argmax(3)
         return embedding(ids, codes).movedim(3, 1), ids
 
 
