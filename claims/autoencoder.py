@@ -41,9 +41,10 @@ CLAIMS = (
     Claim(
         "K1",
         PAPER,
-        "A game of patches with an adaptive weight makes reconstructions as sharp as the data (Esser et al., section 3.1)",
-        "Digits, f 4, 4 channels, width 16, one block a size, no perceptual term, batch 32, 1,500 steps, Adam(1e-3); a VAE "
-        "of mlp 3 x 256 with as many numbers in its latent after as many steps; sharpness is the variance of the "
+        "A game of patches with an adaptive weight makes reconstructions as sharp as the data (Esser et al., section "
+        "3.1)",
+        "Digits, f 4, 4 channels, width 16, one block a size, no perceptual term, batch 32, 1,500 steps, Adam(1e-3); a "
+        "VAE of mlp 3 x 256 with as many numbers in its latent after as many steps; sharpness is the variance of the "
         "Laplacian of rebuilt held-out digits against their own",
         "|sharpness - 1| <= 0.1, and nearer to 1 than the VAE's; no bar on PSNR",
         rebuilt,
