@@ -10,6 +10,7 @@ from gan_core.export.manifest import FORMAT, endpoint_json
 from gan_core.export.ship import AcceptanceReference, checksums, gated, ship
 from gan_core.metrics.measure import references
 from gan_core.metrics.record import read_figures
+from gan_core.metrics.roles import with_latents
 from gan_core.runtime import errors, files
 from gan_core.runtime.device import set_up
 from gan_core.runtime.errors import FoundryError
@@ -26,7 +27,7 @@ def main(run: str, dataset: str) -> None:
         compared = references(data, artifact.load(paths.extractor(dataset)), params.evaluate, paths.FEATURES)
         reference = AcceptanceReference(
             {space: of.fd for space, of in compared.items()},
-            {space: domain.samples("heldout") for space, domain in data.spaces.items()},
+            with_latents(trained, {space: domain.samples("heldout") for space, domain in data.spaces.items()}),
             gated(params.evaluate.samples, prod(data.shape)),
             params.evaluate.seed,
         )

@@ -101,8 +101,11 @@ def domains(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return Prepared(folder)
 
 
-QUICK: dict[str, dict[str, object]] = {"wgan": {"warm_up": 2, "warm_up_critic_steps": 6}}
-"""What makes a paper's own values too slow to play in a test."""
+QUICK: dict[str, dict[str, object]] = {
+    "wgan": {"warm_up": 2, "warm_up_critic_steps": 6},
+    "autoencoder": {"downsampling": 4, "perceptual": 0.0},
+}
+"""What a paper's own values become where these are too slow to play in a test, or ask for larger pictures."""
 
 OPTIONS: list[tuple[str, dict[str, object]]] = [
     ("gan", {"r1": 0.1}),
@@ -126,6 +129,8 @@ OPTIONS: list[tuple[str, dict[str, object]]] = [
     ("pix2pix", {"adversarial": 0.0}),
     ("r3gan", {"conditional": True, "penalty_every": 2}),
     ("projected_gan", {"conditional": True, "pixels": 4, "side": 32}),
+    ("autoencoder", {"downsampling": 4, "perceptual": 0.0, "regularisation": "vq", "adversarial": 0.5}),
+    ("autoencoder", {"downsampling": 4, "perceptual": 0.0, "adversarial": 0.5, "augment": ("translation", "hue")}),
 ]
 """Games whose settings take another path than the paper's values do; ``augment``: a policy, of p 0.9."""
 
@@ -139,7 +144,7 @@ VARIANTS = papers.variants()
 THOROUGH = ("info_gan", "cgan", "vae_gan", "cycle_gan")
 """Papers that together ask for everything that a family may offer."""
 PLAYED = [(v, QUICK.get(v, {}), f) for v in VARIANTS for f in (fitting(v) if v in THOROUGH else fitting(v)[-1:])]
-PLAYED += [(v, s, "mlp") for v, s in OPTIONS]
+PLAYED += [(v, s, "mlp" if "mlp" in fitting(v) else fitting(v)[-1]) for v, s in OPTIONS]
 
 
 def plan(steps: int = 8, every: int = 3, batch_size: int = 16, seed: int = 0, log_every: int = 2) -> Plan:

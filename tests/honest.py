@@ -22,11 +22,12 @@ from gan_core.data.prepare import prepare
 from gan_core.data.prepared import Prepared
 from gan_core.data.sources import read
 from gan_core.export.ship import AcceptanceReference, ship
+from gan_core.metrics.roles import with_latents
 from gan_core.runtime.device import set_up
 from gan_core.runtime.errors import DataError
 from gan_core.serving.backends.triton.backend import Triton
 from gan_core.training.ema import recalibrate
-from tests.conftest import DECLARED, DIGITS, DOMAINS, begin, fitting, flat_reference, plan, take_steps
+from tests.conftest import DECLARED, DIGITS, DOMAINS, QUICK, begin, fitting, flat_reference, plan, take_steps
 
 STEPS = 60
 
@@ -34,7 +35,7 @@ STEPS = 60
 def refusals(variant: str, family: str, seed: int, data: Prepared, export: schema.Export) -> dict[str, list[str]]:
     """What of one briefly trained game the gate refused, and why."""
     torch.manual_seed(seed)
-    game = build_game(variant, NetworkSpec(family, 16, 8, data.shape, data.classes), {})
+    game = build_game(variant, NetworkSpec(family, 16, 8, data.shape, data.classes), QUICK.get(variant, {}))
     run = take_steps(begin(game, plan(STEPS, batch_size=64, seed=seed)), Batches(data, 64, seed, 0.05).at, STEPS)
     spaces = {name: (d, flat_reference(d)) for name, d in data.spaces.items()}
     reference = AcceptanceReference(
@@ -44,12 +45,15 @@ def refusals(variant: str, family: str, seed: int, data: Prepared, export: schem
         seed,
     )
     refused: dict[str, list[str]] = {}
+    made: dict[str, Artifact] = {}
     for role, average in run.averages.items():
         config = run.exports[role].config
-        if config.output_space == "curve":
-            continue
         recalibrate(average.network, config.inputs, seed, 64)
-        trained = Artifact(average.network.eval().requires_grad_(False), config, {"data": "none"}, "none")
+        made[role] = Artifact(average.network.eval().requires_grad_(False), config, {"data": "none"}, "none")
+    reference = replace(reference, real=with_latents(made, reference.real))
+    for role, trained in made.items():
+        if trained.config.output_space == "curve":
+            continue
         with tempfile.TemporaryDirectory() as folder:
             try:
                 refused |= ship(variant, role, trained, Path(folder), export, reference, 2, Triton().write)[0][

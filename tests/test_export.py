@@ -69,7 +69,7 @@ def honest(trained: Artifact) -> bytes:
 
 def test_an_honest_export_passes(trained: Artifact, honest: bytes, reference: AcceptanceReference) -> None:
     assert refusals(honest, trained, reference) == []
-    assert refusals(with_pixels(honest), trained, reference, pixels=True) == []
+    assert refusals(with_pixels(honest, trained.config.images), trained, reference, pixels=True) == []
 
 
 def shown(trained: Artifact, scale: float = 1) -> list[dict[str, np.ndarray]]:
@@ -96,7 +96,7 @@ def test_a_precision_is_there_passes_and_repeats(
         assert all(f.passed for f in checked(model, case, precision)[0])
     else:
         assert refusals(model, trained, reference, precision) == []
-        assert refusals(with_pixels(model), trained, reference, precision, True) == []
+        assert refusals(with_pixels(model, trained.config.images), trained, reference, precision, True) == []
     trt = engine.library("tensorrt_rtx")
     assert engine.build(trt, model, wanted_engine(trained.config, precision, False, 64), 86)
     with pytest.raises(DataError, match=f"reads the graph as {precision}, not as fp32"):
@@ -175,7 +175,7 @@ def test_a_translator_takes_any_sides(side: int, precision: str) -> None:
             y = network(x).numpy()
         got = gate.onnx_runner(model, 1)({"x": x.numpy()})
         assert gate.psnr(got, y) > (100 if precision == "fp32" else 30)
-        drawn = gate.onnx_runner(with_pixels(model), 1)({"x": pixels})
+        drawn = gate.onnx_runner(with_pixels(model, config.images), 1)({"x": pixels})
         assert (drawn != to_uint8(got)).mean() < 1e-3
     (endpoint,) = endpoints.served("r", "role", config, {"g": True}, "fp32", 16)
     told = configs.graph(endpoint, {}, gpu=False)
@@ -185,11 +185,11 @@ def test_a_translator_takes_any_sides(side: int, precision: str) -> None:
     assert [*wanted.profiles(fixed=False)] == [{"x": ((1, 8, 8, 3), (4, side, side, 3), (16, 2 * side, 2 * side, 3))}]
     assert [*wanted.profiles(fixed=True)] == [{"x": ((n, side, side, 3),) * 3} for n in (1, 16)]
     trt = engine.library("tensorrt_rtx")
-    assert engine.build(trt, with_pixels(model), wanted_engine(config, precision, True, 16), 86)
+    assert engine.build(trt, with_pixels(model, config.images), wanted_engine(config, precision, True, 16), 86)
 
 
 def test_pixels_are_what_the_library_calls_pixels(trained: Artifact) -> None:
-    model = with_pixels(graph.export(trained.network, trained.config, EXPORT.opset))
+    model = with_pixels(graph.export(trained.network, trained.config, EXPORT.opset), trained.config.images)
     inputs = trained.config.fixed_inputs(50, 3)
     expected = to_uint8(gate.torch_runner(trained.network)(inputs))
     got = gate.onnx_runner(model, 2)(inputs)

@@ -33,7 +33,7 @@ from gan_core.training.monitor import Best, DomainReference, Monitor, snapshot_s
 from gan_core.training.run import Plan, Run
 from gan_core.variants.cycle_gan import CycleGan
 from gan_core.variants.gan import Gan
-from tests.conftest import VARIANTS, begin, fitting
+from tests.conftest import QUICK, VARIANTS, begin, fitting
 
 
 def prepared(spec: schema.Dataset, folder: Path) -> Prepared:
@@ -66,7 +66,7 @@ def game_of(variant: str, data: Prepared, seed: int = 0, width: int = 16, **sett
     return build_game(
         variant,
         NetworkSpec("mlp" if "mlp" in fitting(variant) else fitting(variant)[0], width, 8, data.shape, data.classes),
-        settings,
+        QUICK.get(variant, {}) | settings,
     )
 
 

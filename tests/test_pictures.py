@@ -345,7 +345,7 @@ def test_a_graph_of_16_bits_is_what_the_network_gives_rounded() -> None:
     config = spec.generator(spec.prior())
     torch.manual_seed(0)
     network = build_network(config).eval().requires_grad_(False)
-    model = with_pixels(export(network, config, 20), 16)
+    model = with_pixels(export(network, config, 20), config.images, 16)
     assert onnx.load_from_string(model).graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.UINT16
     limit = Tolerance(0.0001, 80, 0.001, 0, 0.005)
     true, graph = gate.torch_runner(Pixels(network, 16)), gate.onnx_runner(model, 1)

@@ -223,7 +223,7 @@ def test_figures_of_pairs_are_of_each_source_and_its_own_target(recoloured: Prep
 
     def of(fake: Tensor) -> dict[str, float]:
         found = Found()
-        roles.paired(found, target, source, fake)
+        roles.beside_truth(found, target, {"": fake, "_of_source": source})
         assert all(len(values) == 50 for values in found.means.values()), "each has an interval"
         return found.figures
 

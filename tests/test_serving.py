@@ -109,7 +109,9 @@ def test_the_server_draws_what_onnx_runtime_draws(repositories, backend, ports, 
         for repository in repositories:
             for path in sorted(repository.glob("*/1/model.onnx")):
                 config = config_of(repository, path.parts[-3])
-                pinned = as_pixels(config.fixed_inputs(batch, 5), path.parts[-3].endswith("_uint8"))
+                pinned = as_pixels(
+                    config.fixed_inputs(batch, 5), config.images if path.parts[-3].endswith("_uint8") else ()
+                )
                 asked = []
                 for name, value in pinned.items():
                     sent = value[:, None] if value.ndim == 1 else value  # a label is one element on the wire

@@ -28,7 +28,7 @@ from gan_core.training.change import LUMA, Side
 from gan_core.training.checkpoint import State
 from gan_core.training.loop import Stopped, start, train
 from gan_core.training.run import Run
-from tests.conftest import SMALL, SMALL_FILE, VARIANTS, Workspace, begin, fit, fitting, plan, take_steps
+from tests.conftest import QUICK, SMALL, SMALL_FILE, VARIANTS, Workspace, begin, fit, fitting, plan, take_steps
 from tests.html import Page
 from tests.test_report import facts
 
@@ -156,7 +156,8 @@ def test_every_network_finds_all_of_itself(digits: Prepared, domains: Prepared, 
     """Of every paper and family, called and uncalled layers, spectral norms and statistics."""
     for variant, family in [(v, f) for v in VARIANTS for f in fitting(v) if not settings or v == "gan"]:
         data = domains if "x_b" in papers.needs(variant)["batch"] else digits
-        made = [modules(fit(variant, settings, family, data)).trained for _ in range(2)]
+        symbols = QUICK.get(variant, {}) | settings
+        made = [modules(fit(variant, symbols, family, data)).trained for _ in range(2)]
         for name, a in made[0].items():
             side = Side(a.config, data.shape[0])
             found, where = warm.transfer(a, made[1][name], (side, side)), (variant, family, name)

@@ -15,6 +15,20 @@ SYMBOLS = {
     "learning_rate": "Learning rate of all networks that have none of their own.",
     "r1": "Weight gamma of the penalty on the gradient at real samples (Mescheder et al. 2018); 0: none.",
     "r2": "Weight gamma of the penalty on the gradient at generated samples (Mescheder et al. 2018); 0: none.",
+    "autoencoder.adversarial": (
+        "Weight of the game, times the adaptive one; the authors switch 0.5 on at a step. 0: there is no discriminator."
+    ),
+    "autoencoder.codes": "Vectors of the codebook, where `regularisation` is `vq`.",
+    "autoencoder.commitment": "Weight beta of a latent's distance from its code, where `regularisation` is `vq`.",
+    "autoencoder.downsampling": "How many times as high and wide as its latent a picture is, f.",
+    "autoencoder.kl": "Weight of the sum of the divergence from N(0, I), where `regularisation` is `kl`.",
+    "autoencoder.l1": "Weight of the mean absolute difference.",
+    "autoencoder.perceptual": (
+        "Weight of the distance in the maps of EfficientNet-Lite0; the authors have 1, of LPIPS in VGG-16's."
+    ),
+    "autoencoder.regularisation": (
+        "`kl`: the latent is Gaussian, held loosely to N(0, I); `vq`: it is the nearest vector of a codebook."
+    ),
     "cgan.conditioning": (
         "How the discriminator sees the label: `concat`, beside the sample, as the paper has it; `projection`, on its "
         "features (Miyato & Koyama 2018)."
@@ -95,6 +109,9 @@ SYMBOLS = {
     "wgan_gp.penalty": "Weight lambda of the gradient penalty.",
 }
 OPTIONS = {
+    "autoencoder.blocks": "Residual blocks at each size; the authors have 2.",
+    "autoencoder.latent": "Channels of the latent, a map: 3 to 16.",
+    "autoencoder.width": "Channels at full size; with each halving twice as many, at most 4 times.",
     "dcgan.minibatch_std": (
         "Samples in a group of which the discriminator sees how much they differ (Karras et al. 2018); 0: none."
     ),

@@ -41,7 +41,9 @@ def variants() -> list[str]:
 def families() -> list[str]:
     """The network families that can be declared: the files in gan_core/networks that make samples."""
     return sorted(
-        p.stem for p in NETWORKS.glob("[a-z]*.py") if {"generator", "translator"} & capabilities(p.stem).keys()
+        p.stem
+        for p in NETWORKS.glob("[a-z]*.py")
+        if {"generator", "translator", "decoder"} & capabilities(p.stem).keys()
     )
 
 

@@ -365,7 +365,7 @@ def check_fit(
                 f"{' or '.join(able)}",
             )
         if not network.latent and {"generator", "encoder"} & roles.keys():
-            checker.mistake((*here, "network", "latent"), f"is 0; variant '{variant}' draws from a latent of 1 or more")
+            checker.mistake((*here, "network", "latent"), f"is 0; variant '{variant}' needs a latent of 1 or more")
         if source in POINTS and "points" not in papers.samples(network.family):
             checker.mistake(family, f"is '{network.family}', which draws images only; use mlp")
         if (high_wide := sides_of(dataset)) and (said := unfit(papers.sides(network.family), high_wide)):
@@ -398,6 +398,12 @@ def check_fit(
         checker.mistake(
             (*here, "dataset"),
             f"is '{entry['dataset']}', whose sources are smaller than their targets; use variant pix2pix",
+        )
+    if train and train.instance_noise and "decoder" in roles:
+        checker.mistake(
+            (*here, "train", "instance_noise"),
+            f"is {train.instance_noise}; variant '{variant}' rebuilds real samples, and would be asked for their "
+            "noise; set it to 0 for this run",
         )
     if train and train.instance_noise and two:
         checker.mistake(
@@ -446,7 +452,11 @@ def conflicts(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterat
             "feature_matching",
             "is in the discriminator's features, and with adversarial 0 there is none; set it to 0",
         )
-    if {"adversarial", "l1", "perceptual"} <= settings.keys() and not any(
+    if (f := settings.get("downsampling")) and any(side % f or side < 2 * f for side in sides_of(dataset)):
+        yield "downsampling", f"is {f}: sides must be multiples of it, from {2 * f} on, and size is {declared['size']}"
+    if "regularisation" in settings and not (settings["l1"] or settings["perceptual"]):
+        yield "l1", "is 0, and so is perceptual: nothing would be rebuilt; raise one of them"
+    elif {"adversarial", "l1", "perceptual"} <= settings.keys() and not any(
         settings[key] for key in ("adversarial", "l1", "perceptual")
     ):
         yield "l1", "is 0, and so are adversarial and perceptual: nothing would be learned; raise one of them"

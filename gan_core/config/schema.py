@@ -445,7 +445,7 @@ class Network:
     width: PositiveInt
     """How wide its layers are; what that counts is the family's."""
     latent: NonNegativeInt
-    """Dimensions of z; 0 where nothing is drawn, as by translators."""
+    """Dimensions of z, or of a latent that is a map its channels; 0 where there is none, as of translators."""
     options: dict[str, Any]
     """What only this family has; in params.yaml they stand beside the other keys."""
 

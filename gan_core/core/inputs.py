@@ -37,6 +37,8 @@ def integers(n: int, size: int, device: Device) -> Tensor:
     return torch.randint(size, (n,), device=device)
 
 
+LATENT = "latent"
+"""Not drawn: what the encoder of the same run makes of samples."""
 PRIORS = {
     "normal": Prior(lambda n, size, device: torch.randn(n, size, device=device)),
     "uniform": Prior(lambda n, size, device: torch.rand(n, size, device=device) * 2 - 1),
@@ -44,10 +46,11 @@ PRIORS = {
     "category": Prior(integers, off=0.0),
     "x": Prior(field="x"),
     "x_b": Prior(field="x_b"),
+    LATENT: Prior(),
 }
 """``normal``: N(0, I), and ``uniform``: U(-1, 1), float32 (N, size). ``label``, a class of the data, and ``category``,
 a code that means what training makes of it: int64 (N,) in [0, size). ``x`` and ``x_b``: samples of the data set and of
-its second domain, float32 (N, *dims).
+its second domain, and ``latent``, what an encoder makes of ``x``: float32 (N, *dims).
 
 A label's one-hot row is -1 and 1, on the scale of pixels. A code's row is 0 and 1 (Chen et al. 2016): at twice the
 scale the generator's inputs lie so far apart that codes mean something without any information term.
@@ -63,7 +66,7 @@ class Input:
     """A row of ``PRIORS``."""
     size: int
     dims: tuple[int, ...] = ()
-    """The shape of a row that is more than ``size`` numbers side by side: (C, H, W) of an image."""
+    """The shape of a row that is more than ``size`` numbers side by side: (C, H, W) of an image or of a latent map."""
 
     @property
     def is_integer(self) -> bool:
@@ -71,8 +74,13 @@ class Input:
         return PRIORS[self.prior].off is not None
 
     @property
+    def is_image(self) -> bool:
+        """Whether a row is an image of the data; a map of latents is none."""
+        return len(self.dims) == 3 and self.field is not None
+
+    @property
     def is_data(self) -> bool:
-        """Whether rows come from a data set, not from a distribution."""
+        """Whether rows come from a data set, as they are or through an encoder, not from a distribution."""
         return PRIORS[self.prior].draw is None
 
     @property

@@ -24,7 +24,7 @@ class NetworkConfig:
     network: str
     """``<family>.<role>``: a file in ``gan_core/networks``, and a class of it."""
     shape: tuple[int, ...]
-    """Of one sample: (C, H, W) for images, (D,) for points."""
+    """Of one row of the output: (C, H, W) for images and for maps of latents, (D,) for points and vectors."""
     width: int
     inputs: tuple[Input, ...] = ()
     projected: tuple[Input, ...] = ()
@@ -46,7 +46,7 @@ class NetworkConfig:
     @property
     def draws(self) -> bool:
         """Whether the output is a sample."""
-        return self.network.endswith((".generator", ".translator"))
+        return self.network.endswith((".generator", ".translator", ".decoder"))
 
     @property
     def role(self) -> str:
@@ -81,7 +81,7 @@ class NetworkConfig:
     def fixed_inputs(self, n: int, seed: int, real: Mapping[str, Samples] | None = None) -> dict[str, NDArray[Any]]:
         """The inputs that every artefact of this network is compared on, a function of ``seed`` and their names.
 
-        ``real``: under "x" and "x_b", the samples that stand for the noise, over and over.
+        ``real``: under "x", "x_b" and "latent", the rows that stand for the noise, over and over.
         """
         return {name: column[:].numpy() for name, column in self.fixed_columns(n, seed, real).items()}
 
@@ -102,8 +102,13 @@ class NetworkConfig:
 
     @property
     def is_image(self) -> bool:
-        """Whether the output is an image."""
-        return len(self.shape) == 3
+        """Whether the output is an image; a map of latents is none."""
+        return len(self.shape) == 3 and self.output_space != "latent"
+
+    @property
+    def images(self) -> list[str]:
+        """The names of inputs and output that are images."""
+        return [*(i.name for i in self.inputs if i.is_image), *([self.output_name] if self.is_image else [])]
 
     @property
     def output_name(self) -> str:

@@ -7,13 +7,17 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
 
-from gan_core.core.inputs import Field, Input
+from gan_core.core.inputs import LATENT, Field, Input
 from gan_core.core.network_config import NetworkConfig
+from gan_core.runtime.errors import InputError
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The family and size of network a run asks for, and the shape of its data."""
+    """The family and size of network a run asks for, and the shape of its data.
+
+    ``latent``: numbers of a latent, or channels of a map of latents.
+    """
 
     family: str
     width: int
@@ -32,6 +36,21 @@ class NetworkSpec:
     def prior(self, name: str = "z") -> Input:
         """The usual latent: N(0, I) of the declared size."""
         return Input(name, "normal", self.latent)
+
+    def latent_map(self, factor: int, name: str = "z") -> Input:
+        """A latent with places: the declared channels at 1/``factor`` of the height and width of images.
+
+        Raises:
+            InputError: the samples are no images whose sides are multiples of the factor, from twice it up.
+        """
+        if len(self.shape) != 3 or any(side % factor or side < 2 * factor for side in self.shape[1:]):
+            raise InputError(
+                f"a latent of 1/{factor} of each side is asked for, of samples of shape {self.shape}: use images whose "
+                f"sides are multiples of {factor}, from {2 * factor} up"
+            )
+        _, high, wide = self.shape
+        dims = (self.latent, high // factor, wide // factor)
+        return Input(name, LATENT, prod(dims), dims)
 
     def label(self, name: str = "y") -> Input:
         """The label of a sample, one of the data set's classes."""
@@ -65,7 +84,11 @@ class NetworkSpec:
 
     def encoder(self, z: Input) -> NetworkConfig:
         """From a sample to the mean (and, of its ``posterior``, the log-variance) of the latent ``z``."""
-        return self._config("encoder", (z.size,), self.data(), output_space="latent")
+        return self._config("encoder", z.shape, self.data(), output_space="latent")
+
+    def decoder(self, z: Input) -> NetworkConfig:
+        """From a map of latents to a sample."""
+        return self._config("decoder", self.shape, z)
 
     def translator(self, source: Field, target: Field) -> NetworkConfig:
         """From a sample of one domain to one of the other."""

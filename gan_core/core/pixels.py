@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,14 @@ def to_uint8(x: NDArray[np.float32]) -> Pixels:
     return to_pixels(x, 8)
 
 
-def as_pixels(rows: Mapping[str, NDArray[Any]], pixels: bool, bits: int = 8) -> dict[str, NDArray[Any]]:
-    """Inputs as a graph takes them: images as pixels, if it is one of pixels."""
-    return {n: to_pixels(v, bits) if pixels and v.ndim == 4 and v.dtype.kind == "f" else v for n, v in rows.items()}
+def as_pixels(rows: Mapping[str, NDArray[Any]], images: Collection[str], bits: int = 8) -> dict[str, NDArray[Any]]:
+    """Inputs as a graph of pixels takes them, those that are ``images`` as pixels; what is none as a float stays."""
+    return {n: to_pixels(v, bits) if n in images and v.dtype.kind == "f" else v for n, v in rows.items()}
+
+
+def images_of(inputs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The names of inputs, described as in manifest.json, that are images of the data."""
+    return [i["name"] for i in inputs if len(i["shape"]) == 4 and i["prior"] in ("x", "x_b")]
 
 
 def in_shades(pixels: NDArray[Any]) -> NDArray[np.int64]:

@@ -110,6 +110,17 @@ class PatchHeads(Player, Protocol):
     def __call__(self, stages: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]: ...
 
 
+class Decoder(Generator, Protocol):
+    """From maps of latents to samples; one with a codebook decodes the code that is nearest to each latent."""
+
+    def nearest(self, z: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    @property
+    def last_layer(self) -> Tensor:
+        """The weight of the last layer."""
+        ...
+
+
 class Discriminator(Player, Protocol):
     """From samples, and conditions where it has any, to raw scores (N,)."""
 

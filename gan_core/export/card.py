@@ -9,6 +9,7 @@ from typing import Any
 from gan_core.core import latents
 from gan_core.core.classes import table
 from gan_core.core.lineage import IMPORTED, NOTE, of_import, sentences
+from gan_core.core.pixels import images_of
 from gan_core.export.manifest import TensorSpec, endpoints_of, main_graph
 
 CARD = """# {run}
@@ -174,7 +175,8 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
             form(file, graph, file in in_repository, pixel_type(role)) for file, graph in role["graphs"].items()
         )
         + f".{open_sides(role)}{refused(role)}",
-        classes="".join(f"Classes of `{i['name']}`: {table(i['classes'], ALL)}.\n\n" for i in inputs if "classes" in i),
+        classes="".join(f"Classes of `{i['name']}`: {table(i['classes'], ALL)}.\n\n" for i in inputs if "classes" in i)
+        + (scale(manifest["metrics"]) if "latent" in (config["output_space"], *(i["prior"] for i in inputs)) else ""),
         figures=figures(manifest["metrics"].get(name)),
         seeds=SEEDS.format(
             run=manifest["run"], role=name, labels="".join(f", {i['name']}={example(i)}" for i in labels)
@@ -185,6 +187,17 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
         curl=curl(called.name, asked),
         client=CLIENT.format(feed=feed(asked, n, column="[:, None]"), model=called.name, output=called.output.name),
         warning=warning(labels, draws),
+    )
+
+
+def scale(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Of latents that have no prior: where they lie, for who trains a model of them."""
+    found = next((figures for figures in metrics.values() if "latent_scale" in figures), None)
+    if found is None:
+        return ""
+    return (
+        "Latents of held-out samples have mean {latent_mean:.4g} and deviation {latent_std:.4g}: a model of latents is "
+        "trained on {latent_scale:.4g} times `z` (scale factor).\n\n".format(**found)
     )
 
 
@@ -222,7 +235,8 @@ def open_sides(role: Mapping[str, Any]) -> str:
         if about["reach"] is not None
         else f"It is given no tiles of a larger picture: {about['why']}"
     )
-    return f" Height and width may be any multiples of {multiple} from {2 * multiple} up. {how}."
+    may = f"may be any multiples of {multiple} from {2 * multiple} up" if multiple > 1 else "may be any from 2 up"
+    return f" Height and width {may}. {how}."
 
 
 def pixel_type(role: Mapping[str, Any]) -> str:
@@ -232,7 +246,7 @@ def pixel_type(role: Mapping[str, Any]) -> str:
 
 def as_pixels(i: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """An input of the graph with pixels."""
-    if len(i["shape"]) != 4:
+    if i["name"] not in images_of([i]):
         return i
     batch, *c_h_w = i["shape"]
     return {**i, "dtype": kind, "shape": [batch, *c_h_w[1:], c_h_w[0]]}
@@ -248,9 +262,11 @@ def warning(labels: Sequence[Mapping[str, Any]], draws: bool) -> str:
 
 def does(inputs: Sequence[Mapping[str, Any]], output_space: str, kind: str) -> str:
     """What a role is for, in a sentence."""
-    takes = {i["prior"] for i in inputs} & {"x", "x_b"}
+    takes = {i["prior"] for i in inputs} & {"x", "x_b", "latent"}
     if output_space == "latent":
         return f"From {article(kind)} to its latent (the mean)."
+    if takes == {"latent"}:
+        return f"From a latent of the encoder to {article(kind)}."
     if takes:
         first, second = ("first", "second") if takes == {"x"} else ("second", "first")
         return f"From {article(kind)} of the {first} domain to one of the {second}."
@@ -266,6 +282,8 @@ def source(prior: str, image: bool) -> str:
     """Where the values of an input come from."""
     if prior in (*latents.DRAWN, *latents.GIVEN):
         return f"prior {prior}"
+    if prior == "latent":
+        return "what the encoder gives"
     return "data in [-1, 1]" if image else "data"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -48,15 +49,14 @@ def rename(model: ModelProto, names: dict[str, str]) -> None:
         node.output[:] = [names.get(name, name) for name in node.output]
 
 
-def with_pixels(content: bytes, bits: int = 8) -> bytes:
-    """The same graph with pixels, uint8 or uint16 (N, H, W, C), wherever it takes or gives images, float (N, C, H, W).
+def with_pixels(content: bytes, images: Collection[str], bits: int = 8) -> bytes:
+    """The same graph with pixels, uint8 or uint16 (N, H, W, C), for inputs and outputs that are ``images``.
 
     Scaled as the packed data is scaled and as pictures are drawn; rounded half to even. TensorRT takes the cast first
     on the way in and last on the way out, and nowhere else.
     """
     model, kind = onnx.load_from_string(content), {8: TensorProto.UINT8, 16: TensorProto.UINT16}[bits]
     graph, constants = model.graph, {"pixel_half": half(bits), "pixel_one": 1.0, "pixel_low": -1.0}
-    images = [v.name for v in (*graph.input, *graph.output) if len(v.type.tensor_type.shape.dim) == 4]
     inside = {name: f"{name}_scaled" for name in images}
     rename(model, inside)
     before, after = [], []

@@ -53,18 +53,17 @@ def ports(config: NetworkConfig, pixels: bool, trained: bool = False) -> dict[st
     """Inputs and output as a graph has them; a side of -1 is open, unless it is to be the one ``trained`` on."""
     floats: dict[str, Port] = {i.name: (i.dtype.__name__, i.shape) for i in config.inputs}
     floats[config.output_name] = ("float32", config.shape)
-    closed = trained or not size_multiple(config)
-    return {
-        name: image(dims if closed else (dims[0], -1, -1), config.pixel_type if pixels else "")
-        if len(dims) == 3
-        else (dtype, dims)
-        for name, (dtype, dims) in floats.items()
-    }
+    if not (trained or not size_multiple(config)):
+        floats = {
+            n: (dtype, (dims[0], -1, -1)) if len(dims) == 3 else (dtype, dims) for n, (dtype, dims) in floats.items()
+        }
+    return floats | ({n: as_pixels(floats[n], config.pixel_type) for n in config.images} if pixels else {})
 
 
-def image(dims: tuple[int, ...], pixels: str) -> Port:
-    """An image: float (C, H, W), or pixels (H, W, C) of a type."""
-    return (pixels, (*dims[1:], dims[0])) if pixels else ("float32", dims)
+def as_pixels(image: Port, kind: str) -> Port:
+    """An image (C, H, W) as pixels (H, W, C) of a type."""
+    _, (channels, *sides) = image
+    return kind, (*sides, channels)
 
 
 def export(network: nn.Module, config: NetworkConfig, opset: int) -> bytes:

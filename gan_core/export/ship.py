@@ -60,7 +60,7 @@ class AcceptanceReference:
     fd: Mapping[str, Callable[[Samples], float]]
     """FD of model-space samples, by the space they are to be in; a latent has none."""
     real: Mapping[str, Samples]
-    """Held-out samples in model space, for inputs that are data."""
+    """Held-out samples in model space, and what the encoder makes of them, for inputs that are data."""
     samples: int
     seed: int
 
@@ -88,9 +88,9 @@ class Case:
         """So many fixed rows, data as pixels for a graph that takes them; ``larger``: of other, unequal sides."""
         inputs = self.config.fixed_inputs(n, gate.FIXED_SEED, self.reference.real)
         if larger:
-            high, wide = larger_sides(self.config.inputs[0].dims, self.config)
+            high, wide = larger_sides(self.config)
             inputs = {name: np.pad(v, margins(v, high, wide), "wrap") for name, v in inputs.items()}
-        return as_pixels(inputs, pixels, self.config.bits)
+        return as_pixels(inputs, self.config.images if pixels else (), self.config.bits)
 
     def network(self, pixels: bool) -> gate.Runner:
         """What all are compared with."""
@@ -203,10 +203,10 @@ def ship(
 
 
 def in_tiles(case: Case, passed: Sequence[Graph]) -> dict[str, Any]:
-    """What a translator's entry says of tiles; of what takes no other sides than it was trained on, nothing."""
+    """What an entry says of tiles; of what takes no other sides than it was trained on, nothing."""
     if not onnx.size_multiple(case.config):
         return {}
-    model = next(g.model for g in passed if g.precision == "fp32" and g.pixels)
+    model = max((g for g in passed if g.precision == "fp32"), key=lambda g: g.pixels).model
     artefact, allowed = gate.onnx_runner(model, case.threads), case.export.precisions["fp32"].pixels_off
     return {"tiles": tiles.tiles(case.trained.network, case.config, artefact, case.feed(1, True), allowed)}
 
@@ -230,7 +230,7 @@ def graphs(role: str, case: Case) -> Iterator[Graph]:
             yield Graph(naming.graph(role, precision), b"", precision, False, [said], None)
             continue
         for pixels in (False, True) if case.config.is_image else (False,):
-            content = with_pixels(model, case.config.bits) if pixels else model
+            content = with_pixels(model, case.config.images, case.config.bits) if pixels else model
             file = naming.graph(role, precision, case.config.pixel_type if pixels else "")
             yield Graph(file, content, precision, pixels, *checked(content, case, precision, pixels))
 
@@ -272,7 +272,7 @@ def computed(model: bytes, case: Case, precision: Precision, pixels: bool) -> It
 
     yield from gate.parity(network, artefact, feed, limit, gate.batch_sizes(largest))
     if onnx.size_multiple(case.config):
-        of = " of {} x {} pixels".format(*larger_sides(case.config.inputs[0].dims, case.config))
+        of = " of {} x {} pixels".format(*larger_sides(case.config))
         yield from gate.parity(network, artefact, lambda n: case.feed(n, pixels, True), limit, [2], of)
     yield from gate.batch_invariance(artefact, feed, limit, largest)
     if precision == "fp16":
@@ -280,9 +280,10 @@ def computed(model: bytes, case: Case, precision: Precision, pixels: bool) -> It
         yield from gate.parity(network, as_it_stands, feed, limit, [2], ", as ONNX Runtime computes it")
 
 
-def larger_sides(dims: Sequence[int], config: NetworkConfig) -> tuple[int, int]:
-    """Sides that a network was not trained on, and not the same; ``dims``: those that it was."""
-    return 2 * dims[1], dims[2] + onnx.size_multiple(config)
+def larger_sides(config: NetworkConfig) -> tuple[int, int]:
+    """Sides of its input that a network was not trained on, and not the same."""
+    _, high, wide = config.inputs[0].dims
+    return 2 * high, wide + onnx.size_multiple(config)
 
 
 def margins(images: Array, high: int, wide: int) -> list[tuple[int, int]]:
@@ -302,7 +303,9 @@ def golden_outputs(case: Case, passed: Sequence[Graph]) -> bytes:
         labels = {i.name: np.arange(n) % i.size for i in config.inputs if i.prior == "label"}
         rows = latents.draw(config.described_inputs(), np.arange(n), labels)
     outputs = {
-        g.file: golden.thinned(gate.onnx_runner(g.model, case.threads)(as_pixels(rows, g.pixels, config.bits)))
+        g.file: golden.thinned(
+            gate.onnx_runner(g.model, case.threads)(as_pixels(rows, config.images if g.pixels else (), config.bits))
+        )
         for g in passed
     }
     return golden.packed(rows, outputs)
@@ -314,7 +317,7 @@ def samples_of(runner: gate.Runner, config: NetworkConfig, reference: Acceptance
 
     def draw(*rows: torch.Tensor) -> torch.Tensor:
         inputs = {name: np.ascontiguousarray(value.numpy()) for name, value in zip(columns, rows, strict=True)}
-        return torch.from_numpy(runner(as_pixels(inputs, pixels, config.bits)))
+        return torch.from_numpy(runner(as_pixels(inputs, config.images if pixels else (), config.bits)))
 
     return Drawn(draw, list(columns.values()), config.shape, config.bits if config.is_image else None)
 

@@ -31,7 +31,7 @@ class Drawn:
     ) -> None:
         self._draw, self._columns, self._bits = draw, columns, bits
         self.shape = (len(columns[0]), *shape)
-        self._each = rows_at_once(shape)
+        self._each = min(rows_at_once(dims) for dims in (shape, *(column.shape[1:] for column in columns)))
         self._keeps = prod(self.shape) * (bits or 32) // 8 <= KEPT
         self._kept, self._there = torch.empty(0), set[int]()
         self._latest = -1, torch.empty(0)

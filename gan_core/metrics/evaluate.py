@@ -11,6 +11,7 @@ import torch
 
 from gan_core.core.artifact import Artifact
 from gan_core.core.feature_names import in_features
+from gan_core.core.inputs import LATENT
 from gan_core.core.lineage import IMPORTED, of_import
 from gan_core.core.pixels import Pixels, to_uint8
 from gan_core.core.samples import Chosen, Sample, Samples, alike, shrunk
@@ -64,7 +65,7 @@ def evaluate(
     drawing = {role: network for role, network in trained.items() if network.config.output_space in references}
     found = Evaluation()
     for role, network in drawing.items():
-        inputs, fake = draw(network, data, asked)
+        inputs, fake = draw(network, trained, data, asked)
         space = network.config.output_space
         reference, domain = references[space], data.spaces[space]
         labelled = any(i.prior == "label" for i in network.config.inputs)
@@ -86,7 +87,7 @@ def evaluate(
             "real": named(reference, plain(floor.figures)),
             "verdicts": {v["kind"]: v["says"] for v in said},
             **({"unknown": cannot} if cannot else {}),
-            **(last_step(network, last[role], data, reference, asked) if role in last else {}),
+            **(last_step(role, trained, last, data, reference, asked) if role in last else {}),
             **of_data(domain.index),
             "protocol": reference.protocol(len(fake))
             | measured.facts
@@ -105,7 +106,8 @@ def evaluate(
         if data.is_image:
             sides = network.config.shape[1:]
             each = min(SHOWN, max(FEWEST, (SHEET // max(sides)) ** 2)) // len(drawing)
-            sources = [inputs[i.name] for i in network.config.inputs if i.is_data]
+            whole = Chosen(data.samples("heldout"), torch.arange(len(fake)))  # of what latents are
+            sources = [whole if i.prior == LATENT else inputs[i.name] for i in network.config.inputs if i.is_data]
             truth = [domain.samples("heldout")] if sources and data.aligned else []
             rows = [to_uint8(shrunk(alike(x[:each], sides), LARGEST).numpy()) for x in (*sources, fake, *truth)]
             found.shown += [image for row in zip(*rows, strict=True) for image in row][:each]
@@ -124,13 +126,15 @@ def weights(notes: Mapping[str, Any]) -> dict[str, Any]:
     return {"weights": ema, "step": notes["step"], "chosen_by": "the training data"}
 
 
-def draw(network: Artifact, data: Prepared, asked: Evaluate) -> tuple[dict[str, Samples], Samples]:
+def draw(
+    network: Artifact, trained: Mapping[str, Artifact], data: Prepared, asked: Evaluate
+) -> tuple[dict[str, Samples], Samples]:
     """The fixed inputs of a network and what it makes of them, images as the pixels that a user gets.
 
     No more than there are training samples, as these are what they are held against; of a translator, than there are
-    held-out ones to translate.
+    held-out ones to translate, and of a decoder of an encoder's latents, than there are to reconstruct.
     """
-    real = {space: domain.samples("heldout") for space, domain in data.spaces.items()}
+    real = roles.with_latents(trained, {space: domain.samples("heldout") for space, domain in data.spaces.items()})
     against = len(data.spaces[network.config.output_space].samples("train"))
     n = min([asked.samples, against, *(len(real[i.prior]) for i in network.config.inputs if i.is_data)])
     inputs = network.config.fixed_columns(n, asked.seed, real)
@@ -140,15 +144,20 @@ def draw(network: Artifact, data: Prepared, asked: Evaluate) -> tuple[dict[str, 
 
 
 def last_step(
-    shipped: Artifact, last: Artifact, data: Prepared, reference: Reference, asked: Evaluate
+    role: str,
+    shipped: Mapping[str, Artifact],
+    last: Mapping[str, Artifact],
+    data: Prepared,
+    reference: Reference,
+    asked: Evaluate,
 ) -> dict[str, dict[str, float]]:
     """KID of the weights at the last step and of the shipped ones, of as many samples: few, as it is unbiased."""
     few = replace(asked, samples=min(asked.samples, FEW))
     kid = {
-        name: kernel(reference.heldout.features[:FEW], reference.network(draw(network, data, few)[1]))
-        for name, network in (("kid", last), ("kid_shipped", shipped))
+        name: kernel(reference.heldout.features[:FEW], reference.network(draw(of[role], of, data, few)[1]))
+        for name, of in (("kid", last), ("kid_shipped", shipped))
     }
-    return {"last": {"step": last.notes["step"], **kid}}
+    return {"last": {"step": last[role].notes["step"], **kid}}
 
 
 def plain(figures: Mapping[str, Any]) -> dict[str, Any]:

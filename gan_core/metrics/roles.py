@@ -8,15 +8,18 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_core.core.artifact import Artifact
+from gan_core.core.inputs import LATENT
 from gan_core.core.samples import Chosen, Sample, Samples, alike
 from gan_core.metrics.batching import in_batches, rows_at_once
+from gan_core.metrics.drawn import Drawn
 from gan_core.metrics.measure import Found, Reference, measure
 from gan_core.metrics.recognition import class_kept
 from gan_core.metrics.similarity import SMALLEST, psnr, ssim
 from gan_core.networks.efficientnet_lite0 import lite0, perceptual_distance
+from gan_core.objectives.quantisation import perplexity
 
 Figure = tuple[str, float]
 """A measure and its value."""
@@ -34,9 +37,12 @@ def figures(
     given = {i.prior: inputs[i.name] for i in config.inputs}
     found = measure(spaces[config.output_space], fake, given)
     target = spaces[config.output_space]
+    if LATENT in given:
+        beside_truth(found, target, {"": fake})
+        found.figures |= dict(of_latents(given[LATENT], trained[role].network))
     for source in given.keys() & {"x", "x_b"}:
         if target.domain.index.get("aligned"):
-            paired(found, target, given[source], fake)
+            beside_truth(found, target, {"": fake, "_of_source": given[source]})
         if source in spaces:
             found.figures |= dict(translation(source, given[source], config.output_space, fake, spaces))
         if back := counterpart(trained, takes=config.output_space, makes=source):
@@ -81,16 +87,43 @@ def translation(source: str, x: Samples, target: str, y: Samples, spaces: Mappin
         yield "translation_r2", r_squared(y, x, lambda some: mapped(some, truth, inverse=source == "x_b"))
 
 
-def paired(found: Found, target: Reference, source: Samples, fake: Samples) -> None:
-    """What a translator makes of held-out sources, each beside its true target, and what the sources themselves score.
+def with_latents(trained: Mapping[str, Artifact], real: Mapping[str, Samples]) -> dict[str, Samples]:
+    """Samples by space, and under "latent" what the encoder among the roles makes of those of "x", when asked for."""
+    encoder = counterpart(trained, takes="x", makes="latent")
+    return {**real, **({LATENT: Drawn(encoder.network, [real["x"]], encoder.config.shape)} if encoder else {})}
 
-    Smaller sources are enlarged for that by bicubic interpolation. In Lite0's features there is a perceptual distance
-    too.
+
+def of_latents(z: Samples, decoder: nn.Module) -> Iterator[Figure]:
+    """Mean and deviation of all numbers of latents and 1 / deviation, by which latent diffusion multiplies them.
+
+    Of a decoder with a codebook, the share of the codes that are used too, and exp of their frequencies' entropy.
+    """
+
+    def moments(some: Tensor) -> Tensor:
+        flat = some.double().flatten(1)
+        return torch.stack([flat.mean(1), flat.square().mean(1)], 1)
+
+    mean, square = in_batches(moments, z).mean(0).tolist()
+    deviation = (square - mean**2) ** 0.5
+    yield from (("latent_mean", mean), ("latent_std", deviation), ("latent_scale", 1 / deviation))
+    if codebook := getattr(decoder, "codebook", None):
+        ids = in_batches(lambda some: codebook(some)[1], z)
+        counts = torch.bincount(ids.flatten(), minlength=len(codebook.weight))
+        yield "codes_used", float((counts > 0).double().mean())
+        yield "code_perplexity", float(perplexity(ids, len(codebook.weight)))
+
+
+def beside_truth(found: Found, target: Reference, kinds: Mapping[str, Samples]) -> None:
+    """What is made of held-out samples, row by row beside what it should be; ``kinds``: by the suffix of the figures.
+
+    Of translators that is the target, and what the sources themselves score, smaller ones enlarged by bicubic
+    interpolation; of reconstructions the sample itself. In Lite0's features there is a perceptual distance too.
     """
 
     def enlarged(measure_of: Callable[[Sample, Sample], Tensor], x: Sample, truth: Sample) -> Tensor:
         return measure_of(alike(x, truth.shape[2:], "bicubic").clamp(-1, 1), truth)
 
+    fake = kinds[""]
     truth = Chosen(target.domain.samples("heldout"), torch.arange(len(fake)))
     measures: dict[str, Callable[[Sample, Sample], Tensor]] = {"l1": l1, "psnr": psnr}
     if min(fake.shape[2:]) >= SMALLEST:
@@ -98,7 +131,7 @@ def paired(found: Found, target: Reference, source: Samples, fake: Samples) -> N
     if target.network.name == "lite0":
         measures["perceptual"] = lambda a, b: perceptual_distance(lite0().levels(a), lite0().levels(b))
     for name, measure_of in measures.items():
-        for suffix, x in (("", fake), ("_of_source", source)):
+        for suffix, x in kinds.items():
             found.mean(f"{name}{suffix}", in_batches(partial(enlarged, measure_of), x, truth).numpy())
 
 

@@ -5,17 +5,17 @@ Which pictures a role has follows from its network's inputs alone, and every pic
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_core.core.artifact import Artifact
 from gan_core.core.feature_names import SHOWN
-from gan_core.core.inputs import Input
+from gan_core.core.inputs import LATENT, Input
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import Pixels, to_uint8
 from gan_core.core.samples import Sample, Samples, alike, shrunk
@@ -54,6 +54,9 @@ def pictures_of(
     artefact, domain = trained[role], data[trained[role].config.output_space]
     truth = domain.samples("train")[: 0 if domain.is_image else POINTS].numpy()
     sources = [i for i in artefact.config.inputs if i.is_data]
+    if any(i.prior == LATENT for i in sources):
+        yield "reconstruction", rebuilt_worst(role, trained, domain.samples("heldout"))
+        return
     if sources:
         yield "translation", translation(role, trained, spaces, data, sources[0])
         return
@@ -64,8 +67,8 @@ def pictures_of(
             yield f"traversal-{code.name}", traversal(artefact, code, truth, seed)
     if domain.is_image:
         yield "neighbours", neighbours(artefact, spaces[artefact.config.output_space], seed)
-        if encoder := counterpart(trained, takes="x", makes="latent"):
-            yield "reconstruction", reconstruction(role, trained, encoder, domain.samples("heldout")[:COLUMNS])
+        if counterpart(trained, takes="x", makes="latent"):
+            yield "reconstruction", reconstruction(rebuilding(role, trained), domain.samples("heldout")[:COLUMNS])
 
 
 def samples(evaluation: Evaluation, truth: Samples) -> bytes:
@@ -234,7 +237,7 @@ def translation(
     """Held-out samples, what becomes of them, what should, and what the way back makes of that."""
     given = data[source.prior].samples("heldout")
     targets = data[trained[role].config.output_space].samples("heldout") if data[source.prior].aligned else None
-    order = worst_first(trained[role], given, targets) if targets else torch.arange(min(COLUMNS, len(given)))
+    order = worst_first(trained[role].network, given, targets) if targets else torch.arange(min(COLUMNS, len(given)))
     x = given[order]
     y = in_batches(trained[role].network, x)
     rows = {"given": x, role: y} | ({"truth": targets[order]} if targets else {})
@@ -254,20 +257,38 @@ def translation(
     )
 
 
-def worst_first(artefact: Artifact, given: Samples, targets: Samples) -> Tensor:
-    """Which of the first held-out sources are translated worst, by the mean difference from their targets."""
+def worst_first(network: Callable[[Tensor], Tensor], given: Samples, targets: Samples) -> Tensor:
+    """Which of the first held-out sources come out worst, by the mean difference from their targets."""
     n = min(RANKED, len(given))
-    error = in_batches(lambda x, t: l1(artefact.network(x), t), given[:n], targets[:n])
+    error = in_batches(lambda x, t: l1(network(x), t), given[:n], targets[:n])
     return error.argsort(descending=True)[:COLUMNS]
 
 
-def reconstruction(role: str, trained: Mapping[str, Artifact], encoder: Artifact, x: Sample) -> bytes:
-    """Held-out samples, and what is left of them after both halves."""
-    y = in_batches(trained[role].network, in_batches(encoder.network, x), rows=rows_at_once(x.shape[1:]))
+def rebuilding(role: str, trained: Mapping[str, Artifact]) -> Callable[[Tensor], Tensor]:
+    """Encoder and decoder one after the other."""
+    encoder = counterpart(trained, takes="x", makes="latent")
+    assert encoder is not None
+
+    def rebuilt(x: Tensor, encode: nn.Module = encoder.network) -> Tensor:
+        return in_batches(trained[role].network, in_batches(encode, x), rows=rows_at_once(x.shape[1:]))
+
+    return rebuilt
+
+
+def rebuilt_worst(role: str, trained: Mapping[str, Artifact], heldout: Samples) -> bytes:
+    """The held-out samples of which least is left after both halves."""
+    network = rebuilding(role, trained)
+    order = worst_first(network, heldout, heldout)
+    return reconstruction(network, heldout[order], ", those farthest from it first")
+
+
+def reconstruction(network: Callable[[Tensor], Tensor], x: Sample, order: str = "") -> bytes:
+    """Held-out samples, and what is left of them after both halves; ``order``: what it says of theirs."""
+    y = network(x)
     return pictures.sheet(
         np.concatenate([pixels(shrunk(x, SIDE)), pixels(shrunk(y, SIDE))]),
         len(x),
         ["given", "rebuilt"],
         title="Reconstruction",
-        says="Held-out samples and, below each, what encoder and decoder make of it.",
+        says=f"Held-out samples and, below each, what encoder and decoder make of it{order}.",
     )

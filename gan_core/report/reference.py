@@ -202,6 +202,8 @@ def shown(node: Node) -> str:
 
 def scalar(value: Any) -> str:
     """A value as YAML has it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {scalar(one)}" for key, one in value.items() if one is not None) + "}"
     return json.dumps(value) if isinstance(value, bool | list) else str(value)
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from gan_core.core import latents
 from gan_core.core.classes import number_of
-from gan_core.core.pixels import as_pixels
+from gan_core.core.pixels import as_pixels, images_of
 from gan_core.export import golden
 from gan_core.export.manifest import endpoints_of, main_graph, manifest_of
 from gan_core.runtime import files
@@ -70,10 +70,10 @@ class Generator:
             raise InputError(f"{folder} has no graph '{name}' of {role}, only {', '.join(graphs)}")
         model = verified(Path(folder), name, manifest["files"][name])
         ready = session.load(model, str(Path(folder) / name), on if isinstance(on, Runtime) else Runtime(on))
-        pixels = graphs[name]["pixels"]
+        images = images_of(about["inputs"]) if graphs[name]["pixels"] else ()
 
         def compute(rows: Mapping[str, Array]) -> Array:
-            return ready(as_pixels(rows, pixels, bits_of(about)))
+            return ready(as_pixels(rows, images, bits_of(about)))
 
         if ready.on != "cpu":
             kept = about["golden_outputs"]
@@ -94,10 +94,11 @@ class Generator:
         endpoints = endpoints_of(manifest, role)
         model = max((e for e in endpoints if not e.seeded), key=lambda e: e.pixels)
         seeded = [e for e in endpoints if e.seeded]
-        output, bits = model.output.name, bits_of(manifest["roles"][role])
+        output, about = model.output.name, manifest["roles"][role]
+        images = images_of(about["inputs"]) if model.pixels else ()
         return Generator(
-            manifest["roles"][role],
-            lambda rows: infer(url, model.name, as_pixels(rows, model.pixels, bits), output),
+            about,
+            lambda rows: infer(url, model.name, as_pixels(rows, images, bits_of(about)), output),
             (lambda rows: infer(url, seeded[0].name, rows, output)) if seeded else None,
         )
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from gan_core.core.pixels import images_of
 from gan_core.core.tiles import in_tiles
 from gan_core.data.readers.images import SUFFIXES, BadImage, Noticed, in_srgb, is_deep, opened, strict
 from gan_core.export.manifest import manifest_of
@@ -139,9 +140,8 @@ def translator(folder: Path, role: str | None, on: str, server: str | None, core
 
 def from_picture_to_picture(about: Mapping[str, Any]) -> bool:
     """Whether a role has one input, a picture, and gives a picture."""
-    inputs = about["inputs"]
-    is_picture = [len(i["shape"]) == 4 and i["prior"].startswith("x") for i in inputs]
-    return is_picture == [True] and len(about["output"]["shape"]) == 4
+    inputs, output = about["inputs"], about["output"]
+    return len(inputs) == len(images_of(inputs)) == 1 and output["name"] == "image"
 
 
 def found_in(source: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gan_core.core import latents
-from gan_core.core.pixels import as_pixels
+from gan_core.core.pixels import as_pixels, images_of
 from gan_core.export import gate, golden
 from gan_core.export.manifest import endpoints_of, manifest_of
 from gan_core.runtime import files
@@ -111,7 +111,8 @@ def compared(
         return Row(folder, check, False, f"{path} holds no output of {file}; export again")
     expected = outputs[file]
     try:
-        got = golden.thinned(ask(as_pixels(rows, about["graphs"][file]["pixels"], client.bits_of(about))))
+        images = images_of(about["inputs"]) if about["graphs"][file]["pixels"] else ()
+        got = golden.thinned(ask(as_pixels(rows, images, client.bits_of(about))))
     except FoundryError as error:
         return Row(folder, check, False, str(error))
     if got.shape != expected.shape or got.dtype != expected.dtype:

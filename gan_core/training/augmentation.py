@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_core.core.game import scorers
+from gan_core.core.inputs import LATENT, Input
 from gan_core.core.schedule import Adaptive
 from gan_core.core.types import Batch
 from gan_core.networks.layers.augmented import Augmented
@@ -81,9 +82,18 @@ def judged(run: Run, batch: Batch, aside: Batch | None) -> dict[str, Tensor]:
         if aside is None:
             found.setdefault("sign", []).append(real.sign().mean())
             continue
-        given = [vars(batch)[i.field] if i.field else i.like(batch.x) for i in config.inputs]
+        given = [fed(run, i, batch) for i in config.inputs]
         fake = run.exports[role](*given)  # type: ignore[operator]
         other = scorer(vars(aside)[config.output_space], aside)
         for name, v in {"real": real, "aside": other, "fake": scorer(fake, batch)}.items():
             found.setdefault(name, []).append(v.mean())
     return {name: torch.stack(values).mean() for name, values in found.items()}
+
+
+def fed(run: Run, i: Input, batch: Batch) -> Tensor:
+    """What a network is given for an input: a field of the batch, the latents of its samples, or rows of a prior."""
+    if i.prior == LATENT:
+        encoder = next(player for player in run.exports.values() if player.config.output_space == "latent")
+        z: Tensor = encoder(batch.x)  # type: ignore[operator]
+        return z
+    return vars(batch)[i.field] if i.field else i.like(batch.x)

@@ -108,7 +108,9 @@ def fixed_betas(spec: Optimizer) -> bool:
 
 def in_float32(_network: nn.Module, _inputs: object, output: Any) -> Any:
     """What a network or a part of it gives, at full precision: scores and variances are exponentiated and averaged."""
-    return output.float() if isinstance(output, Tensor) else tuple(o.float() for o in output)
+    if isinstance(output, Tensor):
+        return output.float() if output.is_floating_point() else output
+    return tuple(in_float32(_network, _inputs, o) for o in output)
 
 
 def save(run: Run, callback: Callback, state: State) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gan_core.core.feature_names import in_features
 from gan_core.core.game import scorers
+from gan_core.core.inputs import LATENT
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import to_uint8
 from gan_core.core.samples import Samples, shrunk
@@ -154,22 +155,33 @@ class Monitor:
             self._keep(run)
 
     def _draw(self, run: Run, role: str, config: NetworkConfig) -> tuple[Samples, dict[str, Samples]]:
-        """What the role would give if it were shipped now, from fixed inputs, and those that are fields of a batch."""
+        """What the role would give if it were shipped now, from fixed inputs, and those that are fields of a batch.
+
+        Latents are those of training samples, so what a decoder gives are reconstructions.
+        """
+        real = {space: reference.train[0] for space, reference in self.references.items()}
+        if any(i.prior == LATENT for i in config.inputs):
+            encoder = next(role for role, player in run.exports.items() if player.config.output_space == "latent")
+            latents = run.exports[encoder].config
+            real[LATENT] = Drawn(self._averaged(run, encoder, latents), [real["x"]], latents.shape)
+        columns = config.fixed_columns(DRAWN, fold(self.seed, "fixed inputs") % 2**32, real)
+        given = {i.field: columns[i.name] for i in config.inputs if i.field}
+        return Drawn(self._averaged(run, role, config), list(columns.values()), config.shape), given
+
+    def _averaged(self, run: Run, role: str, config: NetworkConfig) -> Callable[..., Tensor]:
+        """The role as it would be shipped now."""
         network = copy.deepcopy(run.averages[role].network)
         device = next(network.parameters()).device
         small = rows_at_once(config.shape) == BATCH  # else the run's own batches, which are known to fit
         size = BATCH if small else self.batch_size
         recalibrate(network, config.inputs, self.seed, size, -(-DRAWN // size))
         network.eval()
-        real = {space: reference.train[0] for space, reference in self.references.items()}
-        columns = config.fixed_columns(DRAWN, fold(self.seed, "fixed inputs") % 2**32, real)
 
         def draw(*rows: Tensor) -> Tensor:
             x: Tensor = network(*(r.to(device) for r in rows))
             return x.contiguous()
 
-        given = {i.field: columns[i.name] for i in config.inputs if i.field}
-        return Drawn(draw, list(columns.values()), config.shape), given
+        return draw
 
     def _evaluate(self, run: Run, role: str, config: NetworkConfig, fake: Samples, given: Mapping[str, Samples]) -> Row:
         """One row of everything that can be measured of a role now."""

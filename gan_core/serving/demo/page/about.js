@@ -6,7 +6,7 @@ import { precisionName } from "./roles.js";
 import { given } from "./state.js";
 
 const OF_SAMPLES = "fd|kid|precision|recall|coverage|label_accuracy|category_accuracy";
-const OF_PAIRS = "translation_r2|cycle_l1|reconstruction_mse|reconstruction_class_kept";
+const OF_PAIRS = "translation_r2|cycle_l1|psnr|ssim|l1|perceptual|reconstruction_mse|reconstruction_class_kept";
 const FIGURES = new RegExp(`^(${OF_SAMPLES}|${OF_PAIRS})(_[a-z0-9]+)?$`); // with or without the features they are in
 const COLOURS = { 1: "grey", 3: "RGB", 4: "RGBA" };
 
@@ -69,7 +69,8 @@ function gives(role) {
   const [channels, high, wide] = role.shape;
   if (role.isImage)
     return `pictures of ${wide} \u00d7 ${high}, ${COLOURS[channels] ?? `${channels} channels`}, ${role.bits} bits`;
-  return `${role.space === "latent" ? "a latent" : "points"} of ${role.shape[0]} number${role.shape[0] > 1 ? "s" : ""}`;
+  const count = role.shape.reduce((product, side) => product * side, 1);
+  return `${role.space === "latent" ? "a latent" : "points"} of ${count} number${count > 1 ? "s" : ""}`;
 }
 
 /** The main figures, each beside what real samples score. */

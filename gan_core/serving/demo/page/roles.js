@@ -23,12 +23,13 @@ export class Role {
     this.whole = this.inputs.filter(({ prior }) => WHOLE.includes(prior));
     [this.noise, ...this.codes] = this.inputs.filter(({ prior }) => FLOATS.includes(prior));
     this.isNormal = this.inputs.some(({ prior }) => prior === "normal");
-    this.isImage = this.shape.length === 3;
+    this.isImage = this.shape.length === 3 && this.space !== "latent"; // a map of latents is none
   }
 
   /** Whether the page can show it: data must be pictures to be put in. */
   get isShown() {
-    return !this.source || (this.source.shape.length === 4 && this.inputs.length === 1);
+    const { source } = this;
+    return !source || (source.shape.length === 4 && source.prior !== "latent" && this.inputs.length === 1);
   }
 
   get others() {

@@ -186,7 +186,7 @@ export function pictureView(host, role, picture) {
   const again = back && panel(canvasOf(back.shape), "Back");
   out.caption.textContent = role.isImage
     ? `of ${role.name}`
-    : `${role.about.output.name} of ${role.name}, ${role.shape[0]} numbers`;
+    : `${role.about.output.name} of ${role.name}, ${role.shape.join(" \u00d7 ")} numbers`;
   if (again) again.caption.textContent = `of ${back.name}`;
   host.replaceChildren(
     element("div", { className: "panels" }, ...[into, out, again].filter(Boolean).map(({ figure }) => figure)),
