@@ -367,6 +367,40 @@ def verify(arguments: argparse.Namespace) -> None:
         raise errors.DataError(f"{len(failed)} of {len(rows)} checks failed; the table above says which")
 
 
+def cluster(arguments: argparse.Namespace) -> None:
+    """Make runs on a Ray cluster, several at once, and bring them home; show where they are; write files for others."""
+    arguments.action(arguments)
+
+
+def cluster_run(arguments: argparse.Namespace) -> None:
+    """Train, measure and export runs on a Ray cluster; lost nodes are replaced, and all comes into this project."""
+    from gan_core.cluster import run
+    from gan_core.cluster.on_ray import Resources
+    from gan_core.config.load import load_params
+    from gan_core.propose import seeds
+
+    params = load_params(of_dvc(arguments.params))
+    names = list(dict.fromkeys(arguments.run)) or list(params.runs)
+    if arguments.seeds:
+        names, new = seeds.declare(arguments.params, names, arguments.seeds)
+        params = load_params(arguments.params)
+        if new:
+            print(f"declared in {arguments.params}: {', '.join(new)}", file=sys.stderr)
+    wanted = Resources(arguments.processes, arguments.cpus, arguments.gpus)
+    run.run(params, names, arguments.work, arguments.address, arguments.nodes, wanted)
+
+
+def cluster_status(arguments: argparse.Namespace) -> None:
+    """Show where the jobs of `gan cluster run` are, a line each."""
+    from gan_core.cluster import status
+
+    if not (lines := list(status.table(arguments.work))):
+        raise errors.DataError(
+            f"{arguments.work} holds no jobs; `gan cluster run` starts some, --work names its folder"
+        )
+    print("\n".join(lines))
+
+
 def deps(_arguments: argparse.Namespace) -> None:
     """Write into dvc.yaml which files each stage runs, as their imports say."""
     from gan_core.runtime import closure, files
@@ -396,7 +430,7 @@ def arguments_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 COMMANDS = (
-    *(new, check, forecast, summary, compare, tensorboard, rename, clean),
+    *(new, check, forecast, cluster, summary, compare, tensorboard, rename, clean),
     *(sample, translate, demo, serve, verify, deploy),
     *(doctor, schema, completion, pages, deps),
 )
@@ -466,6 +500,8 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("shell", choices=("bash", "zsh"), help="the shell to complete in")
         if function is forecast:
             command.add_argument("run", help="a run that params.yaml declares")
+        if function is cluster:
+            clustering(command)
         if function is compare:
             command.add_argument(
                 "figures", nargs="*", help="names of figures in metrics.json (default: the usual ones)"
@@ -603,6 +639,39 @@ def sampling(command: argparse.ArgumentParser) -> None:
         "--file", metavar="NAME", help="another graph of the folder (default: the one that gives pixels, *.uint8.onnx)"
     )
     command.add_argument("--server", metavar="URL", help="draw on this server: http://localhost:8000")
+
+
+def clustering(command: argparse.ArgumentParser) -> None:
+    """What ``cluster`` takes: commands of its own."""
+    actions = command.add_subparsers(title="commands", metavar="command", dest="of_cluster", required=True)
+    for function in (cluster_run, cluster_status):
+        about = function.__doc__ or ""
+        action = actions.add_parser(function.__name__.removeprefix("cluster_"), help=about, description=about)
+        action.set_defaults(action=function)
+        shared = "a folder that all nodes see (default: %(default)s)"
+        action.add_argument("--work", type=Path, metavar="FOLDER", default=Path(".cluster"), help=shared)
+        if function is not cluster_run:
+            continue
+        action.add_argument("run", nargs="*", help="runs that params.yaml declares (default: all)")
+        action.add_argument(
+            "--seeds",
+            type=int,
+            nargs="+",
+            default=[],
+            metavar="SEED",
+            help="declare each run with these seeds too, and run them; `gan compare` gives mean and deviation",
+        )
+        action.add_argument(
+            "--address",
+            default="local",
+            help="auto, HOST:PORT or ray://HOST:PORT: a cluster that is there; local starts one here (default: local)",
+        )
+        action.add_argument("--nodes", type=natural, default=1, metavar="N", help="nodes of a local one (default: 1)")
+        action.add_argument(
+            "--processes", type=natural, default=1, metavar="N", help="processes that train one run (default: 1)"
+        )
+        action.add_argument("--cpus", type=natural, default=1, metavar="N", help="CPUs of each process (default: 1)")
+        action.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs of each process (default: 0)")
 
 
 def natural(text: str) -> int:

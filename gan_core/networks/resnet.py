@@ -170,7 +170,9 @@ class Discriminator(nn.Module):
         self.config = config
         side, width, planes = smaller_side(config), config.width, config.shape[0] + config.condition_channels
         if side < sides.SMALLEST:
-            raise InputError(f"network family 'resnet' sees pictures of {sides.SMALLEST} pixels and more, not of {side}")
+            raise InputError(
+                f"network family 'resnet' sees pictures of {sides.SMALLEST} pixels and more, not of {side}"
+            )
         if side < 32:
             layers: list[nn.Module] = [nn.Conv2d(planes, width, 3, padding=1), nn.LeakyReLU(0.2)]
             layers += [nn.Conv2d(width, 2 * width, 4, 2, padding=1), nn.LeakyReLU(0.2)]
