@@ -374,19 +374,19 @@ def cluster(arguments: argparse.Namespace) -> None:
 
 def cluster_run(arguments: argparse.Namespace) -> None:
     """Train, measure and export runs on a Ray cluster; lost nodes are replaced, and all comes into this project."""
-    from gan_core.cluster import run
-    from gan_core.cluster.on_ray import Resources
+    from gan_core.cluster import on_ray, run
     from gan_core.config.load import load_params
     from gan_core.propose import seeds
 
     params = load_params(of_dvc(arguments.params))
     names = list(dict.fromkeys(arguments.run)) or list(params.runs)
+    on_ray.installed()
     if arguments.seeds:
         names, new = seeds.declare(arguments.params, names, arguments.seeds)
         params = load_params(arguments.params)
         if new:
             print(f"declared in {arguments.params}: {', '.join(new)}", file=sys.stderr)
-    wanted = Resources(arguments.processes, arguments.cpus, arguments.gpus)
+    wanted = on_ray.Resources(arguments.processes, arguments.cpus, arguments.gpus)
     run.run(params, names, arguments.work, arguments.address, arguments.nodes, wanted)
 
 

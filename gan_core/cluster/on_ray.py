@@ -178,8 +178,8 @@ def said(values: dict[str, Any]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says in its first line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """What an error says in its first sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].partition(". ")[0]
 
 
 def submit(ray: ModuleType, job: Job, wanted: Resources) -> Any:

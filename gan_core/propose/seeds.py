@@ -46,7 +46,7 @@ def of_seeds(params: Params, name: str, seeds: Sequence[int]) -> Iterator[tuple[
         InputError: there is no such run, or an entry of that name is another run.
     """
     run = find(params.runs, name, "run")
-    for seed in seeds:
+    for seed in dict.fromkeys(seeds):
         entry = name if seed == run.train.seed else f"{name}-{seed}"
         if entry in params.runs and params.runs[entry].to_json() != with_seed(run, seed):
             raise InputError(f"'{entry}' is declared, and is not '{name}' with seed {seed}; `gan rename` it first")
