@@ -375,6 +375,7 @@ def cluster(arguments: argparse.Namespace) -> None:
 def cluster_run(arguments: argparse.Namespace) -> None:
     """Train, measure and export runs on a Ray cluster; lost nodes are replaced, and all comes into this project."""
     from gan_core.cluster import on_ray, run
+    from gan_core.cluster.resources import Resources
     from gan_core.config.load import load_params
     from gan_core.propose import seeds
 
@@ -386,7 +387,7 @@ def cluster_run(arguments: argparse.Namespace) -> None:
         params = load_params(arguments.params)
         if new:
             print(f"declared in {arguments.params}: {', '.join(new)}", file=sys.stderr)
-    wanted = on_ray.Resources(arguments.processes, arguments.cpus, arguments.gpus)
+    wanted = Resources(arguments.processes, arguments.cpus, arguments.gpus)
     run.run(params, names, arguments.work, arguments.address, arguments.nodes, wanted)
 
 
@@ -399,6 +400,29 @@ def cluster_status(arguments: argparse.Namespace) -> None:
             f"{arguments.work} holds no jobs; `gan cluster run` starts some, --work names its folder"
         )
     print("\n".join(lines))
+
+
+def cluster_write(arguments: argparse.Namespace) -> None:
+    """Write files by which Slurm, SkyPilot or Kubeflow make runs; `gan cluster fetch` brings them home."""
+    from gan_core.cluster import run
+    from gan_core.cluster.resources import Resources
+    from gan_core.config.load import load_params
+
+    params = load_params(of_dvc(arguments.params))
+    how = {"out": arguments.out, "wanted": Resources(1, arguments.cpus, arguments.gpus)}
+    how |= {"environment": Path(sys.prefix), "image": arguments.image, "volume": arguments.volume}
+    written = run.write(params, arguments.run or list(params.runs), arguments.work, arguments.scheduler, **how)
+    print(f"wrote {', '.join(map(str, written))}; the work folder is {arguments.work.resolve()}")
+
+
+def cluster_fetch(arguments: argparse.Namespace) -> None:
+    """Bring home what another scheduler has finished."""
+    from gan_core.cluster import run
+    from gan_core.config.load import load_params
+
+    params = load_params(of_dvc(arguments.params))
+    done = run.fetch(params, arguments.run or list(params.runs), arguments.work)
+    print(f"came home: {', '.join(done) or 'none, as none is finished'}")
 
 
 def deps(_arguments: argparse.Namespace) -> None:
@@ -644,34 +668,43 @@ def sampling(command: argparse.ArgumentParser) -> None:
 def clustering(command: argparse.ArgumentParser) -> None:
     """What ``cluster`` takes: commands of its own."""
     actions = command.add_subparsers(title="commands", metavar="command", dest="of_cluster", required=True)
-    for function in (cluster_run, cluster_status):
+    made = {}
+    for function in (cluster_run, cluster_status, cluster_write, cluster_fetch):
         about = function.__doc__ or ""
-        action = actions.add_parser(function.__name__.removeprefix("cluster_"), help=about, description=about)
+        name = function.__name__.removeprefix("cluster_")
+        made[name] = action = actions.add_parser(name, help=about, description=about)
         action.set_defaults(action=function)
         shared = "a folder that all nodes see (default: %(default)s)"
         action.add_argument("--work", type=Path, metavar="FOLDER", default=Path(".cluster"), help=shared)
-        if function is not cluster_run:
-            continue
-        action.add_argument("run", nargs="*", help="runs that params.yaml declares (default: all)")
-        action.add_argument(
-            "--seeds",
-            type=int,
-            nargs="+",
-            default=[],
-            metavar="SEED",
-            help="declare each run with these seeds too, and run them; `gan compare` gives mean and deviation",
-        )
-        action.add_argument(
-            "--address",
-            default="local",
-            help="auto, HOST:PORT or ray://HOST:PORT: a cluster that is there; local starts one here (default: local)",
-        )
-        action.add_argument("--nodes", type=natural, default=1, metavar="N", help="nodes of a local one (default: 1)")
-        action.add_argument(
-            "--processes", type=natural, default=1, metavar="N", help="processes that train one run (default: 1)"
-        )
-        action.add_argument("--cpus", type=natural, default=1, metavar="N", help="CPUs of each process (default: 1)")
-        action.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs of each process (default: 0)")
+    made["write"].add_argument("scheduler", choices=("slurm", "skypilot", "kubeflow"), help="for which scheduler")
+    for name in ("run", "write", "fetch"):
+        made[name].add_argument("run", nargs="*", help="runs that params.yaml declares (default: all)")
+    for name in ("run", "write"):
+        made[name].add_argument("--cpus", type=natural, default=1, metavar="N", help="CPUs of a process (default: 1)")
+        made[name].add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs of a process (default: 0)")
+    made["run"].add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="SEED",
+        help="declare each run with these seeds too, and run them; `gan compare` gives mean and deviation",
+    )
+    made["run"].add_argument(
+        "--address",
+        default="local",
+        help="auto, HOST:PORT or ray://HOST:PORT: a cluster that is there; local starts one here (default: local)",
+    )
+    made["run"].add_argument("--nodes", type=natural, default=1, metavar="N", help="nodes of a local one (default: 1)")
+    made["run"].add_argument(
+        "--processes", type=natural, default=1, metavar="N", help="processes that train one run (default: 1)"
+    )
+    written = "where to write (default: deploy/)"
+    made["write"].add_argument("--out", type=Path, metavar="FOLDER", default=Path("deploy"), help=written)
+    image = "container image with the project's environment (default: %(default)s)"
+    made["write"].add_argument("--image", default="gan-foundry:latest", help=image)
+    volume = "volume, or claim of one, that holds the work folder (default: %(default)s)"
+    made["write"].add_argument("--volume", default="gan-foundry", help=volume)
 
 
 def natural(text: str) -> int:

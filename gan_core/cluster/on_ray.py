@@ -12,7 +12,6 @@ import secrets
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -20,12 +19,15 @@ from typing import Any
 
 from gan_core.cluster import node
 from gan_core.cluster.job import Job
+from gan_core.cluster.resources import Resources
 from gan_core.runtime import machine
 from gan_core.runtime.errors import EnvironmentFailure, FoundryError, InputError
 
 NOT_INSTALLED = (
     "Ray is not installed; `pip install --constraint constraints.txt --editable '.[ray]'` brings it, on every node"
 )
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+"""Ray reports to nobody, and what it starts has the priority of what a shell starts."""
 STARTED_HERE = "local"
 RETRIES = 10
 """So often a stage is begun again after a node or a process was lost."""
@@ -37,27 +39,14 @@ PACKAGES = ("torch", "dvc", "numpy")
 """What is part of every result, and must be the same everywhere."""
 
 
-@dataclass(frozen=True)
-class Resources:
-    """Of one run: processes that train it together, and of each of them CPUs and GPUs."""
-
-    processes: int = 1
-    cpus: int = 1
-    gpus: int = 0
-
-    @property
-    def of_process(self) -> dict[str, float]:
-        """As Ray names them."""
-        return {"CPU": float(self.cpus)} | ({"GPU": float(self.gpus)} if self.gpus else {})
-
-
 def installed() -> ModuleType:
     """Ray.
 
     Raises:
         EnvironmentFailure: it is not there.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         return importlib.import_module("ray")
     except ModuleNotFoundError as error:

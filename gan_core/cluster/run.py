@@ -10,14 +10,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gan_core.cluster import on_ray, status
+from gan_core.cluster import on_ray, schedulers, status
 from gan_core.cluster.job import CODE, Job, bring_home, data_job, make_workspace, outdated, run_job
-from gan_core.cluster.on_ray import Resources
-from gan_core.config import places
+from gan_core.cluster.resources import Resources
+from gan_core.config import clean, places
 from gan_core.config.load import find
 from gan_core.config.schema import Params
 from gan_core.runtime import progress
-from gan_core.runtime.errors import FoundryError, InputError
+from gan_core.runtime.errors import DataError, FoundryError, InputError
 from gan_core.runtime.process import exclusive_lock
 
 
@@ -54,6 +54,39 @@ def run(params: Params, names: Sequence[str], work: Path, address: str, nodes: i
         names_of = ", ".join(failed)
         first = next(iter(failed.values()))
         raise type(first)(f"{len(failed)} of {len(names)} runs failed ({names_of}); the first: {first}")
+
+
+def fetch(params: Params, names: Sequence[str], work: Path) -> list[str]:
+    """Bring home those of some runs that another scheduler has finished; returns their names.
+
+    Raises:
+        InputError: there is no such run.
+        DataError: what came home was made with something else.
+    """
+    jobs = [run_job(params, name, work.resolve()) for name in names if find(params.runs, name, "run")]
+    done = [job for job in jobs if job.folder.is_dir() and set(job.stages) <= set(clean.read_lock(job.folder))]
+    for job in done:
+        bring_home(job)
+    return [job.name for job in done]
+
+
+def write(params: Params, names: Sequence[str], work: Path, kind: str, **how: Any) -> list[Path]:
+    """Make a workspace for each of some runs, and the files by which another scheduler runs them.
+
+    Raises:
+        InputError: there is no such run.
+        DataError: its data are not prepared, or what it starts from is not there; or all is up to date.
+    """
+    jobs = [run_job(params, name, work.resolve()) for name in names if find(params.runs, name, "run")]
+    first = [data_job(params, dataset, work) for dataset in dict.fromkeys(params.runs[n].dataset for n in names)]
+    first += [run_job(params, parent, work) for job in jobs if (parent := parent_of(job, params))]
+    if lacking := [job.stages[0] for job in outdated(first)]:
+        raise DataError(f"the runs need {', '.join(lacking)} first: `dvc repro {' '.join(lacking)}`")
+    if not (jobs := outdated(jobs)):
+        raise DataError("nothing to write: every run is up to date")
+    for job in jobs:
+        make_workspace(job, params)
+    return schedulers.KINDS[kind](jobs, **how)
 
 
 def lay_out(work: Path) -> None:
