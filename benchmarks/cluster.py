@@ -41,7 +41,7 @@ def project(folder: Path) -> Path:
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
     tree |= {"datasets": {"ring": tree["datasets"]["ring"]}, "images": {}}
     train = {"steps": STEPS, "evaluate_every": STEPS // 2, "checkpoint_every": STEPS // 2}
-    tree["runs"] = {v: {"variant": v, "dataset": "ring", "network": NETWORK, "train": train} for v in VARIANTS}
+    tree["runs"] = {v: {"variant": v, "dataset": "ring", "network": {**NETWORK}, "train": {**train}} for v in VARIANTS}
     tree["export"]["engines"] |= {"targets": [], "here": []}
     files.write(folder / "params.yaml", yaml.safe_dump(tree, sort_keys=False).encode())
     files.write(folder / ".dvc/config", b"[core]\n    no_scm = true\n    analytics = false\n")

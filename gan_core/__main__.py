@@ -406,12 +406,13 @@ def cluster_write(arguments: argparse.Namespace) -> None:
     """Write files by which Slurm, SkyPilot or Kubeflow make runs; `gan cluster fetch` brings them home."""
     from gan_core.cluster import run
     from gan_core.cluster.resources import Resources
+    from gan_core.cluster.schedulers import Place
     from gan_core.config.load import load_params
 
     params = load_params(of_dvc(arguments.params))
-    how = {"out": arguments.out, "wanted": Resources(1, arguments.cpus, arguments.gpus)}
-    how |= {"environment": Path(sys.prefix), "image": arguments.image, "volume": arguments.volume}
-    written = run.write(params, arguments.run or list(params.runs), arguments.work, arguments.scheduler, **how)
+    names, wanted = arguments.run or list(params.runs), Resources(1, arguments.cpus, arguments.gpus)
+    place = Place(Path(sys.prefix), arguments.image, arguments.volume)
+    written = run.write(params, names, arguments.work, arguments.scheduler, arguments.out, wanted, place)
     print(f"wrote {', '.join(map(str, written))}; the work folder is {arguments.work.resolve()}")
 
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from gan_core.cluster import on_ray, status
-from tests.conftest import Workspace
+from gan_core.cluster import on_ray, run, status
+from gan_core.cluster.job import Job
+from gan_core.cluster.resources import Resources
+from gan_core.config.load import load_params
+from gan_core.metrics.record import write_figures
+from gan_core.propose import seeds
+from gan_core.report import compare
+from gan_core.runtime import files
+from gan_core.runtime.errors import EnvironmentFailure, FoundryError, InputError
+from tests.conftest import DECLARED, Workspace
 from tests.remote import content
 from tests.test_pipeline import copy_of
 
@@ -65,6 +75,11 @@ def lose_node_of(cluster: Any, work: Path, name: str) -> None:
     cluster.remove_node(gone, allow_graceful=False)
 
 
+def alive(cluster: Any) -> int:
+    """How many nodes are there."""
+    return sum(node["Alive"] for node in cluster.global_state.node_table())
+
+
 def state_of(made: Workspace, run: str, step: int) -> Callable[[], list[Path]]:
     """Whether a run on the cluster has saved a state of so many steps."""
     return lambda: [
@@ -74,17 +89,126 @@ def state_of(made: Workspace, run: str, step: int) -> Callable[[], list[Path]]:
     ]
 
 
+def unmade(
+    built: Workspace, folder: Path, runs: Sequence[str], datasets: Sequence[str] = ()
+) -> tuple[Workspace, dict[str, Any]]:
+    """A copy of a project in which some runs and data sets were never made, and all that dvc.lock held before."""
+    made = copy_of(built, folder)
+    for name in (
+        *(f"{of}/{name}" for of in (*MADE, ".state") for name in runs),
+        *(f"data/prepared/{d}" for d in datasets),
+    ):
+        shutil.rmtree(folder / name)
+    locked = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    gone = {*(f"prepare@{d}" for d in datasets), *(f"{s}@{r}" for s in ("train", "evaluate", "export") for r in runs)}
+    rest = {name: entry for name, entry in locked.items() if name not in gone}
+    (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": rest}))
+    return made, locked
+
+
+def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(EnvironmentFailure, match=r"Ray is not installed; `pip install .*\[ray\]'` brings it"):
+        on_ray.installed()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:9", "--address 127.0.0.1:9: nobody answers there"),
+        ("ray://127.0.0.1:9", "--address ray://127.0.0.1:9: nobody answers there"),
+        ("somewhere", "--address somewhere is none of local, auto, HOST:PORT and ray://HOST:PORT"),
+    ],
+)
+def test_an_address_at_which_nobody_is_is_said(address: str, said: str) -> None:
+    with pytest.raises(FoundryError, match=re.escape(said)):
+        on_ray.answers(address)
+
+
+def test_what_cannot_be_made_is_refused_before_anything_begins(tmp_path: Path) -> None:
+    params = load_params(DECLARED)
+    for names, processes, sentence in (
+        (["gna"], 1, "declares no run 'gna', only .*; did you mean gan"),
+        (["gan"], 2, "--processes 2 does not divide train.shards 1 of 'gan'"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            run.run(params, names, tmp_path, "local", 1, Resources(processes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_seeds_are_entries_that_compare_takes_as_one_experiment(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    shutil.copy2(DECLARED, path)
+    before = load_params(path)
+    assert seeds.declare(path, ["gan"], [0, 3, 4, 3]) == (["gan", "gan-3", "gan-4"], ["gan-3", "gan-4"])
+    assert seeds.declare(path, ["gan"], [4, 5]) == (["gan-4", "gan-5"], ["gan-5"])
+    after = load_params(path)
+    assert {name: run for name, run in after.runs.items() if name in before.runs} == before.runs
+    assert after.runs["gan-3"].train.seed == 3
+    for name in ("gan", "gan-3", "gan-4", "gan-5"):
+        figures = {"generator": {"fd_own": 1.0, "protocol": {"features": "own"}}}
+        write_figures(tmp_path / name / "metrics.json", figures)
+    assert [(g.name, len(g.found)) for g in compare.groups(after.runs, tmp_path)] == [("gan", 4)]
+    path.write_text(path.read_text().replace("gan-5:", "gan-6:"))
+    with pytest.raises(InputError, match="'gan-6' is declared, and is not 'gan' with seed 6"):
+        seeds.declare(path, ["gan"], [6])
+
+
+def test_a_job_knows_where_it_is(tmp_path: Path) -> None:
+    """A stage that begins again is another attempt; of a bar the newest state is its last line."""
+    job = Job(tmp_path, "gan", ("train@gan", "evaluate@gan"))
+    at = [status.note(job, state, "n/1") for state in ("train@gan", "train@gan", "evaluate@gan")]
+    assert [s.attempt for s in at] == [1, 2, 1]
+    files.write(job.log, b"first\ngan: 10%\rgan: 20%\n")
+    (head, row) = status.table(tmp_path)
+    assert row.split() == ["gan", "evaluate@gan", "n/1", "1", "gan:", "20%"]
+    assert head.index("node") == row.index("n/1")
+
+
+@needs_ray
+def test_a_node_that_does_not_see_the_work_folder_is_named(built: Workspace, cluster: Any, tmp_path: Path) -> None:
+    """It has a file system of its own there."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody have a file system of his own")
+    made, _ = unmade(built, tmp_path / "made", ("gan",))
+    (made.folder / ".cluster").mkdir()
+    start = f"{sys.executable} -m ray.scripts.scripts start --block --num-cpus 1 --address {cluster.address}"
+    before = alive(cluster)
+    apart = ["unshare", "-rm", "sh", "-c", f"mount -t tmpfs none {made.folder}/.cluster && exec {start}"]
+    with subprocess.Popen(apart, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: alive(cluster) > before, process, made.folder / "params.yaml")
+            done = made.run(*GAN, "cluster", "run", "gan", "--address", cluster.address)
+        finally:
+            process.terminate()
+    assert done.returncode == 4
+    assert re.search(r"node \S+ does not see \S+/made/.cluster; give a folder that all nodes share", done.stderr)
+
+
+def test_the_script_for_slurm_saves_when_its_time_is_over_and_goes_on(built: Workspace, tmp_path: Path) -> None:
+    """Run as Slurm would: with its variables, and its signal before the end of the time."""
+    made, locked = unmade(built, tmp_path / "made", ("gan",))
+    wrote = made.run(*GAN, "cluster", "write", "slurm", "gan")
+    assert wrote.returncode == 0, wrote.stderr
+    command = ("env", "SLURM_ARRAY_TASK_ID=0", "bash", "deploy/slurm.sh")
+    process, log = made.start(*command), made.folder / ".started.log"
+    until(state_of(made, "gan", 10), process, log)
+    process.send_signal(signal.SIGUSR1)
+    process.wait(60)
+    assert "gan: stopped at step" in log.read_text()
+    again = made.run(*command)
+    assert again.returncode == 0, again.stderr
+    assert "came home: gan" in made.run(*GAN, "cluster", "fetch").stdout
+    for name in MADE:
+        assert content(made.folder / name) == content(built.folder / name), name
+    assert yaml.safe_load((made.folder / "dvc.lock").read_text())["stages"] == locked
+
+
 @needs_ray
 def test_nodes_lost_in_preparing_and_in_training_change_no_byte(built: Workspace, cluster: Any, tmp_path: Path) -> None:
-    made, work = copy_of(built, tmp_path / "made"), tmp_path / "made/.cluster"
     runs = ("gan", "wgan_gp")
-    for name in (*(f"{folder}/{run}" for folder in (*MADE, ".state") for run in runs), "data/prepared/digits"):
-        shutil.rmtree(made.folder / name)
-    locked = yaml.safe_load((made.folder / "dvc.lock").read_text())["stages"]
-    gone = {"prepare@digits", *(f"{stage}@{run}" for stage in ("train", "evaluate", "export") for run in runs)}
-    rest = {"schema": "2.0", "stages": {name: entry for name, entry in locked.items() if name not in gone}}
-    (made.folder / "dvc.lock").write_text(yaml.safe_dump(rest))
-
+    made, locked = unmade(built, tmp_path / "made", runs, ("digits",))
+    work = made.folder / ".cluster"
     process, log = started(made, cluster, *runs)
     until(lambda: "extractor: step" in status.last_line(work / "logs/digits.log"), process, log)
     lose_node_of(cluster, work, "digits")
@@ -96,7 +220,7 @@ def test_nodes_lost_in_preparing_and_in_training_change_no_byte(built: Workspace
     for name in (*MADE, "data"):
         assert content(made.folder / name) == content(built.folder / name), name
     assert yaml.safe_load((made.folder / "dvc.lock").read_text())["stages"] == locked
-    assert "up to date" in made.run("dvc", "status", *sorted(gone)).stdout
+    assert "up to date" in made.run("dvc", "status", *(name for name in locked if "@" in name)).stdout
     said = made.run(*GAN, "cluster", "run", *runs, "--address", cluster.address)
     assert (said.returncode, said.stderr) == (0, "nothing to do: every run is up to date\n")
     lines = made.run(*GAN, "cluster", "status").stdout.splitlines()

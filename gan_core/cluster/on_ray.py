@@ -136,7 +136,7 @@ def check_nodes(ray: ModuleType, work: Path, wanted: Resources) -> None:
     task = ray.remote(look)
     for each in alive:
         where = NodeAffinitySchedulingStrategy(each["NodeID"], soft=False)
-        name = each["NodeManagerAddress"]
+        name = named(each["NodeManagerAddress"], each["NodeID"])
         try:
             shown, there = ray.get(
                 task.options(num_cpus=0, max_retries=0, scheduling_strategy=where).remote(), timeout=60
@@ -194,10 +194,14 @@ def stage_task(job: Job, stage: str, _before: None, wanted: Resources | None = N
 
 
 def here() -> str:
-    """This node, for a person: its address, and what tells it from others there."""
+    """This node's name."""
     ray = installed()
-    context = ray.get_runtime_context()
-    return f"{ray.util.get_node_ip_address()}/{context.get_node_id()[:6]}"
+    return named(ray.util.get_node_ip_address(), ray.get_runtime_context().get_node_id())
+
+
+def named(address: str, node: str) -> str:
+    """A node, for a person: its address, and what tells it from others there."""
+    return f"{address}/{node[:6]}"
 
 
 class Process:

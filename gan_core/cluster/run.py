@@ -13,6 +13,7 @@ from typing import Any
 from gan_core.cluster import on_ray, schedulers, status
 from gan_core.cluster.job import CODE, Job, bring_home, data_job, make_workspace, outdated, run_job
 from gan_core.cluster.resources import Resources
+from gan_core.cluster.schedulers import Place
 from gan_core.config import clean, places
 from gan_core.config.load import find
 from gan_core.config.schema import Params
@@ -70,8 +71,10 @@ def fetch(params: Params, names: Sequence[str], work: Path) -> list[str]:
     return [job.name for job in done]
 
 
-def write(params: Params, names: Sequence[str], work: Path, kind: str, **how: Any) -> list[Path]:
-    """Make a workspace for each of some runs, and the files by which another scheduler runs them.
+def write(
+    params: Params, names: Sequence[str], work: Path, kind: str, out: Path, wanted: Resources, place: Place
+) -> list[Path]:
+    """Make a workspace for each of some runs, and the files by which another scheduler runs them; returns these.
 
     Raises:
         InputError: there is no such run.
@@ -86,7 +89,7 @@ def write(params: Params, names: Sequence[str], work: Path, kind: str, **how: An
         raise DataError("nothing to write: every run is up to date")
     for job in jobs:
         make_workspace(job, params)
-    return schedulers.KINDS[kind](jobs, **how)
+    return schedulers.KINDS[kind](jobs, out, wanted, place)
 
 
 def lay_out(work: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,18 @@ wait $!
 """
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where jobs find Python with the project's packages, and containers the work folder."""
+
+    environment: Path
+    """A folder that every machine sees: of Slurm."""
+    image: str
+    """A container image: of the others."""
+    volume: str
+    """A volume, or a claim of one."""
+
+
 def commands(folder: str, stages: str) -> list[str]:
     """What a job does, commands of a shell; ``stages``: its words. The lock is of a machine that was lost."""
     return [
@@ -61,13 +74,11 @@ def in_container(job: Job) -> str:
     return " && ".join(commands(f"{MOUNTED}/workspaces/{job.name}", " ".join(job.stages)))
 
 
-def slurm(
-    jobs: Sequence[Job], out: Path, wanted: Resources, environment: Path, _image: str, _volume: str
-) -> list[Path]:
-    """One script with an array of all jobs; ``environment``: the Python environment that every machine sees."""
+def slurm(jobs: Sequence[Job], out: Path, wanted: Resources, place: Place) -> list[Path]:
+    """One script with an array of all jobs."""
     work, path = jobs[0].work, out / "slurm.sh"
     inside = commands(f'{shlex.quote(str(work / "workspaces"))}/"$job"', "${stages[$SLURM_ARRAY_TASK_ID]}")
-    inside.insert(0, f'export PATH={shlex.quote(str(environment / "bin"))}:"$PATH"')
+    inside.insert(0, f'export PATH={shlex.quote(str(place.environment / "bin"))}:"$PATH"')
     text = SLURM.format(
         note=NOTE.format(kind="slurm", what=", ".join(job.name for job in jobs)),
         name=path,
@@ -85,44 +96,38 @@ def slurm(
     return [path]
 
 
-def skypilot(
-    jobs: Sequence[Job], out: Path, wanted: Resources, _environment: Path, image: str, volume: str
-) -> list[Path]:
+def skypilot(jobs: Sequence[Job], out: Path, wanted: Resources, place: Place) -> list[Path]:
     """A managed job each: `sky jobs launch FILE` begins it again where its machine is lost."""
     return [
-        write_yaml(out / f"skypilot-{job.name}.yaml", "skypilot", job, sky_task(job, wanted, image, volume))
-        for job in jobs
+        write_yaml(out / f"skypilot-{job.name}.yaml", "skypilot", job, sky_task(job, wanted, place)) for job in jobs
     ]
 
 
-def sky_task(job: Job, wanted: Resources, image: str, volume: str) -> dict[str, Any]:
+def sky_task(job: Job, wanted: Resources, place: Place) -> dict[str, Any]:
     """A task of SkyPilot, with the volume that has the work folder."""
-    resources: dict[str, Any] = {"cpus": f"{wanted.cpus}+", "image_id": f"docker:{image}"}
+    resources: dict[str, Any] = {"cpus": f"{wanted.cpus}+", "image_id": f"docker:{place.image}"}
     if wanted.gpus:
         resources["accelerators"] = {"H100": wanted.gpus}
     return {
         "name": kebab(job.name),
         "resources": resources,
-        "volumes": {str(MOUNTED): volume},
+        "volumes": {str(MOUNTED): place.volume},
         "run": in_container(job),
     }
 
 
-def kubeflow(
-    jobs: Sequence[Job], out: Path, wanted: Resources, _environment: Path, image: str, volume: str
-) -> list[Path]:
+def kubeflow(jobs: Sequence[Job], out: Path, wanted: Resources, place: Place) -> list[Path]:
     """A TrainJob each: `kubectl apply -f FILE`."""
     return [
-        write_yaml(out / f"kubeflow-{job.name}.yaml", "kubeflow", job, train_job(job, wanted, image, volume))
-        for job in jobs
+        write_yaml(out / f"kubeflow-{job.name}.yaml", "kubeflow", job, train_job(job, wanted, place)) for job in jobs
     ]
 
 
-def train_job(job: Job, wanted: Resources, image: str, volume: str) -> dict[str, Any]:
+def train_job(job: Job, wanted: Resources, place: Place) -> dict[str, Any]:
     """A TrainJob of Kubeflow Trainer, with the persistent volume claim that has the work folder."""
     amounts = {"cpu": str(wanted.cpus)} | ({"nvidia.com/gpu": str(wanted.gpus)} if wanted.gpus else {})
     pod = {
-        "volumes": [{"name": "work", "persistentVolumeClaim": {"claimName": volume}}],
+        "volumes": [{"name": "work", "persistentVolumeClaim": {"claimName": place.volume}}],
         "containers": [{"name": "node", "volumeMounts": [{"name": "work", "mountPath": str(MOUNTED)}]}],
     }
     replicated = [{"name": "node", "template": {"spec": {"template": {"spec": pod}}}}]
@@ -133,7 +138,7 @@ def train_job(job: Job, wanted: Resources, image: str, volume: str) -> dict[str,
         "spec": {
             "runtimeRef": {"name": "torch-distributed"},
             "trainer": {
-                "image": image,
+                "image": place.image,
                 "command": ["bash", "-c", in_container(job)],
                 "numNodes": 1,
                 "resourcesPerNode": {"requests": amounts, "limits": {**amounts}},
@@ -160,4 +165,8 @@ def write_yaml(path: Path, kind: str, job: Job, content: Mapping[str, Any]) -> P
     return path
 
 
-KINDS: dict[str, Callable[..., list[Path]]] = {"slurm": slurm, "skypilot": skypilot, "kubeflow": kubeflow}
+KINDS: dict[str, Callable[[Sequence[Job], Path, Resources, Place], list[Path]]] = {
+    "slurm": slurm,
+    "skypilot": skypilot,
+    "kubeflow": kubeflow,
+}

@@ -52,7 +52,7 @@ def last_line(log: Path) -> str:
         return ""
     with log.open("rb") as file:
         file.seek(max(log.stat().st_size - READ, 0))
-        said = file.read().decode(errors="replace").split("\n")
+        said = file.read().decode(errors="replace").replace("\r", "\n").split("\n")
     return next((line.strip() for line in reversed(said) if line.strip()), "")
 
 
