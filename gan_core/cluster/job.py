@@ -33,19 +33,29 @@ class Job:
     stages: tuple[str, ...]
 
     @property
+    def is_data(self) -> bool:
+        """Whether it prepares a data set, which may have the name of a run."""
+        return self.stages[0].startswith("prepare")
+
+    @property
+    def key(self) -> str:
+        """Its name among all jobs; no run has a dot in its own."""
+        return f"{self.name}.data" if self.is_data else self.name
+
+    @property
     def folder(self) -> Path:
         """Its workspace: a project of DVC, in which nothing else is made."""
-        return self.work / "workspaces" / self.name
+        return self.work / "workspaces" / self.key
 
     @property
     def log(self) -> Path:
         """What its stages say."""
-        return self.work / "logs" / f"{self.name}.log"
+        return self.work / "logs" / f"{self.key}.log"
 
     @property
     def status(self) -> Path:
         """Where it is: see ``status.Status``."""
-        return self.work / "status" / f"{self.name}.json"
+        return self.work / "status" / f"{self.key}.json"
 
 
 def run_job(params: Params, run: str, work: Path) -> Job:
@@ -82,7 +92,7 @@ def make_workspace(job: Job, params: Params, root: Path = Path()) -> None:
     for name in DECLARED:
         files.write(job.folder / name, (root / name).read_bytes())
     files.write(job.folder / ".dvc/config", CONFIG.encode())
-    if job.name not in params.runs:
+    if job.is_data:
         link_pictures(job, params, root)
         return
     run = params.runs[job.name]
@@ -117,7 +127,8 @@ def bring_home(job: Job, root: Path = Path()) -> None:
         raise DataError(f"{job.folder} holds no finished {', '.join(lacking)}; `gan cluster run {job.name}` makes it")
     for path in (out["path"] for stage in job.stages for out in locked[stage]["outs"]):
         copy(job.folder / path, root / path)
-    copy(job.folder / ".state" / job.name, root / ".state" / job.name)
+    if not job.is_data:
+        copy(job.folder / ".state" / job.name, root / ".state" / job.name)
     lock(root, {stage: locked[stage] for stage in job.stages})
     try:
         dvc(root, "commit", "--quiet", *job.stages)

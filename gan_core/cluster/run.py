@@ -123,7 +123,7 @@ def make(ray: ModuleType, jobs: Sequence[Job], params: Params, wanted: Resources
             except FoundryError as failure:
                 failed[job.name] = failure
                 status.note(job, "failed")
-                say(f"{job.name}: failed: {failure} (all it said: {job.log})")
+                say(f"{job.key}: failed: {failure} (all it said: {job.log})")
         if time.monotonic() - told > progress.EVERY:
             told = time.monotonic()
             show([job for job in jobs if job.name in of(ends)])
@@ -137,7 +137,7 @@ def of(ends: dict[Any, Job]) -> set[str]:
 
 def parent_of(job: Job, params: Params) -> str | None:
     """The run of this project whose networks a run starts from."""
-    declared = params.runs.get(job.name)
+    declared = None if job.is_data else params.runs[job.name]
     networks = places.networks_of(declared.init.path, Path()) if declared and declared.init else None
     return networks[0] if networks else None
 
@@ -154,7 +154,7 @@ def take_home(ray: ModuleType, end: Any, job: Job) -> None:
         raise on_ray.cause(ray, error) from None
     bring_home(job)
     status.note(job, "done")
-    say(f"{job.name}: done, and here")
+    say(f"{job.key}: done, and here")
 
 
 def show(jobs: Sequence[Job]) -> None:

@@ -41,10 +41,16 @@ job=${{jobs[$SLURM_ARRAY_TASK_ID]}}
 make_job() {{
   {commands}
 }}
-set -m # the job is a process group of its own, so that the signal reaches the training, which saves its state
+queue_again() {{
+  kill -TERM -- -"$group" # the training saves its state
+  while kill -0 -- -"$group" 2> /dev/null; do sleep 0.2; done
+  scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"
+}}
+set -m # the job is a process group of its own
 make_job &
-trap 'kill -TERM -- -$!; scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; wait' USR1
-wait $!
+group=$!
+trap queue_again USR1
+wait "$group"
 """
 
 

@@ -31,7 +31,7 @@ def note(job: Job, state: str, node: str = "") -> Status:
     """Write where a job is; the same stage again is another attempt."""
     before = read(job.status) if job.status.is_file() else None
     attempt = before.attempt + 1 if before and before.state == state else 1
-    status = Status(job.name, state, node, attempt if node else 0, time.time())
+    status = Status(job.key, state, node, attempt if node else 0, time.time())
     files.write_json(job.status, {"format": FORMAT, **asdict(status)})
     return status
 
