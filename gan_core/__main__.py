@@ -668,6 +668,8 @@ def sampling(command: argparse.ArgumentParser) -> None:
 
 def clustering(command: argparse.ArgumentParser) -> None:
     """What ``cluster`` takes: commands of its own."""
+    command.formatter_class = ListOfCommands
+    command.description = textwrap.fill(command.description or "", shutil.get_terminal_size().columns - 2)
     actions = command.add_subparsers(title="commands", metavar="command", dest="of_cluster", required=True)
     made = {}
     for function in (cluster_run, cluster_status, cluster_write, cluster_fetch):
