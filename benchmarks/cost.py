@@ -130,25 +130,25 @@ def gpus() -> Iterator[str]:
         yield line(f"{weights:,}", *(f"{1_000 * 4 * weights * 2 * (g - 1) / g / GIB:,.0f}" for g in GPUS[1:]))
     yield ""
     yield prose(
-        """Memory of each: weights, averages and Adam's two moments, 16 bytes a weight, and what backward keeps
-        of a shard, which grows with `batch_size / shards`."""
+        """Memory of each: weights, gradients and Adam's two moments, 16 bytes a weight, 4 more of a network that ships
+        (its average), and what backward keeps of a shard, which grows with `batch_size / shards`."""
     )
 
 
 def unmeasured() -> Iterator[str]:
     """What this page does not know."""
+    rows = files.read_json(RESULTS / "growth.json")["rows"]
+    growth = next(row for row in rows if row["cost"] == "preparing and reading")
     yield "## What is not measured"
     yield ""
     yield "* More than two cores, more than one machine, any GPU: how far from even division they are."
-    growth = next(
-        row for row in files.read_json(RESULTS / "growth.json")["rows"] if row["cost"] == "preparing and reading"
+    yield prose(
+        f"""* 100,000,000 pictures: the largest set that was timed has {growth["sizes"][-1]:,} samples of 28x28, up to
+        which time grew with the power of {growth["exponent"]:.2f} of their number (`growth.json`)."""
     )
-    yield prose(f"""{growth["exponent"]:.2f} of their number (`growth.json`).""")
     yield "* Networks between machines and shared disks: bytes are counted, not timed."
     yield "* How many steps a good generator takes."
-    yield prose(
-        "* More processes than shards: `train.shards` divides the batch, and no more processes than shards share it."
-    )
+    yield "* More processes than shards: `train.shards` divides the batch, and each process computes at least one."
 
 
 def prose(text: str) -> str:

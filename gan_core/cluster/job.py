@@ -69,14 +69,15 @@ def data_job(params: Params, dataset: str, work: Path) -> Job:
     return Job(work, dataset, (f"prepare{'_images' if dataset in params.images else ''}@{dataset}",))
 
 
-def outdated(jobs: Iterable[Job]) -> list[Job]:
-    """The jobs of which DVC would run a stage in this folder's project.
+def outdated(jobs: Iterable[Job], root: Path = Path()) -> list[Job]:
+    """The jobs of which DVC would run a stage in the project ``root``.
 
     Raises:
         DataError: DVC fails.
     """
-    every = list(jobs)
-    changed = json.loads(dvc(Path(), "status", "--json", *(stage for job in every for stage in job.stages)))
+    if not (every := list(jobs)):
+        return []
+    changed = json.loads(dvc(root, "status", "--json", *(stage for job in every for stage in job.stages)))
     return [job for job in every if not changed.keys().isdisjoint(job.stages)]
 
 

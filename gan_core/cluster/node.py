@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gan_core.cluster import status
-from gan_core.cluster.job import Job, dvc
+from gan_core.cluster.job import Job
 from gan_core.runtime.errors import DataError, EnvironmentFailure, FoundryError, InputError, NumericsError
 from gan_core.runtime.process import die_with_parent
 
@@ -20,6 +20,10 @@ REPRO = ("dvc", "repro", "--single-item", "--no-commit", "--no-run-cache")
 FAILED = {kind.exit_code: kind for kind in (FoundryError, InputError, DataError, NumericsError)}
 """What would fail in the same way on any other machine, by the exit code of the stage."""
 ENDED = re.compile(r"exited with (-?\d+)$", re.MULTILINE)
+
+
+LOCKED = ("acquire lock", "is busy")
+"""What DVC says while one that it was killed with has not ended."""
 
 
 class Lost(EnvironmentFailure):
@@ -39,7 +43,7 @@ def run_stage(job: Job, stage: str, node: str, together: Mapping[str, str] | Non
     (job.folder / ".dvc/tmp/rwlock").unlink(missing_ok=True)  # of a node that is gone; a pid there means nothing here
     code, said = run_module(job, (*REPRO, stage), job.log, together or {})
     if code:
-        raise failure(job.name, stage, int(ended[-1]) if (ended := ENDED.findall(said)) else None, said)
+        raise failure(stage, int(ended[-1]) if (ended := ENDED.findall(said)) else min(code, 0), said)
 
 
 def run_rank(job: Job, stage: str, rank: int, together: Mapping[str, str]) -> None:
@@ -52,7 +56,7 @@ def run_rank(job: Job, stage: str, rank: int, together: Mapping[str, str]) -> No
     log = job.log.with_suffix(f".rank-{rank}.log")
     code, said = run_module(job, ("stages.train", job.name), log, together)
     if code:
-        raise failure(job.name, stage, code, said)
+        raise failure(stage, code, said)
 
 
 def run_module(job: Job, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> tuple[int, str]:
@@ -75,16 +79,12 @@ def run_module(job: Job, command: Sequence[str], log: Path, environment: Mapping
         return code, file.read().decode(errors="replace")
 
 
-def failure(name: str, stage: str, code: int | None, said: str) -> FoundryError:
-    """Why a stage failed, by the exit code of its own process (None: it was not started) and what it said."""
-    errors = [line.partition("rror: ")[2] for line in said.splitlines() if line.lower().startswith("error: ")]
-    why = errors[0] if errors else f"it was ended by signal {-code}" if code and code < 0 else f"it ended with {code}"
-    return FAILED.get(code or 0, Lost)(f"{stage}: {why}")
-
-
-def up_to_date(job: Job, stage: str) -> bool:
-    """Whether DVC finds nothing to do for a stage in its workspace."""
-    return dvc(job.folder, "status", "--json", stage).strip() == "{}"
+def failure(stage: str, code: int, said: str) -> FoundryError:
+    """Why a stage failed, by the exit code of its own process (0: DVC did not start it) and what was said."""
+    errors = [line.partition(": ")[2] for line in said.splitlines() if line.lower().startswith("error: ")]
+    why = errors[0] if errors else f"it was ended by signal {-code}" if code < 0 else f"it ended with {code}"
+    kind = FAILED.get(code, Lost) if code else Lost if any(word in said for word in LOCKED) else DataError
+    return kind(f"{stage}: {why}")
 
 
 def free_port() -> int:

@@ -12,13 +12,14 @@ import secrets
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from gan_core.cluster import node
-from gan_core.cluster.job import Job
+from gan_core.cluster.job import Job, outdated
 from gan_core.cluster.resources import Resources
 from gan_core.runtime import machine
 from gan_core.runtime.errors import EnvironmentFailure, FoundryError, InputError
@@ -230,7 +231,7 @@ def train_together(job: Job, stage: str, wanted: Resources) -> None:
     from ray.util.placement_group import placement_group, remove_placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-    if node.up_to_date(job, stage):
+    if not outdated([replace(job, stages=(stage,))], job.folder):
         return
     group = placement_group([wanted.of_process] * wanted.processes, strategy="SPREAD")
     try:

@@ -14,7 +14,7 @@ from gan_core.cluster import on_ray, schedulers, status
 from gan_core.cluster.job import CODE, Job, bring_home, data_job, make_workspace, outdated, run_job
 from gan_core.cluster.resources import Resources
 from gan_core.cluster.schedulers import Place
-from gan_core.config import clean, places
+from gan_core.config import places
 from gan_core.config.load import find
 from gan_core.config.schema import Params
 from gan_core.runtime import progress
@@ -30,8 +30,8 @@ def run(params: Params, names: Sequence[str], work: Path, address: str, nodes: i
         EnvironmentFailure: there is no such cluster, or its nodes do not share ``work``.
         FoundryError: a run failed; all others have come home.
     """
-    for name in names:
-        shards = find(params.runs, name, "run").train.shards
+    for name in (names := with_parents(params, names)):
+        shards = params.runs[name].train.shards
         if shards % wanted.processes:
             raise InputError(
                 f"--processes {wanted.processes} does not divide train.shards {shards} of '{name}'; change one of them"
@@ -57,6 +57,22 @@ def run(params: Params, names: Sequence[str], work: Path, address: str, nodes: i
         raise type(first)(f"{len(failed)} of {len(names)} runs failed ({names_of}); the first: {first}")
 
 
+def with_parents(params: Params, names: Sequence[str]) -> list[str]:
+    """Some runs, and those of this project whose networks they start from.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        find(params.runs, name, "run")
+        at: str | None = name
+        while at in params.runs and at not in found:
+            found[at] = None
+            at = parent_of(run_job(params, at, Path()), params)
+    return list(found)
+
+
 def fetch(params: Params, names: Sequence[str], work: Path) -> list[str]:
     """Bring home those of some runs that another scheduler has finished; returns their names.
 
@@ -65,7 +81,7 @@ def fetch(params: Params, names: Sequence[str], work: Path) -> list[str]:
         DataError: what came home was made with something else.
     """
     jobs = [run_job(params, name, work.resolve()) for name in names if find(params.runs, name, "run")]
-    done = [job for job in jobs if job.folder.is_dir() and set(job.stages) <= set(clean.read_lock(job.folder))]
+    done = [job for job in jobs if job.folder.is_dir() and not outdated([job], job.folder)]
     for job in done:
         bring_home(job)
     return [job.name for job in done]
