@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gan_core.cluster import on_ray, run, status
+from gan_core.cluster import node, on_ray, run, status
 from gan_core.cluster.job import Job
 from gan_core.cluster.resources import Resources
 from gan_core.config.load import load_params
@@ -71,13 +71,13 @@ def until(what: Callable[[], Any], process: subprocess.Popen[bytes], log: Path) 
 def lose_node_of(cluster: Any, work: Path, name: str) -> None:
     """Take away the node at which a job is."""
     short = status.read(work / f"status/{name}.json").node.partition("/")[2]
-    (gone,) = (node for node in cluster.list_all_nodes() if node.node_id.startswith(short))
+    (gone,) = (each for each in cluster.list_all_nodes() if each.node_id.startswith(short))
     cluster.remove_node(gone, allow_graceful=False)
 
 
 def alive(cluster: Any) -> int:
     """How many nodes are there."""
-    return sum(node["Alive"] for node in cluster.global_state.node_table())
+    return sum(each["Alive"] for each in cluster.global_state.node_table())
 
 
 def state_of(made: Workspace, run: str, step: int) -> Callable[[], list[Path]]:
@@ -165,6 +165,26 @@ def test_a_job_knows_where_it_is(tmp_path: Path) -> None:
     assert head.index("node") == row.index("n/1")
 
 
+@pytest.mark.parametrize(
+    ("code", "said", "again"),
+    [
+        (-9, "ERROR: failed to reproduce 'train@gan': failed to run: exec python, exited with -9", True),
+        (4, "error: the disk is full", True),
+        (0, "ERROR: Unable to acquire lock. Most likely another DVC process is running", True),
+        (0, "ERROR: failed to reproduce 'train@gan': missing data 'source': players/gan", False),
+        (2, "error: params.yaml:3: runs.gan.nework is unknown", False),
+        (3, "error: data/prepared/digits is damaged", False),
+        (5, "error: real became nan", False),
+        (1, "Traceback (most recent call last):", False),
+    ],
+)
+def test_only_what_another_node_may_mend_is_tried_again(code: int, said: str, again: bool) -> None:
+    failure = node.failure("train@gan", code, said)
+    assert isinstance(failure, node.Lost) == again
+    assert str(failure).startswith("train@gan: ")
+    assert code not in (2, 3, 4, 5) or failure.exit_code == code
+
+
 @needs_ray
 def test_a_node_that_does_not_see_the_work_folder_is_named(built: Workspace, cluster: Any, tmp_path: Path) -> None:
     """It has a file system of its own there."""
@@ -198,6 +218,7 @@ def test_the_script_for_slurm_saves_when_its_time_is_over_and_goes_on(built: Wor
     process.send_signal(signal.SIGUSR1)
     process.wait(60)
     assert "gan: stopped at step" in log.read_text()
+    assert "came home: none" in made.run(*GAN, "cluster", "fetch").stdout
     again = made.run(*command)
     assert again.returncode == 0, again.stderr
     assert "came home: gan" in made.run(*GAN, "cluster", "fetch").stdout

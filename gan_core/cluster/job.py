@@ -21,7 +21,9 @@ CODE = ("gan_core", "stages")
 DECLARED = ("params.yaml", "dvc.yaml")
 OF_RUNS = ("models", "players", "reports", "exported", ".state")
 UNLOCKED = shutil.ignore_patterns("lock")
-CONFIG = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
+CONFIG = (
+    "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n[cache]\n    type = hardlink,symlink\n"
+)
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def copy(source: Path, target: Path, how: Callable[[str, str], object] = shutil.copy2) -> None:
+def copy(source: Path, target: Path, how: Callable[[str, str], object] = shutil.copyfile) -> None:
     """Let a file or folder be as another, whole or not at all; nothing, where that is not there."""
     if source.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)

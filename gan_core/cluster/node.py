@@ -15,8 +15,8 @@ from gan_core.cluster.job import Job
 from gan_core.runtime.errors import DataError, EnvironmentFailure, FoundryError, InputError, NumericsError
 from gan_core.runtime.process import die_with_parent
 
-REPRO = ("dvc", "repro", "--single-item", "--no-commit", "--no-run-cache")
-"""One stage, its outputs not in a cache as well: they go home."""
+REPRO = ("dvc", "repro", "--single-item", "--no-run-cache")
+"""One stage; it is skipped where an earlier attempt has finished it."""
 FAILED = {kind.exit_code: kind for kind in (FoundryError, InputError, DataError, NumericsError)}
 """What would fail in the same way on any other machine, by the exit code of the stage."""
 ENDED = re.compile(r"exited with (-?\d+)$", re.MULTILINE)
