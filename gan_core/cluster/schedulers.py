@@ -71,7 +71,7 @@ def commands(folder: str, stages: str) -> list[str]:
     return [
         f"cd {folder}",
         "rm -f .dvc/tmp/rwlock",
-        f'for stage in {stages}; do python -m {" ".join(REPRO)} "$stage" || exit; done',
+        f"python -m {' '.join(REPRO)} {stages}",
     ]
 
 
