@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -64,21 +64,32 @@ def connected(address: str, nodes: int, work: Path) -> Iterator[ModuleType]:
         EnvironmentFailure: nobody answers there, or Ray is not installed.
     """
     ray = installed()
+    if address not in (STARTED_HERE, "auto"):
+        answers(address)
     local = started(nodes) if address == STARTED_HERE else None
-    there = local.address if local else address
-    if there != "auto":
-        answers(there)
-    path = {"PYTHONPATH": str(work / "code")}
+    log = work / "logs/ray.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        ray.init(there, log_to_driver=False, logging_level="CRITICAL", runtime_env={"env_vars": path})
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise EnvironmentFailure(f"--address {address}: {first_line(error)}; `ray start --head` starts one") from None
-    try:
-        yield ray
+        init(ray, local.address if local else address, {"PYTHONPATH": str(work / "code")})
+        with log.open("a") as file, redirect_stdout(file):  # of each node that is lost Ray prints a page
+            yield ray
     finally:
         ray.shutdown()
         if local:
             local.shutdown()
+
+
+def init(ray: ModuleType, address: str, environment: dict[str, str]) -> None:
+    """Join a cluster.
+
+    Raises:
+        EnvironmentFailure: there is none.
+    """
+    how = {"log_to_driver": False, "logging_level": "CRITICAL", "runtime_env": {"env_vars": environment}}
+    try:
+        ray.init(address, **how)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise EnvironmentFailure(f"--address {address}: {first_line(error)}; `ray start --head` starts one") from None
 
 
 def started(nodes: int) -> Any:
