@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro pictures test check claims chaos bench-serve test-remote test-kserve serve freeze clean deps mutants verify storm honest bench fuzz gpu site schema
+.PHONY: repro pictures test check claims chaos bench-serve test-remote test-kserve test-schedulers serve freeze clean deps mutants verify storm honest bench fuzz gpu site schema
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	gan check
@@ -54,6 +54,9 @@ test-kserve: .venv/.test .venv-kserve/.done ## hold what `deploy` writes against
 	gan deploy --out deploy
 	.venv-kserve/bin/python -P tests/kserve_models.py deploy/kserve/*.yaml
 
+test-schedulers: .venv/.test .venv-schedulers/.done ## hold what `cluster write` gives against the schemas of SkyPilot and Kubeflow
+	.venv-schedulers/bin/python -P tests/scheduler_models.py $$(python -m tests.scheduler_files deploy/schedulers)
+
 mutants: .venv/.test ## plant known defects of public code, one at a time; count the tests that see them
 	python -m tests.mutants
 
@@ -94,6 +97,11 @@ storm: .venv/.test .venv-triton/.done ## a real server under 1,000 mixed and 500
 	.venv-kserve/bin/pip install --quiet --no-deps --requirement constraints-kserve.txt
 	touch $@
 
+.venv-schedulers/.done: constraints-schedulers.txt
+	$(PYTHON) -m venv .venv-schedulers
+	.venv-schedulers/bin/pip install --quiet --no-deps --requirement constraints-schedulers.txt
+	touch $@
+
 .venv-docs/.done: constraints-docs.txt
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/pip install --quiet --no-deps --requirement constraints-docs.txt
@@ -115,4 +123,4 @@ freeze: .venv/.test ## write constraints.txt from what is installed
 	 .venv/bin/pip freeze --exclude-editable | sed 's/+cpu//' | sort -f) > constraints.txt
 
 clean: ## remove the environments (models and data stay)
-	rm -rf .venv .venv-triton .venv-moto .venv-kserve .venv-docs site
+	rm -rf .venv .venv-triton .venv-moto .venv-kserve .venv-schedulers .venv-docs site

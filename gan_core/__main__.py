@@ -367,6 +367,65 @@ def verify(arguments: argparse.Namespace) -> None:
         raise errors.DataError(f"{len(failed)} of {len(rows)} checks failed; the table above says which")
 
 
+def cluster(arguments: argparse.Namespace) -> None:
+    """Make runs on a Ray cluster, several at once, and bring them home; show where they are; write files for others."""
+    arguments.action(arguments)
+
+
+def cluster_run(arguments: argparse.Namespace) -> None:
+    """Train, measure and export runs on a Ray cluster; lost nodes are replaced, and all comes into this project."""
+    from gan_core.cluster import on_ray, run
+    from gan_core.cluster.resources import Resources
+    from gan_core.config.load import load_params
+    from gan_core.propose import seeds
+
+    params = load_params(of_dvc(arguments.params))
+    names = list(dict.fromkeys(arguments.run)) or list(params.runs)
+    on_ray.installed()
+    if arguments.seeds:
+        names, new = seeds.declare(arguments.params, names, arguments.seeds)
+        params = load_params(arguments.params)
+        if new:
+            print(f"declared in {arguments.params}: {', '.join(new)}", file=sys.stderr)
+    wanted = Resources(arguments.processes, arguments.cpus, arguments.gpus)
+    run.run(params, names, arguments.work, arguments.address, arguments.nodes, wanted)
+
+
+def cluster_status(arguments: argparse.Namespace) -> None:
+    """Show where the jobs of `gan cluster run` are, a line each."""
+    from gan_core.cluster import status
+
+    if not (lines := list(status.table(arguments.work))):
+        raise errors.DataError(
+            f"{arguments.work} holds no jobs; `gan cluster run` starts some, --work names its folder"
+        )
+    print("\n".join(lines))
+
+
+def cluster_write(arguments: argparse.Namespace) -> None:
+    """Write files by which Slurm, SkyPilot or Kubeflow make runs; `gan cluster fetch` brings them home."""
+    from gan_core.cluster import run
+    from gan_core.cluster.resources import Resources
+    from gan_core.cluster.schedulers import Place
+    from gan_core.config.load import load_params
+
+    params = load_params(of_dvc(arguments.params))
+    names, wanted = arguments.run or list(params.runs), Resources(1, arguments.cpus, arguments.gpus)
+    place = Place(Path(sys.prefix), arguments.image, arguments.volume)
+    written = run.write(params, names, arguments.work, arguments.scheduler, arguments.out, wanted, place)
+    print(f"wrote {', '.join(map(str, written))}; the work folder is {arguments.work.resolve()}")
+
+
+def cluster_fetch(arguments: argparse.Namespace) -> None:
+    """Bring home what another scheduler has finished."""
+    from gan_core.cluster import run
+    from gan_core.config.load import load_params
+
+    params = load_params(of_dvc(arguments.params))
+    done = run.fetch(params, arguments.run or list(params.runs), arguments.work)
+    print(f"came home: {', '.join(done) or 'none, as none is finished'}")
+
+
 def deps(_arguments: argparse.Namespace) -> None:
     """Write into dvc.yaml which files each stage runs, as their imports say."""
     from gan_core.runtime import closure, files
@@ -396,7 +455,7 @@ def arguments_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 COMMANDS = (
-    *(new, check, forecast, summary, compare, tensorboard, rename, clean),
+    *(new, check, forecast, cluster, summary, compare, tensorboard, rename, clean),
     *(sample, translate, demo, serve, verify, deploy),
     *(doctor, schema, completion, pages, deps),
 )
@@ -466,6 +525,8 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("shell", choices=("bash", "zsh"), help="the shell to complete in")
         if function is forecast:
             command.add_argument("run", help="a run that params.yaml declares")
+        if function is cluster:
+            clustering(command)
         if function is compare:
             command.add_argument(
                 "figures", nargs="*", help="names of figures in metrics.json (default: the usual ones)"
@@ -603,6 +664,50 @@ def sampling(command: argparse.ArgumentParser) -> None:
         "--file", metavar="NAME", help="another graph of the folder (default: the one that gives pixels, *.uint8.onnx)"
     )
     command.add_argument("--server", metavar="URL", help="draw on this server: http://localhost:8000")
+
+
+def clustering(command: argparse.ArgumentParser) -> None:
+    """What ``cluster`` takes: commands of its own."""
+    command.formatter_class = ListOfCommands
+    command.description = textwrap.fill(command.description or "", shutil.get_terminal_size().columns - 2)
+    actions = command.add_subparsers(title="commands", metavar="command", dest="of_cluster", required=True)
+    made = {}
+    for function in (cluster_run, cluster_status, cluster_write, cluster_fetch):
+        about = function.__doc__ or ""
+        name = function.__name__.removeprefix("cluster_")
+        made[name] = action = actions.add_parser(name, help=about, description=about)
+        action.set_defaults(action=function)
+        shared = "a folder that all nodes see (default: %(default)s)"
+        action.add_argument("--work", type=Path, metavar="FOLDER", default=Path(".cluster"), help=shared)
+    made["write"].add_argument("scheduler", choices=("slurm", "skypilot", "kubeflow"), help="for which scheduler")
+    for name in ("run", "write", "fetch"):
+        made[name].add_argument("run", nargs="*", help="runs that params.yaml declares (default: all)")
+    for name in ("run", "write"):
+        made[name].add_argument("--cpus", type=natural, default=1, metavar="N", help="CPUs of a process (default: 1)")
+        made[name].add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs of a process (default: 0)")
+    made["run"].add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="SEED",
+        help="declare each run with these seeds too, and run them; `gan compare` gives mean and deviation",
+    )
+    made["run"].add_argument(
+        "--address",
+        default="local",
+        help="auto, HOST:PORT or ray://HOST:PORT: a cluster that is there; local starts one here (default: local)",
+    )
+    made["run"].add_argument("--nodes", type=natural, default=1, metavar="N", help="nodes of a local one (default: 1)")
+    made["run"].add_argument(
+        "--processes", type=natural, default=1, metavar="N", help="processes that train one run (default: 1)"
+    )
+    written = "where to write (default: deploy/)"
+    made["write"].add_argument("--out", type=Path, metavar="FOLDER", default=Path("deploy"), help=written)
+    image = "container image with the project's environment (default: %(default)s)"
+    made["write"].add_argument("--image", default="gan-foundry:latest", help=image)
+    volume = "volume, or claim of one, that holds the work folder (default: %(default)s)"
+    made["write"].add_argument("--volume", default="gan-foundry", help=volume)
 
 
 def natural(text: str) -> int:

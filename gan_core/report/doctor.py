@@ -26,6 +26,7 @@ PACKAGES = (
     "dvc",
     "omegaconf",
     "tensorboard",
+    "ray",
 )
 GIB = 2**30
 LEAST_DISK, LEAST_MEMORY = 5 * GIB, 2 * GIB
