@@ -78,7 +78,7 @@ def test_what_enlarges_gives_every_picture_at_its_scale(built: Workspace, tmp_pa
     whole, parts = (np.asarray(read(tmp_path / out / "a.png")) for out in ("whole", "parts"))
     assert whole.shape == (42, 74, 4)
     assert (whole == parts).all()
-    (graph,) = Generator.open(folder).compute({"x": np.asarray(image.convert("RGB"))[None]})
+    (graph,) = Generator.open(folder, "translator").compute({"x": np.asarray(image.convert("RGB"))[None]})
     assert (whole[..., :3] == graph).all()
 
 
