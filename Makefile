@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro pictures test check claims chaos bench-serve test-remote test-kserve test-schedulers serve freeze clean deps mutants verify storm honest bench fuzz gpu site schema
+.PHONY: repro pictures test check claims chaos bench-serve test-remote test-kserve test-schedulers test-cluster serve freeze clean deps mutants verify storm honest bench fuzz gpu site schema
 
 repro: .venv/.done ## train, measure and ship every run declared in params.yaml
 	gan check
@@ -53,6 +53,10 @@ test-remote: .venv/.test .venv-moto/.done ## push to and pull from a real S3 ser
 test-kserve: .venv/.test .venv-kserve/.done ## hold what `deploy` writes against KServe's own models
 	gan deploy --out deploy
 	.venv-kserve/bin/python -P tests/kserve_models.py deploy/kserve/*.yaml
+
+test-cluster: .venv/.test ## nodes and processes lost on a Ray cluster of two nodes: are the final bytes the same?
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	pytest tests/test_cluster.py
 
 test-schedulers: .venv/.test .venv-schedulers/.done ## hold what `cluster write` gives against the schemas of SkyPilot and Kubeflow
 	.venv-schedulers/bin/python -P tests/scheduler_models.py $$(python -m tests.scheduler_files deploy/schedulers)
