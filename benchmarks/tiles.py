@@ -1,0 +1,122 @@
+"""A photograph through a translator, whole and in tiles: time, memory, and what differs at the seams.
+
+``python -m benchmarks.tiles WORK`` trains a translator for two steps (``pix2pix`` as a regression, ``resnet`` of width
+32 without normalisation, pictures of 64x64), exports it, and gives `gan translate` a picture of 1,024x768 and one of
+4,000x3,000, each way in a process of its own with one thread. Writes ``benchmarks/results/tiles.json`` and the page
+beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from benchmarks.machine import described
+from gan_core.forecast.measure import ROOT, environment
+from gan_core.runtime import files
+
+RESULTS = ROOT / "benchmarks/results/tiles.json"
+SIDES = ((1_024, 768), (4_000, 3_000))
+WAYS: Mapping[str, tuple[str, ...]] = {"whole": ("--tiles", "4096"), "tiles of 512": ("--tiles", "512")}
+"""A tile of 4,096 pixels holds either picture."""
+
+
+def picture(wide: int, high: int, seed: int) -> Image.Image:
+    """Colours that change slowly, with grain."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (max(2, high // 16), max(2, wide // 16), 3), np.uint8))
+    smooth = np.asarray(coarse.resize((wide, high), Image.Resampling.BICUBIC)).astype(np.int16)
+    return Image.fromarray((smooth + rng.integers(-8, 9, smooth.shape)).clip(0, 255).astype(np.uint8))
+
+
+def exported(work: Path) -> Path:
+    """A project with a translator that takes tiles."""
+    shutil.rmtree(work, ignore_errors=True)
+    for k in range(120):
+        for folder, turned in (("in", False), ("out", True)):
+            (work / "pictures" / folder).mkdir(parents=True, exist_ok=True)
+            image = np.asarray(picture(64, 64, k))
+            Image.fromarray(255 - image if turned else image).save(work / f"pictures/{folder}/{k}.png")
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree["threads"] = 1
+    images = {"path": "pictures", "labels": False, "heldout": 0.5, "size": 64, "channels": 3, "fit": "exact"}
+    images |= {"background": 0, "on_bad_image": "error", "pairs": {"source": "in", "target": "out"}}
+    network = {"family": "resnet", "width": 32, "latent": 0, "norm": "none"}
+    train = {"steps": 2, "batch_size": 4, "evaluate_every": 2, "instance_noise": 0.0}
+    run = {"variant": "pix2pix", "dataset": "negative", "network": network, "train": train}
+    tree |= {"images": {"negative": images}, "runs": {"translator": run | {"settings": {"adversarial": 0.0}}}}
+    tree["export"]["engines"]["flavour"] = "none"
+    tree["export"]["precisions"] = {"fp32": tree["export"]["precisions"]["fp32"]}
+    tree["export"]["engines"]["precisions"] = []
+    files.write(work / "params.yaml", yaml.safe_dump(tree, sort_keys=False).encode())
+    for stage in (
+        ("prepare_images", "negative"),
+        ("train", "translator"),
+        *((s, "translator", "negative") for s in ("evaluate", "export")),
+    ):
+        subprocess.run(
+            [sys.executable, "-m", f"stages.{stage[0]}", *stage[1:]], cwd=work, env=environment(), check=True
+        )
+    return work / "exported/translator"
+
+
+def translated(work: Path, source: Path, out: str, options: tuple[str, ...]) -> dict[str, float]:
+    """Seconds and the most memory in bytes of one call."""
+    command = [sys.executable, "-m", "gan_core", "translate", "exported/translator", str(source), out, *options]
+    begun, load = time.perf_counter(), os.getloadavg()[0]
+    with subprocess.Popen(command, cwd=work, env=environment() | {"OMP_NUM_THREADS": "1"}) as p:
+        _, status, used = os.wait4(p.pid, 0)
+        p.returncode = os.waitstatus_to_exitcode(status)
+    if p.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit code {p.returncode}")
+    return {"seconds": time.perf_counter() - begun, "memory": used.ru_maxrss * 1024, "load": load}
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """For a person."""
+    assert __doc__
+    lines = ["# Photographs in tiles", "", __doc__.split("\n\n", 1)[1].strip(), ""]
+    lines += ["{cpu}, {cores} cores, Python {python}, {date}.".format(**result["machine"]), ""]
+    lines += ["| picture | way | time | memory | pixels that differ | load |", "|---|---|---:|---:|---:|---:|"]
+    for name, ways in result["pictures"].items():
+        for way, row in ways.items():
+            off = f"{row['off']:.4%}" if "off" in row else ""
+            memory = f"{row['memory'] / 2**30:.2f} GiB"
+            lines.append(f"| {name} | {way} | {row['seconds']:.1f} s | {memory} | {off} | {row['load']:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("work", type=Path)
+    work = asked.parse_args().work.absolute()
+    exported(work)
+    result: dict[str, Any] = {"pictures": {}, "machine": described(1, "cpu")}
+    for wide, high in SIDES:
+        name = f"{wide:,}x{high:,}"
+        source = work / f"{wide}.png"
+        picture(wide, high, 0).save(source)
+        rows: dict[str, Any] = {}
+        for way, options in WAYS.items():
+            rows[way] = translated(work, source, f"out-{options[1]}", options)
+        made = [np.asarray(Image.open(work / f"out-{options[1]}/{wide}.png")) for options in WAYS.values()]
+        rows["tiles of 512"]["off"] = float((made[0] != made[1]).mean())
+        result["pictures"][name] = rows
+    files.write_json(RESULTS, result)
+    files.write(RESULTS.with_suffix(".md"), page(result).encode())
+    print(page(result))
+
+
+if __name__ == "__main__":
+    main()
