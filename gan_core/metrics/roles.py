@@ -121,7 +121,8 @@ def beside_truth(found: Found, target: Reference, kinds: Mapping[str, Samples]) 
     """
 
     def enlarged(measure_of: Callable[[Sample, Sample], Tensor], x: Sample, truth: Sample) -> Tensor:
-        return measure_of(alike(x, truth.shape[2:], "bicubic").clamp(-1, 1), truth)
+        larger = x if x.shape == truth.shape else alike(x, truth.shape[2:], "bicubic").clamp(-1, 1)
+        return measure_of(larger, truth)
 
     fake = kinds[""]
     truth = Chosen(target.domain.samples("heldout"), torch.arange(len(fake)))
