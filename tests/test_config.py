@@ -180,7 +180,11 @@ BAD = [
     ("flavour: tensorrt_rtx", "flavour: openvino", ["export.engines.flavour is 'openvino'"]),
     ("settings: {r1: 0.1}", "settings: {beta1: 1.5}", ["settings.beta1 is 1.5", "less than 1"]),
     ("dataset: digits\n    network: {family: mlp", "dataset: ring\n    network: {family: dcgan", ["draws images only"]),
-    ("family: mlp", "family: resnext", ["network.family 'resnext' is not one of autoencoder, dcgan, fastgan, mlp, r3gan, resnet"]),
+    (
+        "family: mlp",
+        "family: resnext",
+        ["network.family 'resnext' is not one of autoencoder, dcgan, fastgan, mlp, r3gan, resnet"],
+    ),
     ("family: mlp, width: 256", "family: mlp, layrs: 2, width: 256", ["layrs is unknown", "did you mean layers?"]),
     ("family: mlp, width: 256", "family: mlp, layers: 0, width: 256", ["runs.gan.network.layers is 0"]),
     ("family: mlp, width: 256", "family: dcgan, layers: 2, width: 256", ["runs.gan.network.layers is unknown"]),

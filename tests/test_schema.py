@@ -111,7 +111,8 @@ UNSEEN = (
     "'.*' is not one of",  # names of other entries
     "is the name of|starts from|which has .*; this run has|is not among parts|holds no networks|use one family",
     "which has no|which has one domain|draws images only|cannot draw|for variant|has no labels|needs them",
-    "needs a latent|rebuilds real samples|translates real samples|changes pictures|is what a discriminator sees|adapts to the sign",
+    "needs a latent|rebuilds real samples|translates real samples|changes pictures|is what a discriminator sees",
+    "adapts to the sign",
     "must divide batch_size|which does not divide|must sum to 1|one number a weight|at most size / 4|the lower first",
     "below min_steps|must lie between|without any code|needs classes, and labels|must name the file of weights",
     "one of those that|does not declare|is installed: results of another|neither ~ nor|where commands write",
