@@ -263,7 +263,7 @@ def checked(
 
 def computed(model: bytes, case: Case, precision: Precision, pixels: bool) -> Iterator[Finding]:
     """What a graph computes, against the network."""
-    limit = case.export.precisions[precision]
+    config, limit = case.config, case.export.precisions[precision]
     largest = gate.largest_compared(case.export.max_batch_size, case.config.size)
     network, artefact = case.network(pixels), gate.rounded_reference(model, precision, case.threads)
 
@@ -272,7 +272,8 @@ def computed(model: bytes, case: Case, precision: Precision, pixels: bool) -> It
 
     yield from gate.parity(network, artefact, feed, limit, gate.batch_sizes(largest))
     if onnx.size_multiple(case.config):
-        of = " of {} x {} pixels".format(*larger_sides(case.config))
+        high, wide = larger_sides(config)
+        of = f" of {high} x {wide} {'pixels' if config.inputs[0].is_image else 'latents'}"
         yield from gate.parity(network, artefact, lambda n: case.feed(n, pixels, True), limit, [2], of)
     yield from gate.batch_invariance(artefact, feed, limit, largest)
     if precision == "fp16":

@@ -143,7 +143,8 @@ class Codebook(nn.Module):
         """Latents (N, C, h, w) to the codes nearest to them, (N, C, h, w), and their numbers, (N, h, w)."""
         codes = normalize(self.weight, dim=1, eps=EPSILON)
         kind = z.device.type  # in bfloat16 another code would be nearest
-        with torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext():
+        wide = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+        with torch.autocast(kind, enabled=False) if wide else nullcontext():
             ids = (z.float().movedim(1, 3) @ codes.mT).argmax(3)
         return embedding(ids, codes).movedim(3, 1), ids
 
