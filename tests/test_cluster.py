@@ -240,6 +240,7 @@ def test_nodes_lost_in_preparing_and_in_training_change_no_byte(built: Workspace
     until(state_of(made, "gan", 20), process, log)
     lose_node_of(cluster, work, "gan")
     assert process.wait(300) == 0, log.read_text()
+    assert "raylet" not in log.read_text(), "what Ray prints is in a log of its own"
 
     for name in (*MADE, "data"):
         assert content(made.folder / name) == content(built.folder / name), name
