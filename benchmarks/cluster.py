@@ -30,6 +30,8 @@ from gan_core.runtime import files
 
 RESULTS = ROOT / "benchmarks/results/cluster.json"
 VARIANTS, SEEDS, STEPS, BAR = ("gan", "f_gan", "wgan_gp", "learned_f"), (0, 1, 2, 3), 100, 0.75
+SETTINGS: dict[str, dict[str, Any]] = {"f_gan": {"divergence": "squared_hellinger"}}
+"""With its own, f_gan is the game of gan."""
 NETWORK = {"family": "mlp", "width": 64, "latent": 4}
 
 
@@ -41,7 +43,16 @@ def project(folder: Path) -> Path:
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
     tree |= {"datasets": {"ring": tree["datasets"]["ring"]}, "images": {}}
     train = {"steps": STEPS, "evaluate_every": STEPS // 2, "checkpoint_every": STEPS // 2}
-    tree["runs"] = {v: {"variant": v, "dataset": "ring", "network": {**NETWORK}, "train": {**train}} for v in VARIANTS}
+    tree["runs"] = {
+        v: {
+            "variant": v,
+            "dataset": "ring",
+            "network": {**NETWORK},
+            "train": {**train},
+            "settings": SETTINGS.get(v, {}),
+        }
+        for v in VARIANTS
+    }
     tree["export"]["engines"] |= {"targets": [], "here": []}
     files.write(folder / "params.yaml", yaml.safe_dump(tree, sort_keys=False).encode())
     files.write(folder / ".dvc/config", b"[core]\n    no_scm = true\n    analytics = false\n")
@@ -95,7 +106,7 @@ def page(found: Mapping[str, Any]) -> str:
     loads = ", ".join(f"{when} {value:.1f}" for when, value in load.items())
     return f"""# On a cluster
 
-{(__doc__ or "").partition("`python")[0].strip()} `python -m benchmarks.cluster WORK` writes this page.
+{(__doc__ or "").partition("``python")[0].strip()} `python -m benchmarks.cluster WORK` writes this page.
 
 {machine["cpu"]}, {machine["cores"]} cores, 1 thread a run, torch {machine["torch"]}; load (1 min) {loads}.
 

@@ -69,14 +69,14 @@ def connected(address: str, nodes: int, work: Path) -> Iterator[ModuleType]:
     local = started(nodes) if address == STARTED_HERE else None
     log = work / "logs/ray.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        init(ray, local.address if local else address, {"PYTHONPATH": str(work / "code")})
-        with log.open("a") as file, redirect_stdout(file):  # of each node that is lost Ray prints a page
+    with log.open("a") as file, redirect_stdout(file):  # of each node that is lost Ray prints a page
+        try:
+            init(ray, local.address if local else address, {"PYTHONPATH": str(work / "code")})
             yield ray
-    finally:
-        ray.shutdown()
-        if local:
-            local.shutdown()
+        finally:
+            ray.shutdown()
+            if local:
+                local.shutdown()
 
 
 def init(ray: ModuleType, address: str, environment: dict[str, str]) -> None:

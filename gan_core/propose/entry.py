@@ -31,7 +31,8 @@ def lines(entry: Entry, indent: int) -> Iterator[str]:
     """The keys of an entry, a line each."""
     for key, said in entry.items():
         why = f" # {plain(said.why)}" if said.why else ""
-        if isinstance(said.value, dict) and all(isinstance(below, Value) for below in said.value.values()):
+        below = said.value.values() if isinstance(said.value, dict) else ()
+        if below and all(isinstance(value, Value) for value in below):
             yield f"{' ' * indent}{key}:{why}"
             yield from lines(said.value, indent + 2)
         else:
