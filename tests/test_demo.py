@@ -30,6 +30,7 @@ from gan_core.core import latents
 from gan_core.core.artifact import Artifact
 from gan_core.core.build_network import build_network
 from gan_core.core.inputs import Input
+from gan_core.core.lineage import IMPORTED
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.core.pixels import in_shades
@@ -51,6 +52,7 @@ SIDES = (1280, 390)
 
 IMAGES, FACES = NetworkSpec("mlp", 16, 5, (1, 8, 8)), NetworkSpec("mlp", 16, 5, (4, 8, 12), 3, bits=16)
 POINTS, COLOURS = NetworkSpec("mlp", 16, 4, (2,)), NetworkSpec("resnet", 4, 0, (3, 8, 8))
+LARGER = NetworkSpec("srresnet", 4, 0, (3, 16, 16), options={"blocks": 1}, scale=2)
 CODES = (Input("u", "uniform", 6), Input("kind", "category", 3), Input("code", "uniform", 2))
 RUNS: dict[str, dict[str, NetworkConfig]] = {
     "faces": {"generator": FACES.generator(FACES.prior(), FACES.label())},
@@ -58,6 +60,7 @@ RUNS: dict[str, dict[str, NetworkConfig]] = {
     "ring": {"generator": POINTS.generator(POINTS.prior())},
     "line": {"generator": replace(POINTS, shape=(1,)).generator(POINTS.prior())},
     "colours": {"a_to_b": COLOURS.translator("x", "x_b"), "b_to_a": COLOURS.translator("x_b", "x")},
+    "larger": {"translator": LARGER.translator("x", "x_b")},
     "digits": {"decoder": IMAGES.generator(IMAGES.prior()), "encoder": IMAGES.encoder(IMAGES.prior())},
 }
 """What is exported: images with alpha, of 16 bits, no squares, with named classes; codes; points; pictures to take."""
@@ -84,9 +87,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         real = {name: torch.rand(20, *next(iter(roles.values())).shape) * 2 - 1 for name in ("x", "x_b")}
         if run == "digits":
             real["x"] = torch.rand(20, 1, 8, 8) * 2 - 1
+        if run == "larger":
+            real["x"] = torch.rand(20, 3, 8, 8) * 2 - 1
         reference, entries, endpoints = AcceptanceReference({}, real, 100, 0), {}, []
         for role, config in roles.items():
             notes = {"variant": "gan", "steps": 1, "data": "none", "class_names": json.dumps(CLASSES)}
+            if run == "ring":
+                notes = {"data": "none", IMPORTED: {"file": "theirs.onnx", "sha256": "0" * 64}}
             trained = Artifact(network(config), config, notes, "none")
             entries[role], offered = ship(run, role, trained, root / run, export, reference, 1, repository.write)
             endpoints += map(endpoint_json, offered)
@@ -293,6 +300,7 @@ VIEWS = [
     "run=faces&precision=fp16",
     "run=shapes&given.kind=turn&given.code=0.5,-1",
     *(f"run=colours&role={role}" for role in ("a_to_b", "b_to_a")),
+    "run=larger",
     *(f"run=digits&role={role}" for role in ("decoder", "encoder")),
 ]  # fmt: skip
 
@@ -311,6 +319,7 @@ def test_every_view_is_shown_and_fits(wide: int, browser: Any, host: str) -> Non
             assert said.get_attribute("class") == "good", (state, said.inner_text())
             assert "computed in this browser" in shown.page.inner_text("#timing")
             assert shown.page.evaluate("document.documentElement.scrollWidth") <= wide, state
+            assert not re.search("undefined|NaN", shown.page.inner_text("body")), state
             assert shown.page.eval_on_selector_all("button, select, input, [role=img]", UNNAMED) == [], state
 
 

@@ -36,9 +36,10 @@ export function about(role) {
   const { notes } = role.about.provenance;
   const figures = manifest.metrics?.[role.name] ?? {};
   const terms = {
-    Paper: notes.variant,
+    ...(notes.imported
+      ? { "Imported from": notes.imported.file }
+      : { Paper: notes.variant, Trained: `${count(Number(notes.steps))} steps` }),
     Data: manifest.dataset,
-    Trained: `${count(Number(notes.steps))} steps`,
     Takes: role.inputs.map((input) => `${input.name}, ${takes(role, input)}`).join("; "),
     Gives: gives(role),
     Graph: `${graphOf(role).file}, ${precisionName(graphOf(role).precision)}`,
