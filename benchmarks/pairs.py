@@ -1,6 +1,6 @@
 """pix2pix on real pairs: emoji of one maker to those of the other, and emoji at half their size to the whole.
 
-``python -m benchmarks.pairs WORK maker double step`` fetches both makers' emoji (``examples.emoji``) into the folder
+``python -m benchmarks.pairs WORK maker double enlarge step`` fetches both makers' emoji (``examples.emoji``) into the folder
 WORK, trains the runs of each comparison there by their stages, one after the other, and measures them on held-out
 emoji: no skin tone of one that was trained on is among them. Started again it goes on where it was. Rows are replaced
 in ``benchmarks/results/pairs.json``, and the page beside it is written.
@@ -8,7 +8,8 @@ in ``benchmarks/results/pairs.json``, and the page beside it is written.
 The bars were written before anything was measured. ``maker``: the mean difference (L1) of a regression is below that
 of the best single colour map, an affine map of RGB fitted to the training pairs; with a game, the perceptual distance
 is below the regression's after as many steps. ``double``: a regression's PSNR is at least 1 dB above that of its
-source, which is bicubic interpolation of half the size.
+source, which is bicubic interpolation of half the size. ``enlarge``: the same bar for `srresnet`, which is given the
+half and no more.
 
 ``step`` is of unpaired translation: seconds and memory of one step of ``cut`` and of ``cycle_gan``, each in a process
 of its own, with the same networks; the bar is 0.6 of both.
@@ -57,10 +58,13 @@ IMAGES: dict[str, Any] = {
     "background": 255,
     "on_bad_image": "error",
 }
-PAIRS: Mapping[str, dict[str, str]] = {
-    "maker": {"source": "google", "target": "twitter"},
-    "double": {"source": "half", "target": "whole"},
+PAIRS: Mapping[str, dict[str, Any]] = {
+    "maker": {"path": "pairs/maker", "pairs": {"source": "google", "target": "twitter"}},
+    "double": {"path": "pairs/double", "pairs": {"source": "half", "target": "whole"}},
+    "enlarge": {"path": "pictures/google", "pairs": "downscaled", "scale": 2},
 }
+UNET: dict[str, Any] = {"family": "unet", "width": 32, "latent": 0}
+SRRESNET: dict[str, Any] = {"family": "srresnet", "width": 32, "latent": 0, "blocks": 4}
 TRAIN: dict[str, Any] = {
     "batch_size": 8,
     "instance_noise": 0.0,
@@ -78,6 +82,7 @@ RUNS: Mapping[str, Mapping[str, dict[str, Any]]] = {
         "game-perceptual": {"learning_rate": 5e-4, "l1": 10.0, "perceptual": 10.0},
     },
     "double": {"regression": REGRESSION},
+    "enlarge": {"regression": REGRESSION},
 }
 """By comparison and run: its settings."""
 
@@ -119,8 +124,8 @@ def write(image: Image.Image, path: Path) -> None:
 def declare(work: Path, comparison: str, run: str) -> None:
     """params.yaml with one run."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
-    tree["images"] = {comparison: IMAGES | {"path": f"pairs/{comparison}", "pairs": PAIRS[comparison]}}
-    network = {"family": "unet", "width": 32, "latent": 0}
+    tree["images"] = {comparison: IMAGES | PAIRS[comparison]}
+    network = SRRESNET if comparison == "enlarge" else UNET
     about = {"variant": "pix2pix", "dataset": comparison, "network": network, "train": TRAIN}
     tree["runs"] = {f"{comparison}-{run}": about | {"settings": RUNS[comparison][run]}}
     files.write(work / "params.yaml", yaml.safe_dump(tree, sort_keys=False).encode())
