@@ -1,7 +1,7 @@
 """pix2pix on real pairs: emoji of one maker to those of the other, and emoji at half their size to the whole.
 
-``python -m benchmarks.pairs WORK maker double enlarge step`` fetches both makers' emoji (``examples.emoji``) into the folder
-WORK, trains the runs of each comparison there by their stages, one after the other, and measures them on held-out
+``python -m benchmarks.pairs WORK maker double enlarge step`` fetches both makers' emoji (``examples.emoji``) into WORK,
+trains the runs of each comparison there by their stages, one after the other, and measures them on held-out
 emoji: no skin tone of one that was trained on is among them. Started again it goes on where it was. Rows are replaced
 in ``benchmarks/results/pairs.json``, and the page beside it is written.
 
