@@ -302,7 +302,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not finished.exists():
             shutil.rmtree(folder, ignore_errors=True)
-            done = Workspace(folder, more=True).run("dvc", "repro")
+            done = Workspace(folder, more=True).run("dvc", "repro", timeout=1_000)
             assert done.returncode == 0, done.stdout + done.stderr
             finished.touch()
     own = tmp_path_factory.mktemp("own") / "built"
