@@ -33,6 +33,7 @@ from gan_core.data.prepared import Prepared
 from gan_core.forecast.measure import ROOT
 from gan_core.metrics import roles
 from gan_core.metrics.batching import in_batches
+from gan_core.metrics.drawn import with_latents
 from gan_core.metrics.similarity import psnr, ssim
 from gan_core.networks.efficientnet_lite0 import lite0, perceptual_distance
 from gan_core.runtime import files
@@ -95,7 +96,7 @@ def measured(run: str) -> dict[str, float]:
     found = in_batches(lambda x: compared(x, decoder(encoder(x))), heldout, rows=64).mean(0).tolist()
     figures = dict(zip(FIGURES, (found[0] / found[1], *found[2:]), strict=True))
     if networks["decoder"].config.inputs[0].prior == "latent":
-        z = roles.with_latents(networks, {"x": heldout})["latent"]
+        z = with_latents(networks, {"x": heldout})["latent"]
         figures |= dict(roles.of_latents(z, decoder))
     return figures | {"pictures": len(heldout)}
 

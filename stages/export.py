@@ -8,9 +8,9 @@ from gan_core.data.prepared import Prepared
 from gan_core.export.card import card
 from gan_core.export.manifest import FORMAT, endpoint_json
 from gan_core.export.ship import AcceptanceReference, checksums, gated, ship
+from gan_core.metrics.drawn import with_latents
 from gan_core.metrics.measure import references
 from gan_core.metrics.record import read_figures
-from gan_core.metrics.roles import with_latents
 from gan_core.runtime import errors, files
 from gan_core.runtime.device import set_up
 from gan_core.runtime.errors import FoundryError

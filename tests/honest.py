@@ -22,7 +22,7 @@ from gan_core.data.prepare import prepare
 from gan_core.data.prepared import Prepared
 from gan_core.data.sources import read
 from gan_core.export.ship import AcceptanceReference, ship
-from gan_core.metrics.roles import with_latents
+from gan_core.metrics.drawn import with_latents
 from gan_core.runtime.device import set_up
 from gan_core.runtime.errors import DataError
 from gan_core.serving.backends.triton.backend import Triton

@@ -28,6 +28,7 @@ from gan_core.export import card, onnx
 from gan_core.export.gate import onnx_runner
 from gan_core.export.ship import AcceptanceReference, ship
 from gan_core.metrics import roles
+from gan_core.metrics.drawn import with_latents
 from gan_core.networks.autoencoder import Codebook
 from gan_core.networks.efficientnet_lite0 import installed
 from gan_core.objectives.adaptive import adaptive_weight
@@ -207,7 +208,7 @@ def test_both_halves_ship_for_pictures_of_any_size(regularisation: str, tmp_path
         precisions={"fp32": export.precisions["fp32"]},
         engines=replace(export.engines, targets=[86], precisions=["fp32"] if regularisation == "vq" else []),
     )
-    real = roles.with_latents(trained, {"x": x})
+    real = with_latents(trained, {"x": x})
     assert torch.equal(real["latent"][:], trained["encoder"].network(x))
     reference = AcceptanceReference({}, real, 100, 1)
     entries = {}
@@ -256,7 +257,7 @@ def test_figures_are_of_reconstructions() -> None:
 
     def figures(decode: Callable[[Tensor], Tensor]) -> dict[str, float]:
         trained = halves(decode)
-        inputs = trained["decoder"].config.fixed_columns(50, 0, roles.with_latents(trained, {"x": x}))
+        inputs = trained["decoder"].config.fixed_columns(50, 0, with_latents(trained, {"x": x}))
         fake = trained["decoder"].network(inputs["z"][:])
         return roles.figures("decoder", trained, {"x": reference}, inputs, fake).figures
 

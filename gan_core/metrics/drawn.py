@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_core.core.artifact import Artifact
+from gan_core.core.inputs import LATENT
 from gan_core.core.pixels import to_pixels, to_uint8
 from gan_core.core.samples import Chosen, Sample, Samples, shrunk
 from gan_core.data.packed import View, to_model
@@ -79,3 +81,17 @@ def thumbnails(x: Samples, side: int, most: int | None = None) -> View:
         return torch.from_numpy(np.ascontiguousarray(to_uint8(shrunk(some, side).numpy())))
 
     return View(in_batches(small, Chosen(x, torch.arange(len(x))[:most])))
+
+
+def counterpart(trained: Mapping[str, Artifact], takes: str, makes: str) -> Artifact | None:
+    """The role that goes from one space to another, if there is one."""
+    found = [
+        a for a in trained.values() if a.config.output_space == makes and [i.prior for i in a.config.inputs] == [takes]
+    ]
+    return found[0] if found else None
+
+
+def with_latents(trained: Mapping[str, Artifact], real: Mapping[str, Samples]) -> dict[str, Samples]:
+    """Samples by space, and under "latent" what the encoder among the roles makes of those of "x", when asked for."""
+    encoder = counterpart(trained, takes="x", makes="latent")
+    return {**real, **({LATENT: Drawn(encoder.network, [real["x"]], encoder.config.shape)} if encoder else {})}

@@ -19,7 +19,7 @@ from gan_core.data.packed import PARTS
 from gan_core.data.prepared import Prepared
 from gan_core.metrics import roles
 from gan_core.metrics.distances import kernel
-from gan_core.metrics.drawn import Drawn
+from gan_core.metrics.drawn import Drawn, with_latents
 from gan_core.metrics.inception import Inception
 from gan_core.metrics.measure import Reference, named, with_intervals
 from gan_core.metrics.verdicts import unknown, verdicts
@@ -134,7 +134,7 @@ def draw(
     No more than there are training samples, as these are what they are held against; of a translator, than there are
     held-out ones to translate, and of a decoder of an encoder's latents, than there are to reconstruct.
     """
-    real = roles.with_latents(trained, {space: domain.samples("heldout") for space, domain in data.spaces.items()})
+    real = with_latents(trained, {space: domain.samples("heldout") for space, domain in data.spaces.items()})
     against = len(data.spaces[network.config.output_space].samples("train"))
     n = min([asked.samples, against, *(len(real[i.prior]) for i in network.config.inputs if i.is_data)])
     inputs = network.config.fixed_columns(n, asked.seed, real)

@@ -14,12 +14,11 @@ from gan_core.core.artifact import Artifact
 from gan_core.core.inputs import LATENT
 from gan_core.core.samples import Chosen, Sample, Samples, alike
 from gan_core.metrics.batching import in_batches, rows_at_once
-from gan_core.metrics.drawn import Drawn
+from gan_core.metrics.drawn import counterpart
 from gan_core.metrics.measure import Found, Reference, measure
 from gan_core.metrics.recognition import class_kept
 from gan_core.metrics.similarity import SMALLEST, psnr, ssim
 from gan_core.networks.efficientnet_lite0 import lite0, perceptual_distance
-from gan_core.objectives.quantisation import perplexity
 
 Figure = tuple[str, float]
 """A measure and its value."""
@@ -71,26 +70,12 @@ def reconstruction(role: str, trained: Mapping[str, Artifact], real: Reference, 
             yield "reconstruction_class_kept", class_kept(np.concatenate(before), np.concatenate(after))
 
 
-def counterpart(trained: Mapping[str, Artifact], takes: str, makes: str) -> Artifact | None:
-    """The role that goes from one space to another, if there is one."""
-    found = [
-        a for a in trained.values() if a.config.output_space == makes and [i.prior for i in a.config.inputs] == [takes]
-    ]
-    return found[0] if found else None
-
-
 def translation(source: str, x: Samples, target: str, y: Samples, spaces: Mapping[str, Reference]) -> Iterator[Figure]:
     """Of samples of one domain and what became of them in the other: the class kept, and the true map if known."""
     if spaces[source].classifier is not None:
         yield "class_kept", class_kept(spaces[source].logits(x), spaces[target].logits(y))
     if truth := spaces[source].domain.index.get("translation"):
         yield "translation_r2", r_squared(y, x, lambda some: mapped(some, truth, inverse=source == "x_b"))
-
-
-def with_latents(trained: Mapping[str, Artifact], real: Mapping[str, Samples]) -> dict[str, Samples]:
-    """Samples by space, and under "latent" what the encoder among the roles makes of those of "x", when asked for."""
-    encoder = counterpart(trained, takes="x", makes="latent")
-    return {**real, **({LATENT: Drawn(encoder.network, [real["x"]], encoder.config.shape)} if encoder else {})}
 
 
 def of_latents(z: Samples, decoder: nn.Module) -> Iterator[Figure]:
@@ -110,7 +95,8 @@ def of_latents(z: Samples, decoder: nn.Module) -> Iterator[Figure]:
         ids = in_batches(lambda some: codebook(some)[1], z)
         counts = torch.bincount(ids.flatten(), minlength=len(codebook.weight))
         yield "codes_used", float((counts > 0).double().mean())
-        yield "code_perplexity", float(perplexity(ids, len(codebook.weight)))
+        share = counts[counts > 0] / counts.sum()
+        yield "code_perplexity", float((-(share * share.log()).sum()).exp())
 
 
 def beside_truth(found: Found, target: Reference, kinds: Mapping[str, Samples]) -> None:

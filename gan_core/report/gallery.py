@@ -21,10 +21,10 @@ from gan_core.core.pixels import Pixels, to_uint8
 from gan_core.core.samples import Sample, Samples, alike, shrunk
 from gan_core.metrics.batching import in_batches, rows_at_once
 from gan_core.metrics.copying import both_ways, nearest_of
-from gan_core.metrics.drawn import Drawn
+from gan_core.metrics.drawn import Drawn, counterpart
 from gan_core.metrics.evaluate import Evaluation
 from gan_core.metrics.measure import Reference
-from gan_core.metrics.roles import counterpart, l1, mapped
+from gan_core.metrics.roles import l1, mapped
 from gan_core.report import pictures
 
 Picture = tuple[str, bytes]
