@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from benchmarks.machine import described
+from benchmarks.machine import kept
 from gan_core.forecast.measure import ROOT
 from gan_core.runtime import files
 
@@ -89,11 +89,7 @@ def few(at: Path) -> Path:
 
 
 def zip_with_csv(at: Path) -> Path:
-    rows = [
-        ["file", "label"],
-        *([f"images/{k}.png", KINDS[k % 3].upper() if k % 7 else KINDS[k % 3].title()] for k in range(COUNT)),
-    ]
-    rows = [[name, label.lower()] for name, label in rows]
+    rows = [["file", "label"], *([f"images/{k}.png", KINDS[k % 3]] for k in range(COUNT))]
     table = io.StringIO()
     csv.writer(table).writerows(rows)
     at.mkdir(parents=True, exist_ok=True)
@@ -273,7 +269,7 @@ def page(result: Mapping[str, Any]) -> str:
         "| data | `gan new` declares | `gan new` | `dvc repro` | all, minutes | load | |",
         "|---|---|---:|---:|---:|---:|---|",
     ]
-    for name, row in result["kinds"].items():
+    for name, row in result["comparisons"].items():
         took = row["seconds"]
         declared = f"`{row['variant']}`, {row['size']}" if "variant" in row else ""
         cells = [
@@ -292,16 +288,10 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("work", type=Path)
     arguments = asked.parse_args()
-    result = files.read_json(RESULTS) if RESULTS.is_file() else {"kinds": {}}
     for name in FORMS:
-        if name in result["kinds"]:
-            continue
-        result["kinds"][name] = tried(name, arguments.work.absolute())
-        print(name, result["kinds"][name], flush=True)
-        result["machine"] = described(1, "cpu")
-        files.write_json(RESULTS, result)
-        files.write(RESULTS.with_suffix(".md"), page(result).encode())
-    print(page(result))
+        if name not in (files.read_json(RESULTS)["comparisons"] if RESULTS.is_file() else {}):
+            kept(RESULTS, page, tried(name, arguments.work.absolute()), name)
+    print(RESULTS.with_suffix(".md").read_text())
 
 
 if __name__ == "__main__":

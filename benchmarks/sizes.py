@@ -24,7 +24,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from benchmarks.machine import described
+from benchmarks.machine import kept
 from gan_core.forecast.child import size_of
 from gan_core.forecast.measure import ROOT
 from gan_core.runtime import files
@@ -93,9 +93,9 @@ def stage(name: str, folder: Path, tree: Path) -> dict[str, Any]:
 def measured(work: Path, tree: Path, side: int) -> dict[str, Any]:
     """Every stage until one fails, and what they leave."""
     folder, rows = project(work, tree, side), {}
-    for name, kept in zip(STAGES, KEPT, strict=True):
+    for name, left in zip(STAGES, KEPT, strict=True):
         rows[name] = stage(name, folder, tree)
-        rows[name]["kept"] = size_of(folder / kept) if (folder / kept).exists() else 0
+        rows[name]["kept"] = size_of(folder / left) if (folder / left).exists() else 0
         if name == "train":
             rows[name]["state"] = size_of(folder / ".state") if (folder / ".state").exists() else 0
         print(side, name, rows[name], flush=True)
@@ -118,7 +118,7 @@ def page(result: Mapping[str, Any]) -> str:
     lines += ["{cpu}, {cores} cores, {threads} threads, Python {python}, {date}.".format(**result["machine"])]
     lines += ["", "Seconds, the most memory of the process, bytes kept.", ""]
     lines += ["| pictures | version | prepare | train | evaluate | export |", "|---|---|---:|---:|---:|---:|"]
-    for side, versions in sorted(result["sides"].items(), key=lambda item: int(item[0])):
+    for side, versions in sorted(result["comparisons"].items(), key=lambda item: int(item[0])):
         for version, rows in versions.items():
             cells = [cell(rows.get(name)) for name in STAGES]
             lines.append(
@@ -134,16 +134,12 @@ def main() -> None:
     asked.add_argument("--tree", type=Path, default=ROOT)
     asked.add_argument("--sides", type=int, nargs="+", default=list(COUNTS), choices=list(COUNTS))
     arguments = asked.parse_args()
-    result = files.read_json(RESULTS) if RESULTS.is_file() else {"sides": {}}
     for side in arguments.sides:
-        versions = result["sides"].setdefault(str(side), {})
-        if arguments.name in versions:
-            continue
-        versions[arguments.name] = measured(arguments.work.absolute(), arguments.tree.absolute(), side)
-        result["machine"] = described(1, "cpu")
-        files.write_json(RESULTS, result)
-        files.write(RESULTS.with_suffix(".md"), page(result).encode())
-    print(page(result))
+        there = files.read_json(RESULTS)["comparisons"] if RESULTS.is_file() else {}
+        if arguments.name not in there.get(str(side), {}):
+            rows = measured(arguments.work.absolute(), arguments.tree.absolute(), side)
+            kept(RESULTS, page, rows, str(side), arguments.name)
+    print(RESULTS.with_suffix(".md").read_text())
 
 
 if __name__ == "__main__":

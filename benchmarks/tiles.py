@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from benchmarks.forecast import made
 from benchmarks.machine import described
 from gan_core.forecast.measure import ROOT, environment
 from gan_core.runtime import files
@@ -74,13 +74,9 @@ def exported(work: Path) -> Path:
 def translated(work: Path, source: Path, out: str, options: tuple[str, ...]) -> dict[str, float]:
     """Seconds and the most memory in bytes of one call."""
     command = [sys.executable, "-m", "gan_core", "translate", "exported/translator", str(source), out, *options]
-    begun, load = time.perf_counter(), os.getloadavg()[0]
-    with subprocess.Popen(command, cwd=work, env=environment() | {"OMP_NUM_THREADS": "1"}) as p:
-        _, status, used = os.wait4(p.pid, 0)
-        p.returncode = os.waitstatus_to_exitcode(status)
-    if p.returncode:
-        raise SystemExit(f"{' '.join(command)}: exit code {p.returncode}")
-    return {"seconds": time.perf_counter() - begun, "memory": used.ru_maxrss * 1024, "load": load}
+    load = os.getloadavg()[0]
+    seconds, memory = made(["env", "OMP_NUM_THREADS=1", *command], work)
+    return {"seconds": float(seconds[0]), "memory": memory, "load": load}
 
 
 def page(result: Mapping[str, Any]) -> str:
@@ -110,8 +106,8 @@ def main() -> None:
         rows: dict[str, Any] = {}
         for way, options in WAYS.items():
             rows[way] = translated(work, source, f"out-{options[1]}", options)
-        made = [np.asarray(Image.open(work / f"out-{options[1]}/{wide}.png")) for options in WAYS.values()]
-        rows["tiles of 512"]["off"] = float((made[0] != made[1]).mean())
+        drawn = [np.asarray(Image.open(work / f"out-{options[1]}/{wide}.png")) for options in WAYS.values()]
+        rows["tiles of 512"]["off"] = float((drawn[0] != drawn[1]).mean())
         result["pictures"][name] = rows
     files.write_json(RESULTS, result)
     files.write(RESULTS.with_suffix(".md"), page(result).encode())

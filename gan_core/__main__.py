@@ -395,7 +395,7 @@ def cluster_status(arguments: argparse.Namespace) -> None:
     """Show where the jobs of `gan cluster run` are, a line each."""
     from gan_core.cluster import status
 
-    if not (lines := list(status.table(arguments.work))):
+    if not (lines := status.table(arguments.work)):
         raise errors.DataError(
             f"{arguments.work} holds no jobs; `gan cluster run` starts some, --work names its folder"
         )

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gan_core.config import places
 from gan_core.config.load import find, load_params
 from gan_core.config.schema import Network, OnnxNetwork
 from gan_core.core import artifact
@@ -13,6 +14,7 @@ from gan_core.data.prepared import Prepared
 from gan_core.imports import ends, graph, weights
 from gan_core.runtime import errors, files
 from gan_core.runtime.device import set_up
+from gan_core.runtime.errors import InputError
 from gan_core.training.history import HEALTH_FORMAT
 from stages import paths
 
@@ -22,13 +24,13 @@ def main(name: str) -> None:
     declared = find(params.imports, name, "import")
     set_up(params.threads)
     data, path = Prepared(paths.prepared(declared.dataset)), Path(declared.file)
-    origin: dict[str, Any] = {"file": path.name, "sha256": files.file_digest(path) if path.is_file() else ""}
+    for key, sentence in places.files_missing({name: declared}, Path()):
+        raise InputError(f"{key} {sentence}")
+    origin: dict[str, Any] = {"file": path.name, "sha256": files.file_digest(path)}
     match declared.network:
         case OnnxNetwork() as asked:
             compared = ends.Data(declared.dataset, data.shape, data.classes, tuple(data.spaces), data.bits)
-            scale = (asked.range[0], asked.range[1]) if asked.range else None
-            told = ends.Declared(asked.inputs or {}, asked.output, scale)
-            foreign = ends.understood(path, ends.read(path), told, compared)
+            foreign = ends.understood(path, ends.read(path), asked, compared)
             network, config = graph.imported(foreign, compared, params.export.opset, params.threads)
             origin |= ends.about(foreign)
         case Network(family, width, latent, options):

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from tests.conftest import SMALL, Workspace
@@ -52,9 +53,13 @@ def clone(origin: Workspace, folder: Path, url: str, settings: dict[str, str]) -
     return copy
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+def content(folder: Path) -> dict[str, str]:
+    """The digest of every file of a folder."""
+    return {str(p.relative_to(folder)): digest(p.read_bytes()) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def digest(content: bytes) -> str:
+    return sha256(content).hexdigest()
 
 
 @contextmanager

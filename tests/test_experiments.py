@@ -46,7 +46,7 @@ def test_the_columns_of_a_run_are_few_and_say_what_its_report_says(tried: Worksp
         assert len(shown) <= MOST
         if run != "gan":  # whose folder is of the experiment
             assert shown["verdict"] == health(facts)[1]
-            assert shown == headline(facts.measured, facts.alarms if facts.trained else None)
+            assert shown == headline(facts.measured, facts.alarms if facts.monitored else None)
     both = read_figures(tried.folder / "reports/cycle_gan/metrics.json").values()
     assert metrics["cycle_gan"]["fd_own"] == sum(of["fd_own"] for of in both) / 2, "of several roles the mean"
     assert metrics["cycle_gan"]["fd_own_real"] == sum(of["real"]["fd_own"] for of in both) / 2

@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from onnx import TensorProto, helper
 
+from gan_core.config.schema import OnnxNetwork
 from gan_core.core.build_network import build_network
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.export.gate import onnx_runner
@@ -30,7 +31,7 @@ COLOURS = ends.Data("recolour", (3, 8, 8), 0, ("x", "x_b"))
 
 def read(path: Path, model: onnx.ModelProto, data: ends.Data, **declared: Any) -> ends.Foreign:
     onnx.save(model, path)
-    return ends.understood(path, ends.read(path), ends.Declared(**({"inputs": {}} | declared)), data)
+    return ends.understood(path, ends.read(path), OnnxNetwork("onnx", **declared), data)
 
 
 def imported(path: Path, model: onnx.ModelProto, data: ends.Data, **declared: Any) -> Graph:
@@ -41,7 +42,7 @@ def imported(path: Path, model: onnx.ModelProto, data: ends.Data, **declared: An
 
 def test_noise_of_four_axes_another_range_and_an_older_opset(tmp_path: Path) -> None:
     """z (N, 20) gives what the file gives of the same numbers, mapped from [0, 1] to [-1, 1]."""
-    network = imported(tmp_path / "g.onnx", foreign.dcgan(), GREY, inputs={"input.1": "normal"}, range=(0.0, 1.0))
+    network = imported(tmp_path / "g.onnx", foreign.dcgan(), GREY, inputs={"input.1": "normal"}, range=[0.0, 1.0])
     z = torch.randn(5, foreign.LATENT)
     theirs = onnx_runner(foreign.dcgan().SerializeToString(), 1)({"input.1": z[:, :, None, None].numpy()})
     assert [(i.name, i.prior, i.shape) for i in network.config.inputs] == [("z", "normal", (20,))]
@@ -51,7 +52,7 @@ def test_noise_of_four_axes_another_range_and_an_older_opset(tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.FLOAT])
 def test_channels_last_and_grey_levels(tmp_path: Path, kind: int) -> None:
     """Pictures (N, 3, H, W) in [-1, 1] of any sides, whatever the layout and the type of the file."""
-    network = imported(tmp_path / "t.onnx", foreign.nhwc(kind), COLOURS, range=(0.0, 255.0))
+    network = imported(tmp_path / "t.onnx", foreign.nhwc(kind), COLOURS, range=[0.0, 255.0])
     levels = np.random.default_rng(0).integers(0, 256, (2, 10, 7, 3)).astype(helper.tensor_dtype_to_np_dtype(kind))
     theirs = onnx_runner(foreign.nhwc(kind).SerializeToString(), 1)({"in:0": levels}).astype(np.float32)
     x = torch.from_numpy(levels.astype(np.float32).transpose(0, 3, 1, 2) / 127.5 - 1)
@@ -96,7 +97,7 @@ def custom() -> onnx.ModelProto:
     return made
 
 
-NOISE = {"inputs": {"input.1": "normal"}, "range": (0.0, 1.0)}
+NOISE = {"inputs": {"input.1": "normal"}, "range": [0.0, 1.0]}
 REFUSED: dict[str, tuple[onnx.ModelProto, ends.Data, dict[str, Any], str]] = {
     "a fixed batch": (foreign.dcgan(batch=1), GREY, NOISE, "'input.1' has a fixed batch of 1, .* export it"),
     "what is its input": (foreign.dcgan(), GREY, {}, r"what is input 'input.1', float32 \[20, 1, 1\]\? Declare it"),

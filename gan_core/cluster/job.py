@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +77,7 @@ def outdated(jobs: Iterable[Job], root: Path = Path()) -> list[Job]:
     """
     if not (every := list(jobs)):
         return []
-    changed = json.loads(dvc(root, "status", "--json", *(stage for job in every for stage in job.stages)))
+    changed = json.loads(clean.dvc(root, "status", "--json", *(stage for job in every for stage in job.stages)))
     return [job for job in every if not changed.keys().isdisjoint(job.stages)]
 
 
@@ -89,9 +87,7 @@ def make_workspace(job: Job, params: Params, root: Path = Path()) -> None:
     What an earlier attempt has left there stays: its stages go on from it.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
-    for name in CODE:
-        shutil.rmtree(job.folder / name, ignore_errors=True)
-        shutil.copytree(root / name, job.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_code(root, job.folder)
     for name in DECLARED:
         files.write(job.folder / name, (root / name).read_bytes())
     files.write(job.folder / ".dvc/config", CONFIG.encode())
@@ -107,6 +103,13 @@ def make_workspace(job: Job, params: Params, root: Path = Path()) -> None:
         for path in (Path(folder) / job.name for folder in OF_RUNS):
             copy(root / path, job.folder / path)
         copy(root / "dvc.lock", job.folder / "dvc.lock")
+
+
+def copy_code(root: Path, target: Path) -> None:
+    """Bring a project's code into a folder, in place of what is there."""
+    for name in CODE:
+        shutil.rmtree(target / name, ignore_errors=True)
+        shutil.copytree(root / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def link_pictures(job: Job, params: Params, root: Path) -> None:
@@ -134,7 +137,7 @@ def bring_home(job: Job, root: Path = Path()) -> None:
         copy(job.folder / ".state" / job.name, root / ".state" / job.name)
     lock(root, {stage: locked[stage] for stage in job.stages})
     try:
-        dvc(root, "commit", "--quiet", *job.stages)
+        clean.dvc(root, "commit", "--quiet", *job.stages)
     except DataError as error:
         raise DataError(
             f"'{job.name}' has come home, but not what it was made with: declaration, code or data have changed since "
@@ -168,16 +171,3 @@ def copy(source: Path, target: Path, how: Callable[[str, str], object] = shutil.
             shutil.copytree(source, new, copy_function=how, dirs_exist_ok=True, ignore=UNLOCKED)
     elif source.is_file():
         files.write(target, source.read_bytes())
-
-
-def dvc(root: Path, *arguments: str) -> str:
-    """What a command of DVC prints in a project.
-
-    Raises:
-        DataError: it fails.
-    """
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, capture_output=True, text=True)
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["?"]
-        raise DataError(f"`dvc {arguments[0]}` fails: {said[-1].removeprefix('ERROR: ')}")
-    return done.stdout

@@ -22,7 +22,7 @@ from gan_core.cluster import node
 from gan_core.cluster.job import Job, outdated
 from gan_core.cluster.resources import Resources
 from gan_core.runtime import machine
-from gan_core.runtime.errors import EnvironmentFailure, FoundryError, InputError
+from gan_core.runtime.errors import EnvironmentFailure, FoundryError, InputError, first_line
 
 NOT_INSTALLED = (
     "Ray is not installed; `pip install --constraint constraints.txt --editable '.[ray]'` brings it, on every node"
@@ -89,7 +89,9 @@ def init(ray: ModuleType, address: str, environment: dict[str, str]) -> None:
     try:
         ray.init(address, **how)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise EnvironmentFailure(f"--address {address}: {first_line(error)}; `ray start --head` starts one") from None
+        raise EnvironmentFailure(
+            f"--address {address}: {first_sentence(error)}; `ray start --head` starts one"
+        ) from None
 
 
 def started(nodes: int) -> Any:
@@ -154,7 +156,7 @@ def check_nodes(ray: ModuleType, work: Path, wanted: Resources) -> None:
                 task.options(num_cpus=0, max_retries=0, scheduling_strategy=where).remote(), timeout=60
             )
         except ray.exceptions.RayError as error:
-            raise EnvironmentFailure(f"node {name} cannot run a task ({first_line(error)})") from None
+            raise EnvironmentFailure(f"node {name} cannot run a task ({first_sentence(error)})") from None
         if shown != token:
             raise EnvironmentFailure(f"node {name} does not see {work}; give a folder that all nodes share with --work")
         if there != here:
@@ -178,9 +180,9 @@ def said(values: dict[str, Any]) -> str:
     )
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says in its first sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].partition(". ")[0]
+def first_sentence(error: BaseException) -> str:
+    """What an error says first."""
+    return first_line(error).partition(". ")[0]
 
 
 def submit(ray: ModuleType, job: Job, wanted: Resources) -> Any:
@@ -259,7 +261,7 @@ def train_together(job: Job, stage: str, wanted: Resources) -> None:
     except ray.exceptions.RayTaskError:
         raise
     except ray.exceptions.RayError as error:
-        raise node.Lost(f"{stage}: a process on another node is gone ({first_line(error)})") from None
+        raise node.Lost(f"{stage}: a process on another node is gone ({first_sentence(error)})") from None
     finally:
         remove_placement_group(group)
 
@@ -268,7 +270,7 @@ def cause(ray: ModuleType, error: Exception) -> FoundryError:
     """Why a job failed."""
     if isinstance(found := getattr(error, "cause", None), FoundryError):
         return found
-    return EnvironmentFailure(f"its nodes were lost {RETRIES + 1} times ({first_line(error)})")
+    return EnvironmentFailure(f"its nodes were lost {RETRIES + 1} times ({first_sentence(error)})")
 
 
 def finished(ray: ModuleType, ends: Sequence[Any], seconds: float) -> list[Any]:

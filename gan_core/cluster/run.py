@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from gan_core.cluster import on_ray, schedulers, status
-from gan_core.cluster.job import CODE, Job, bring_home, data_job, make_workspace, outdated, run_job
+from gan_core.cluster.job import Job, bring_home, copy_code, data_job, make_workspace, outdated, run_job
 from gan_core.cluster.resources import Resources
 from gan_core.cluster.schedulers import Place
 from gan_core.config import places
@@ -110,9 +110,7 @@ def write(
 
 def lay_out(work: Path) -> None:
     """Bring this project's code to where every node finds it, and forget where the jobs of an earlier call were."""
-    for name in CODE:
-        shutil.rmtree(work / "code" / name, ignore_errors=True)
-        shutil.copytree(name, work / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_code(Path(), work / "code")
     shutil.rmtree(work / "status", ignore_errors=True)
 
 

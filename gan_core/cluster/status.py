@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gan_core.cluster.job import Job
 from gan_core.runtime import files
+from gan_core.runtime.table import aligned
 
 FORMAT = 1
 HEAD = ("job", "state", "node", "attempt", "what it said last")
@@ -56,14 +56,8 @@ def last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(said) if line.strip()), "")
 
 
-def table(work: Path) -> Iterator[str]:
+def table(work: Path) -> list[str]:
     """All jobs of a work folder, a line each."""
     found = [read(path) for path in sorted((work / "status").glob("*.json"))]
     rows = [(s.name, s.state, s.node, str(s.attempt or ""), last_line(work / "logs" / f"{s.name}.log")) for s in found]
-    return aligned([HEAD, *rows]) if rows else iter(())
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows in columns of one width each."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return aligned([HEAD, *rows]) if rows else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,19 @@ def project(root: Path) -> Iterator[Repo]:
             yield repo
     except DvcException as error:
         raise DataError(f"DVC says of this project: {str(error).splitlines()[0]}; `dvc status` says more") from None
+
+
+def dvc(root: Path, *arguments: str) -> str:
+    """What a command of DVC prints in a project.
+
+    Raises:
+        DataError: it fails.
+    """
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["?"]
+        raise DataError(f"`dvc {arguments[0]}` fails: {said[-1].removeprefix('ERROR: ')}")
+    return done.stdout
 
 
 def read_lock(root: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from gan_core.config.schema import (
 )
 from gan_core.core.feature_names import LITE0_FROM
 from gan_core.core.schedule import Adaptive
-from gan_core.core.sides import SMALLEST, unfit
+from gan_core.core.sides import SMALLEST, divides, unfit
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 POINTS = ("ring", "grid", "mixture", "line")
@@ -146,9 +146,7 @@ def check_runs(
     """Each run, its ``train`` laid over the defaults, its ``settings`` by the schema of its paper."""
     for name, entry in named(checker, tree, section):
         here = (section, name)
-        for key in entry:
-            if key not in RUN_KEYS:
-                checker.unknown((*here, str(key)), RUN_KEYS)
+        only_known(checker, here, entry, RUN_KEYS)
         init = check_init(checker, entry, here)
         for key in ("variant", "dataset", "network"):
             if key not in entry:
@@ -160,8 +158,7 @@ def check_runs(
             own if isinstance(own, dict) else ()
         )
         train = checker.build(Train, merged, (*here, "train"), elsewhere)
-        if "dataset" in entry and str(entry["dataset"]) not in datasets:
-            checker.unknown((*here, "dataset"), list(map(str, datasets)), str(entry["dataset"]))
+        declared_dataset(checker, here, entry, datasets)
         settings = None
         if "variant" in entry and str(entry["variant"]) not in papers.variants():
             checker.unknown((*here, "variant"), papers.variants(), str(entry["variant"]))
@@ -186,6 +183,19 @@ def check_runs(
             yield name, Run(entry["variant"], entry["dataset"], network, train, symbols, augment, init)
 
 
+def only_known(checker: Checker, here: tuple[str, ...], entry: Tree, known: list[str]) -> None:
+    """Whether an entry has no keys but these."""
+    for key in entry:
+        if key not in known:
+            checker.unknown((*here, str(key)), known)
+
+
+def declared_dataset(checker: Checker, here: tuple[str, ...], entry: Tree, datasets: Tree) -> None:
+    """Whether the data set that an entry names is declared."""
+    if "dataset" in entry and str(entry["dataset"]) not in datasets:
+        checker.unknown((*here, "dataset"), list(map(str, datasets)), str(entry["dataset"]))
+
+
 WEIGHTS = (".safetensors", ".pt", ".pth")
 """What files of weights are called."""
 
@@ -195,13 +205,10 @@ def check_imports(checker: Checker, tree: Any, datasets: Tree) -> Iterator[tuple
     known = [f.name for f in fields(Import)]
     for name, entry in named(checker, tree, places.IMPORTS):
         here, before = (places.IMPORTS, name), len(checker.mistakes)
-        for key in entry:
-            if key not in known:
-                checker.unknown((*here, str(key)), known)
+        only_known(checker, here, entry, known)
         for key in (key for key in known if key not in entry):
             checker.mistake((*here, key), "is missing")
-        if "dataset" in entry and str(entry["dataset"]) not in datasets:
-            checker.unknown((*here, "dataset"), list(map(str, datasets)), str(entry["dataset"]))
+        declared_dataset(checker, here, entry, datasets)
         given = entry.get("network")
         graph = isinstance(given, dict) and given.get("family") == "onnx"
         network: OnnxNetwork | Network | None = None
@@ -358,11 +365,10 @@ def check_fit(
     if network:
         family = (*here, "network", "family")
         if missing := list(lacking(network.family, roles)):
-            able = [f for f in papers.families() if not list(lacking(f, roles))]
             checker.mistake(
                 family,
                 f"is '{network.family}', which has no {' and no '.join(missing)}; for variant '{variant}' use "
-                f"{' or '.join(able)}",
+                f"{' or '.join(able(roles))}",
             )
         if not network.latent and {"generator", "encoder"} & roles.keys():
             checker.mistake((*here, "network", "latent"), f"is 0; variant '{variant}' needs a latent of 1 or more")
@@ -370,12 +376,11 @@ def check_fit(
             checker.mistake(family, f"is '{network.family}', which draws images only; use mlp")
         if (high_wide := sides_of(dataset)) and (said := unfit(papers.sides(network.family), high_wide)):
             checker.mistake(family, f"is '{network.family}', which {said}")
-        if scale_of(dataset) and "enlarges" not in papers.capabilities(network.family).get("translator", ()):
-            able = [f for f in papers.families() if "enlarges" in papers.capabilities(f).get("translator", ())]
+        if scale_of(dataset) and list(lacking(network.family, ENLARGES)):
             checker.mistake(
                 family,
                 f"is '{network.family}', whose translator keeps the size, and targets are {scale_of(dataset)} times as "
-                f"large as sources; use {' or '.join(able)}",
+                f"large as sources; use {' or '.join(able(ENLARGES))}",
             )
     two = "x_b" in batch
     asks_pairs = bool(papers.needs(variant).get("aligned"))
@@ -432,6 +437,15 @@ def lacking(family: str, roles: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
             yield f"{role} with {' and '.join(missing)}"
 
 
+ENLARGES = {"translator": ("enlarges",)}
+"""What pairs of two sizes ask for."""
+
+
+def able(roles: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The families that offer what is asked of networks."""
+    return [family for family in papers.families() if not list(lacking(family, roles))]
+
+
 def conflicts(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterator[tuple[str, str]]:
     """Settings that are right one by one, and wrong together, or with this batch or data: key and sentence."""
     declared = dataset if isinstance(dataset, dict) else {}
@@ -452,7 +466,7 @@ def conflicts(settings: Mapping[str, Any], train: Train, dataset: Any) -> Iterat
             "feature_matching",
             "is in the discriminator's features, and with adversarial 0 there is none; set it to 0",
         )
-    if (f := settings.get("downsampling")) and any(side % f or side < 2 * f for side in sides_of(dataset)):
+    if (f := settings.get("downsampling")) and not divides(f, sides_of(dataset)):
         yield "downsampling", f"is {f}: sides must be multiples of it, from {2 * f} on, and size is {declared['size']}"
     if "regularisation" in settings and not (settings["l1"] or settings["perceptual"]):
         yield "l1", "is 0, and so is perceptual: nothing would be rebuilt; raise one of them"

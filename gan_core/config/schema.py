@@ -326,6 +326,11 @@ class Images:
         return height, width
 
     @property
+    def of_sources(self) -> Images:
+        """The declaration of what is translated alone, which may be of another size than what it becomes."""
+        return self
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Of one packed image: height, width, channels."""
         return (*self.sides, self.channels)
@@ -421,7 +426,6 @@ class ImagePairs(Images):
 
     @property
     def of_sources(self) -> Images:
-        """The declaration of its sources alone, which are of their own size."""
         given = {f.name: getattr(self, f.name) for f in fields(Images)}
         given["size"] = [side // (self.scale or 1) for side in self.sides]
         if self.pairs == "downscaled" and self.fit == "exact":

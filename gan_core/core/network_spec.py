@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from gan_core.core.inputs import LATENT, Field, Input
 from gan_core.core.network_config import NetworkConfig
+from gan_core.core.sides import divides
 from gan_core.runtime.errors import InputError
 
 
@@ -43,7 +44,7 @@ class NetworkSpec:
         Raises:
             InputError: the samples are no images whose sides are multiples of the factor, from twice it up.
         """
-        if len(self.shape) != 3 or any(side % factor or side < 2 * factor for side in self.shape[1:]):
+        if len(self.shape) != 3 or not divides(factor, self.shape[1:]):
             raise InputError(
                 f"a latent of 1/{factor} of each side is asked for, of samples of shape {self.shape}: use images whose "
                 f"sides are multiples of {factor}, from {2 * factor} up"

@@ -27,6 +27,11 @@ def multiple(rule: Rule, sides: Sequence[int]) -> int:
     return {"any": 1, "halved": 1 << halvings(sides), "fourths": 4}[rule]
 
 
+def divides(factor: int, sides: Sequence[int]) -> bool:
+    """Whether all sides are multiples of a factor, from twice it up."""
+    return not any(side % factor or side < 2 * factor for side in sides)
+
+
 def fit(rule: Rule, sides: Sequence[int]) -> bool:
     """Whether a picture (height, width) can be drawn."""
     return rule == "any" or (min(sides) >= SMALLEST and not any(side % multiple(rule, sides) for side in sides))

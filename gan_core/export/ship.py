@@ -23,7 +23,7 @@ from gan_core.export.graph import with_pixels
 from gan_core.export.manifest import ModelEndpoint
 from gan_core.export.precision import in_precision
 from gan_core.metrics.drawn import Drawn
-from gan_core.networks.onnx import Graph as Imported
+from gan_core.networks import onnx as onnx_graph
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, first_line
 
@@ -103,6 +103,11 @@ class Case:
         rows = self.config.fixed_inputs(most, CALIBRATION_SEED, self.reference.real)
         each = max(1, most // 4)
         return (gate.rows(rows, slice(k, k + each)) for k in range(0, most, each))
+
+    @property
+    def imported(self) -> bool:
+        """Whether it was trained elsewhere: then what its graph cannot become is left out, and the entry says why."""
+        return isinstance(self.trained.network, onnx_graph.Graph)
 
     @cached_property
     def fd(self) -> float | None:
@@ -224,7 +229,7 @@ def graphs(role: str, case: Case) -> Iterator[Graph]:
         try:
             model = in_precision(whole, precision, case.calibration())
         except Exception as error:  # the quantiser's exceptions share no base
-            if not isinstance(case.trained.network, Imported):
+            if not case.imported:
                 raise
             said = Finding(f"conversion to {precision}", first_line(error), "a graph", False)
             yield Graph(naming.graph(role, precision), b"", precision, False, [said], None)
@@ -344,7 +349,7 @@ def engines(
             try:
                 files.write(folder / file, engine.build(trt, g.model, wanted, target))
             except DataError as error:
-                if not isinstance(case.trained.network, Imported):
+                if not case.imported:
                     raise
                 unbuilt[g.file] = str(error)
                 continue

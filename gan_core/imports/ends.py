@@ -12,12 +12,12 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
+from gan_core.config.schema import OnnxNetwork
 from gan_core.core.inputs import Input
 from gan_core.core.network_config import Space
 from gan_core.runtime.errors import InputError, first_line
 
 FLOATS, WHOLE, PIXELS = (TensorProto.FLOAT,), (TensorProto.INT64, TensorProto.INT32), (TensorProto.UINT8,)
-PRIORS = ("normal", "uniform", "label", "x", "x_b")
 NAMES = {"normal": "z", "uniform": "z", "label": "y", "x": "x", "x_b": "x"}
 """What an input of a prior is called here."""
 PICKLED = (b"\x80", b"PK\x03\x04")
@@ -34,17 +34,6 @@ class Data:
     classes: int
     spaces: Sequence[str]
     bits: int = 8
-
-
-@dataclass(frozen=True)
-class Declared:
-    """What the file cannot tell of itself, as far as it is declared."""
-
-    inputs: Mapping[str, str]
-    """The graph's name of an input -> its prior."""
-    output: str | None = None
-    range: tuple[float, float] | None = None
-    """What black and white are in its pictures; None: -1 and 1, of 8-bit numbers 0 and 255."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +101,6 @@ def read(path: Path) -> ModelProto:
     Raises:
         InputError: it is none, or a pickle, which is not read; or its weights lie in other files.
     """
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; look at the path, or `dvc pull` it")
     with path.open("rb") as file:
         start = file.read(4)
     if start.startswith(PICKLED):
@@ -137,7 +124,7 @@ def read(path: Path) -> ModelProto:
     return model
 
 
-def understood(path: Path, model: ModelProto, declared: Declared, data: Data) -> Foreign:
+def understood(path: Path, model: ModelProto, declared: OnnxNetwork, data: Data) -> Foreign:
     """The ends of a graph: which input is what, and what comes out.
 
     Raises:
@@ -148,7 +135,8 @@ def understood(path: Path, model: ModelProto, declared: Declared, data: Data) ->
     there = {v.name for v in model.graph.initializer}
     inputs = [ends.port(v) for v in model.graph.input if v.name not in there]
     outputs = [ends.port(v) for v in model.graph.output]
-    asked = [("input", inputs, name) for name in declared.inputs]
+    priors_of = declared.inputs or {}
+    asked = [("input", inputs, name) for name in priors_of]
     asked += [("output", outputs, declared.output)] if declared.output else []
     for what, known, name in asked:
         if name not in (there_are := [p.name for p in known]):
@@ -161,7 +149,7 @@ def understood(path: Path, model: ModelProto, declared: Declared, data: Data) ->
             f"{path} has {len(outputs)} outputs: {names}; name the one of samples: network: {{output: ...}}"
         )
     output = next(p for p in outputs if declared.output in (None, p.name))
-    found = [(port, ends.prior(port, declared.inputs.get(port.name))) for port in inputs]
+    found = [(port, ends.prior(port, priors_of.get(port.name))) for port in inputs]
     priors = [prior for _, prior in found]
     if not priors:
         raise InputError(f"{path} has no inputs: it draws one sample only")
@@ -179,9 +167,12 @@ def understood(path: Path, model: ModelProto, declared: Declared, data: Data) ->
     return of
 
 
-def ranged(declared: Declared, output: Port) -> tuple[float, float]:
+def ranged(declared: OnnxNetwork, output: Port) -> tuple[float, float]:
     """What black and white are."""
-    return declared.range or ((0.0, 255.0) if output.kind in PIXELS else (-1.0, 1.0))
+    if declared.range:
+        low, high = declared.range
+        return low, high
+    return (0.0, 255.0) if output.kind in PIXELS else (-1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -228,7 +219,7 @@ class Ends:
         found = declared or picture or label
         size = sized(port)
         if found is None:
-            what = ", ".join(PRIORS)
+            what = ", ".join(NAMES)
             raise InputError(
                 f"{self.path}: what is input '{port.name}', {kind_of(port)} {list(port.dims)}? Declare it: "
                 f"network: {{inputs: {{{port.name}: normal}}}}, or another of {what}"

@@ -5,7 +5,7 @@ The graph itself stays as it is; what stands around it translates. Its answers a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from gan_core.core.build_network import build_network
 from gan_core.core.inputs import Input
 from gan_core.core.network_config import NetworkConfig
 from gan_core.export import gate
-from gan_core.export.graph import with_nodes, written
+from gan_core.export.graph import chain, rename, with_nodes, written
 from gan_core.imports.ends import FLOATS, PIXELS, Data, Foreign, Port, opset_of
 from gan_core.runtime.errors import DataError, InputError, first_line
 
@@ -147,13 +147,14 @@ def framed(foreign: Foreign, data: Data, multiple: int, opset: int) -> bytes:
     in_floats(model)
     before, constants, inputs = list[NodeProto](), dict[str, np.ndarray](), list[ValueInfoProto]()
     for port, i in foreign.inputs:
-        before += chained(i.name, PREFIX + port.name, list(entering(port, i, ends, constants)))
+        before += chain(i.name, PREFIX + port.name, *(list(entering(port, i, ends, constants)) or [AS_IT_IS]))
         dims = ["rows", "columns"] if multiple and i.is_data else [*data.shape[1:]] if i.is_data else []
         shape = [data.shape[0], *dims] if i.is_data else list(i.shape)
         inputs.append(helper.make_tensor_value_info(i.name, onnx_type(i), ["batch", *shape]))
     image = len(data.shape) == 3
     name = "image" if image else "point"
-    after = chained(PREFIX + foreign.output.name, name, list(leaving(foreign.output, ends, constants)))
+    rename(model, {PREFIX + foreign.output.name: f"{name}_of_file"})
+    after = chain(f"{name}_of_file", name, *(list(leaving(foreign.output, ends, constants)) or [AS_IT_IS]))
     shape = [data.shape[0], "rows", "columns"] if multiple else list(data.shape)
     del graph.input[:], graph.output[:]
     graph.input.extend(inputs)
@@ -209,6 +210,7 @@ def in_opset(foreign: Foreign, opset: int) -> ModelProto:
 
 Step = tuple[str, list[str], dict[str, Any]]
 """An operation, its inputs after the first, its attributes."""
+AS_IT_IS: Step = ("Identity", [], {})
 
 
 def entering(port: Port, i: Input, ends: tuple[float, float], constants: dict[str, np.ndarray]) -> Iterator[Step]:
@@ -232,9 +234,8 @@ def entering(port: Port, i: Input, ends: tuple[float, float], constants: dict[st
             yield "Reshape", [constant("shape", np.array([-1, *port.dims], np.int64))], {}
     else:
         if ends != (-1.0, 1.0):
-            yield "Add", [constant("one", np.array(1, np.float32))], {}
-            yield "Mul", [constant("scale", np.array((high - low) / 2, np.float32))], {}
-            yield "Add", [constant("low", np.array(low, np.float32))], {}
+            yield "Mul", [constant("half_range", np.array((high - low) / 2, np.float32))], {}
+            yield "Add", [constant("middle", np.array((high + low) / 2, np.float32))], {}
         if port.kind in PIXELS:
             yield "Round", [], {}
         if port.layout == "channels last":
@@ -252,16 +253,5 @@ def leaving(port: Port, ends: tuple[float, float], constants: dict[str, np.ndarr
     if port.layout == "channels last":
         yield "Transpose", [], {"perm": [0, 3, 1, 2]}
     if port.is_picture and ends != (-1.0, 1.0):
-        yield "Sub", [constant("low", low)], {}
-        yield "Mul", [constant("scale", 2 / (high - low))], {}
-        yield "Sub", [constant("one", 1.0)], {}
-
-
-def chained(start: str, end: str, steps: Sequence[Step]) -> list[NodeProto]:
-    """Operations one after another, from one value to another; without any, the value as it is."""
-    steps = steps or [("Identity", [], {})]
-    names = [start, *(f"{start}_{k}" for k in range(1, len(steps))), end]
-    return [
-        helper.make_node(op, [names[k], *more], [names[k + 1]], **attributes)
-        for k, (op, more, attributes) in enumerate(steps)
-    ]
+        yield "Sub", [constant("middle", (high + low) / 2)], {}
+        yield "Div", [constant("half_range", (high - low) / 2)], {}

@@ -11,7 +11,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from gan_core.core.build_network import build_network, network_class
+from gan_core.config import papers
+from gan_core.core.build_network import build_network
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
 from gan_core.runtime.errors import InputError, first_line
@@ -45,11 +46,9 @@ def imported(path: Path, spec: NetworkSpec) -> tuple[nn.Module, NetworkConfig]:
 
 def configured(spec: NetworkSpec) -> NetworkConfig:
     """A translator, of a family that has one; else a generator."""
-    try:
-        network_class(f"{spec.family}.translator")
-    except InputError:
-        return spec.generator(spec.prior())
-    return spec.translator("x", "x_b")
+    if "translator" in papers.capabilities(spec.family):
+        return spec.translator("x", "x_b")
+    return spec.generator(spec.prior())
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
@@ -58,8 +57,6 @@ def tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: the file is missing, or holds something else.
     """
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; look at the path, or `dvc pull` it")
     try:
         if path.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(path))

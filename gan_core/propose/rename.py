@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import yaml
 
-from gan_core.config import load, places
+from gan_core.config import clean, load, places
 from gan_core.config.rules import NAME
 from gan_core.config.schema import Params
 from gan_core.core import artifact
@@ -53,7 +52,7 @@ def rename(params: Path, old: str, new: str) -> bool:
     else:
         move(params, text, old, new, finished)
     if finished:
-        dvc("commit", "--force", "--quiet", f"{stage}@{new}")
+        clean.dvc(Path(), "commit", "--force", "--quiet", f"{stage}@{new}")
     return finished
 
 
@@ -93,7 +92,7 @@ def renamed(params: Path, section: str, old: str, new: str) -> str:
 
 def up_to_date(stage: str) -> bool:
     """Whether DVC finds that a stage has run, and that nothing it depends on has changed."""
-    said = json.loads(dvc("status", "--json", stage))
+    said = json.loads(clean.dvc(Path(), "status", "--json", stage))
     return not said
 
 
@@ -110,15 +109,3 @@ def move(params: Path, text: str, old: str, new: str, finished: bool) -> None:
         for name in TABLES:
             files.write(Path("reports") / new / name, (Path("reports") / old / name).read_bytes())
     files.write(params, text.encode())
-
-
-def dvc(*arguments: str) -> str:
-    """What a command of DVC prints.
-
-    Raises:
-        DataError: it fails.
-    """
-    done = subprocess.run(["dvc", *arguments], capture_output=True, text=True)
-    if done.returncode:
-        raise DataError(f"`dvc {' '.join(arguments)}` fails: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
-    return done.stdout

@@ -102,12 +102,12 @@ class Facts:
     @property
     def variant(self) -> str:
         """The paper, or where it was imported from."""
-        return str(self.notes["variant"]) if self.trained else of_import(self.notes[IMPORTED])
+        return of_import(self.notes[IMPORTED]) if IMPORTED in self.notes else str(self.notes["variant"])
 
     @property
-    def trained(self) -> bool:
+    def monitored(self) -> bool:
         """Whether it was trained here, and watched meanwhile."""
-        return IMPORTED not in self.notes
+        return self.health is not None and self.health["events"] is not None
 
     @property
     def lineage(self) -> Mapping[str, Any] | None:

@@ -109,7 +109,7 @@ def answers(runs: Sequence[Facts], groups: Sequence[words.Group], claims: Sequen
     wrong = troubles(runs)
     checks = sum(len(run.checks) for run in runs)
     fine = [("", f"All {checks:,} checks of the gate passed: each artefact computes what was trained.")]
-    monitored = sum(run.health is not None and run.trained for run in runs)
+    monitored = sum(run.monitored for run in runs)
     calm = [("", f"No failure detected in {monitored} monitored runs.")] if monitored and not wrong else []
     return [
         Answer("Which run is best?", "none", best or [("", "Nothing was measured.")]),

@@ -11,6 +11,7 @@ from gan_core.core import lineage
 from gan_core.core.feature_names import SHOWN, in_features, split_name
 from gan_core.report.facts import Facts, interval
 from gan_core.report.headline import TELLING, verdict
+from gan_core.runtime.table import aligned
 
 LOWER, HIGHER, NEITHER = "lower", "higher", ""
 
@@ -213,20 +214,18 @@ def groups(runs: Iterable[Facts]) -> list[Group]:
 
 def health(run: Facts) -> tuple[str, str]:
     """(level, verdict) of a run, as ``headline.verdict`` says."""
-    return verdict(run.measured, run.alarms if run.health and run.trained else None)
+    return verdict(run.measured, run.alarms if run.monitored else None)
 
 
 def summary(runs: Sequence[Facts], others: Sequence[str], report: Path) -> str:
     """A short table for a terminal; ``others``: runs that are declared and not made yet."""
-    header = ("run", "metric", "parity (max abs)", "verdict", "artefacts")
-    lines = [header]
+    lines = [("run", "metric", "parity (max abs)", "verdict", "artefacts")]
     for run in runs:
         for role, found in run.measured.items():
             entry = Entry(run, role, found)
             metric = ", ".join(filter(None, (entry.distance, telling(found, 1))))
             lines.append((entry.title, metric, f"{run.worst_error:.1e}", health(run)[1], run.artefacts))
-    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
-    rows = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+    rows = aligned(lines)
     left = [f"{run.name} starts from {lineage.short(run.lineage)}" for run in runs if run.lineage]
     left = [*left, *([not_made(others)] if others else [])]
     left += [""] if left else []

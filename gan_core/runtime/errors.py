@@ -40,7 +40,7 @@ class NumericsError(FoundryError):
     exit_code = 5
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What an exception says, in a line; its class where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 

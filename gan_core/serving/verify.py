@@ -19,6 +19,7 @@ from gan_core.export import gate, golden
 from gan_core.export.manifest import endpoints_of, manifest_of
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, FoundryError
+from gan_core.runtime.table import aligned
 from gan_core.serving import client, session
 from gan_core.serving.backends.base import Backend, NotInstalled, Ports
 from gan_core.serving.client import Array
@@ -161,6 +162,4 @@ def by_seed(generator: client.Generator) -> Callable[[Mapping[str, Array]], Arra
 def table(rows: Sequence[Row]) -> str:
     """The rows for a terminal."""
     words = {True: "ok", False: "FAILED", None: "-"}
-    lines = [(str(row.folder), row.check, words[row.passed], row.says) for row in rows]
-    widths = [max(len(line[k]) for line in lines) for k in range(3)]
-    return "\n".join("  ".join([*(c.ljust(w) for c, w in zip(line, widths, strict=False)), line[3]]) for line in lines)
+    return "\n".join(aligned([(str(row.folder), row.check, words[row.passed], row.says) for row in rows]))

@@ -117,7 +117,7 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
     rows: dict[int, tuple[NDArray[Any], bool, Noticed]] = {}
     sizes: dict[int, tuple[int, int]] = {}
     halves = spec.pairs if isinstance(spec, ImagePairs) and isinstance(spec.pairs, str) else None
-    small = spec.of_sources if isinstance(spec, ImagePairs) else spec
+    small = spec.of_sources
     enough = None if spec.fit == "exact" else AMPLE * max(spec.sides) * (2 if halves else 1)
     with strict():
         for k, content in enumerate(contents):
