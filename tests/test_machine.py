@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +91,12 @@ def test_what_nobody_is_shown_keeps_nothing() -> None:
         for done in range(1_000):
             shown.step(done)
         assert shown.lasted == []
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernels are those of another kind of processor")
+def test_numpy_s_kernels_do_not_depend_on_the_processor() -> None:
+    """So figures do not, either: those of one processor are those of the next."""
+    asked = "import gan_core, scipy.linalg, threadpoolctl as t; print({x['architecture'] for x in t.threadpool_info()})"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
+    done = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout == "{'Haswell'}\n", done.stderr
