@@ -154,7 +154,7 @@ def main() -> None:
     torch.manual_seed(0)
     data, own = Prepared(paths.prepared(asked.dataset)), artifact.load(paths.extractor(asked.dataset))
     n = min(MOST, len(data.samples("train")) // 2)
-    rows = fixed_rows(len(data.samples("train")), 2 * n, "what figures see")
+    rows = fixed_rows(data.samples("train"), 2 * n, "what figures see")
     evaluate = replace(params.evaluate, features=asked.features, samples=n)
     whole = references(data, own, evaluate)["x"]
     reference = Reference.of(whole.network, Half(data, rows[:n], {"classes": data.classes}), n, whole.classifier)

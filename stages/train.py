@@ -128,7 +128,7 @@ def reference(data: Prepared, network: FeatureNetwork, space: str) -> DomainRefe
     """A domain as the monitor sees it: measured against its training samples."""
     domain = data.spaces[space]
     train = domain.samples("train")
-    some = fixed_rows(len(train), DRAWN, "seen")
+    some = fixed_rows(train, DRAWN, "seen")
     given = {name: Chosen(values, some) for name, values in beside(data, space, "train").items()}
     return DomainReference(
         OnlineMeasure(network, train, str(domain.index["sha256"]), space),

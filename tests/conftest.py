@@ -210,15 +210,15 @@ MORE = "larger"
 """A run of the built project beside those of ``SMALL``."""
 
 
-def enlarging(folder: Path) -> dict[str, Any]:
-    """Pictures in a folder, and the declaration of a run that makes 16 pixels of 8."""
+def enlarging(folder: Path, store: str) -> dict[str, Any]:
+    """Pictures in a folder, and the declaration of a run that makes 16 pixels of 8; packed in a store."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for k in range(130):
         coarse = Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8))
         coarse.resize((16, 16), Image.Resampling.BICUBIC).save(folder / f"{k}.png")
     images = {"path": folder.name, "labels": False, "heldout": 0.5, "size": 16, "channels": 3, "fit": "exact"}
-    images |= {"background": 0, "on_bad_image": "error", "pairs": "downscaled", "scale": 2}
+    images |= {"background": 0, "on_bad_image": "error", "pairs": "downscaled", "scale": 2, "store": store}
     run = {
         "variant": "pix2pix",
         "dataset": "coarse",
@@ -248,7 +248,8 @@ class Workspace:
         shutil.copy2(declared, folder / "params.yaml")
         self.declare({"torch": metadata.version("torch").partition("+")[0]})
         if more:
-            self.declare({"imports": foreign.write(folder / "theirs")} | enlarging(folder / "pictures"))
+            store = folder.with_name(f"{folder.name}-store").as_uri()
+            self.declare({"imports": foreign.write(folder / "theirs")} | enlarging(folder / "pictures", store))
         self.git("init", "-q")
         self.git("add", "-A")
         self.git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "start")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from tests.conftest import SMALL, Workspace
+from tests.conftest import MORE, SMALL, Workspace, enlarging
 
 
 def done(workspace: Workspace, *command: str) -> str:
@@ -94,6 +95,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ |= {"AWS_ACCESS_KEY_ID": "t", "AWS_SECRET_ACCESS_KEY": "t", "AWS_DEFAULT_REGION": "us-east-1"}
     with tempfile.TemporaryDirectory(prefix="remote-") as scratch, s3(arguments.moto, "models") as address:
+        os.environ["AWS_ENDPOINT_URL"] = address
         origin = Workspace(Path(scratch) / "origin")
         one = {kind: {name: SMALL[kind][name]} for kind, name in (("datasets", "ring"), ("runs", "wgan_gp"))}
         origin.declare(one)
@@ -107,6 +109,18 @@ def main() -> None:
         assert "up to date" in said, said
         print(f"pulled {len(content(copy.folder / 'exported'))} exported files into a clone, byte for byte")
         print(said.strip())
+
+        origin.declare({"datasets": {}, "runs": {}} | enlarging(origin.folder / "pictures", "s3://models/sets"))
+        done(origin, "dvc", "repro")
+        shutil.copytree(origin.folder, Path(scratch) / "other", ignore=shutil.ignore_patterns(".state", "models"))
+        other = Workspace.at(Path(scratch) / "other")
+        done(other, "dvc", "repro", "--force", f"train@{MORE}")
+        assert content(other.folder / f"models/{MORE}") == content(origin.folder / f"models/{MORE}")
+        kept = sum(p.stat().st_size for p in (origin.folder / "data/prepared/coarse").iterdir())
+        fetched = sum(p.stat().st_size for p in (other.folder / ".state/.shards").iterdir())
+        print(
+            f"packed into s3://models/sets, {kept:,} bytes of it here; {fetched:,} fetched elsewhere: the same weights"
+        )
 
 
 if __name__ == "__main__":

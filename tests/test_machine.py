@@ -96,7 +96,8 @@ def test_what_nobody_is_shown_keeps_nothing() -> None:
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernels are those of another kind of processor")
 def test_numpy_s_kernels_do_not_depend_on_the_processor() -> None:
     """So figures do not, either: those of one processor are those of the next."""
-    asked = "import gan_core, scipy.linalg, threadpoolctl as t; print({x['architecture'] for x in t.threadpool_info()})"
+    asked = "import gan_core, scipy.linalg, threadpoolctl as t; "
+    asked += "print({(x['architecture'], x['num_threads']) for x in t.threadpool_info() if x['user_api'] == 'blas'})"
     environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
     done = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.stdout == "{'Haswell'}\n", done.stderr
+    assert done.stdout == "{('Haswell', 1)}\n", done.stderr

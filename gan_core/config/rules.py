@@ -9,6 +9,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Any, get_args
 
+from fsspec.registry import known_implementations
+
 from gan_core.config import papers, places
 from gan_core.config.checker import Checker, Tree
 from gan_core.config.schema import (
@@ -98,6 +100,8 @@ def check_images(checker: Checker, tree: Any) -> Iterator[tuple[str, Images]]:
             wrong["image_column"] = "is declared, and `pairs` names the columns; leave it out"
         if images and (why := places.cannot_be_source(images.path, checker.path.parent)):
             wrong["path"] = why
+        if images and images.store and (kind := images.store.partition("://")[0]) not in known_implementations:
+            wrong["store"] = f"is '{images.store}', and fsspec knows no {kind}://; it knows file, s3, gs, abfs and more"
         for key, sentence in wrong.items():
             checker.mistake(("images", name, key), sentence)
         if images and not wrong:
@@ -425,6 +429,12 @@ def check_fit(
                 (*here, "train", "balanced"),
                 f"is true, and the data set is {unlabelled} to balance; set it to false for this run",
             )
+    if train and train.balanced and isinstance(dataset, dict) and dataset.get("store"):
+        checker.mistake(
+            (*here, "train", "balanced"),
+            f"is true, and '{entry['dataset']}' lies in a store, whose batches are of neighbouring shards; set it to "
+            "false for this run, or leave out the store",
+        )
 
 
 def lacking(family: str, roles: Mapping[str, tuple[str, ...]]) -> Iterator[str]:

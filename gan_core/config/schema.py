@@ -296,6 +296,9 @@ class Images:
     flip: bool | None = None
     """Whether a picture in a mirror is one more of its kind: each is then mirrored in half of the batches it is in. Not
     for what is read; null, or left out: false."""
+    store: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://.+")] | None = None
+    """Where packed pictures lie, as an address that fsspec reads, such as s3://bucket/sets: in shards, fetched as they
+    are needed, so that the set may be larger than this machine. Null, or left out: in data/prepared."""
     range: Annotated[
         list[float] | Literal["measured", "full"] | None,
         pydantic.BeforeValidator(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -9,16 +13,35 @@ from gan_core.core.samples import Sample
 from gan_core.core.types import Batch
 from gan_core.data.packed import to_model
 from gan_core.data.prepared import Prepared
+from gan_core.data.shards import SIZE, Rows, rows_of
 from gan_core.runtime.errors import DataError
+from gan_core.runtime.process import in_background
 from gan_core.runtime.seeds import fold
 
 MAX_CACHED = 1 << 24
 """Numbers that a run keeps as floats, 64 MiB."""
+ON_DEVICE = 0.25
+"""Of a GPU's memory, the share that packed samples may fill; more of them stay on the host."""
+WINDOW = 8
+"""Blocks of rows (``shards.SIZE``) that an epoch of stored samples is shuffled within, 512 MiB."""
 
 
-def cached(raw: Tensor) -> Tensor:
-    """Packed samples as a run keeps them: few of them in model space at once, more as they are, batch by batch."""
-    return to_model(raw) if raw.numel() <= MAX_CACHED else raw
+def cached(raw: Tensor | Rows, device: str = "cpu") -> Tensor | Rows:
+    """Packed samples as a run keeps them: few of them in model space at once, more as they are, batch by batch.
+
+    On the device, unless they would fill too much of it.
+    """
+    if not isinstance(raw, Tensor):
+        return raw
+    kept = to_model(raw) if raw.numel() <= MAX_CACHED else raw
+    return kept.to(device) if fits(kept, device) else kept
+
+
+def fits(kept: Tensor, device: str) -> bool:
+    """Whether samples may lie on a device."""
+    if torch.device(device).type != "cuda":
+        return True
+    return kept.nbytes <= ON_DEVICE * torch.cuda.get_device_properties(device).total_memory
 
 
 class Epochs:
@@ -36,6 +59,58 @@ class Epochs:
             self._order = shuffle(self.count, *self.path, epoch).to(self.device)
             self._epoch = epoch
         return self._order[k * self.size : (k + 1) * self.size]
+
+
+class Windows:
+    """Which rows a batch holds where samples lie in shards, in an order that says nothing. A function of (path, i).
+
+    Every epoch blocks of neighbours are shuffled, and then the rows of each ``WINDOW`` blocks in a row of these. So
+    a batch asks for few shards, and ``ahead`` hears which rows the next ``WINDOW`` blocks hold. The size of the shards
+    has no part in it. The ragged end of an epoch is dropped.
+    """
+
+    def __init__(
+        self, count: int, size: int, block: int, ahead: Callable[[Tensor], None], device: str, *path: int | str
+    ) -> None:
+        self.count, self.size, self.block, self.ahead, self.device, self.path = count, size, block, ahead, device, path
+        self.length = count // size
+        self._epoch, self._windows, self._ends = -1, list[Tensor](), torch.empty(0)
+        self._orders: dict[tuple[int, int], Tensor] = {}
+
+    def rows(self, i: int) -> Tensor:
+        """The rows of the i-th batch: (size,) int64."""
+        epoch, k = divmod(i, self.length)
+        self._begin(epoch)
+        found, at, last = list[Tensor](), k * self.size, (k + 1) * self.size
+        while at < last:
+            w = self._window(at)
+            start = int(self._ends[w - 1]) if w else 0
+            found.append(self._order(epoch, w)[at - start : last - start])
+            at += len(found[-1])
+        return torch.cat(found).to(self.device)
+
+    def _begin(self, epoch: int) -> None:
+        if epoch != self._epoch:
+            blocks = shuffle(-(-self.count // self.block), *self.path, epoch)
+            self._windows = list(torch.split(blocks, WINDOW))
+            counts = [(torch.clamp((w + 1) * self.block, max=self.count) - w * self.block).sum() for w in self._windows]
+            self._ends, self._epoch = torch.stack(counts).cumsum(0), epoch
+
+    def _window(self, at: int) -> int:
+        """In which window a place of the epoch's order is."""
+        return int(torch.searchsorted(self._ends, at, right=True))
+
+    def _rows_of(self, w: int) -> Tensor:
+        starts = (self._windows[w] * self.block).tolist()
+        return torch.cat([torch.arange(start, min(start + self.block, self.count)) for start in starts])
+
+    def _order(self, epoch: int, w: int) -> Tensor:
+        if (epoch, w) not in self._orders:
+            rows = self._rows_of(w)
+            self._orders = {(epoch, w): rows[shuffle(len(rows), *self.path, epoch, "window", w)]}
+            if w + 1 < len(self._windows):
+                self.ahead(self._rows_of(w + 1))
+        return self._orders[epoch, w]
 
 
 class Balanced:
@@ -105,7 +180,11 @@ class Batches:
         self.noise, self.channels_last, self.seed = noise, channels_last and data.is_image, seed
         self.flip, self.apart = data.flip, data.other is not None and not data.aligned
         domains = {"x": data} | ({"x_b": data.other} if data.other is not None else {})
-        self.samples = {name: cached(domain.raw("train")).to(device) for name, domain in domains.items()}
+        self.device = device
+        self.samples = {name: cached(domain.raw("train"), device) for name, domain in domains.items()}
+        here = torch.device(device).type
+        self._apart = data.stored or any(packed.device.type != here for packed in self.samples.values())
+        self._next: dict[int, Future[dict[str, Tensor]]] = {}
         labels = data.labels("train")
         self.labels = labels.to(device) if labels is not None else None
         self.size, self.kept, self.set_aside = batch_size, dict[str, Tensor](), dict[str, Tensor]()
@@ -120,7 +199,12 @@ class Batches:
                     f"{'the second domain of ' if name != 'x' else ''}{data.folder}; lower it, or prepare more data"
                 )
 
-        def shuffled(name: str, domain: Prepared, *path: int | str) -> Epochs | Balanced:
+        def shuffled(name: str, domain: Prepared, *path: int | str) -> Epochs | Windows | Balanced:
+            raw = self.samples[name]
+            if isinstance(raw, Rows):
+                block = rows_of(SIZE, raw.shape[1:], raw.kind)
+                ahead = partial(self._bring, raw, self.kept[name])
+                return Windows(len(self.kept[name]), batch_size, block, ahead, device, *path)
             if not balanced:
                 return Epochs(len(self.kept[name]), batch_size, device, *path)
             if (y := domain.labels("train")) is None:
@@ -132,17 +216,38 @@ class Batches:
             self.epochs["x_b"] = shuffled("x_b", data.other, seed, "other", "epoch")
 
     def at(self, i: int) -> Batch:
-        """The i-th batch of the run."""
-        return self._batch({name: self.kept[name][epochs.rows(i)] for name, epochs in self.epochs.items()}, i)
+        """The i-th batch of the run. Where samples are not on the device, those of the next are gathered meanwhile."""
+        rows = self._rows(i)
+        if not self._apart:
+            return self._batch(self._gather(rows), rows, i)
+        packed = self._next.pop(i).result() if i in self._next else self._gather(rows)
+        self._next = {i + 1: in_background(partial(self._gather, self._rows(i + 1)))}
+        return self._batch(packed, rows, i)
+
+    @staticmethod
+    def _bring(raw: Rows, kept: Tensor, rows: Tensor) -> None:
+        raw.fetch(kept.cpu()[rows])
+
+    def _gather(self, rows: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: packed[rows[name].to(packed.device)] for name, packed in self.samples.items()}
+
+    def _rows(self, i: int) -> dict[str, Tensor]:
+        return {name: self.kept[name][epochs.rows(i)] for name, epochs in self.epochs.items()}
 
     def aside(self, i: int) -> Batch:
         """The i-th batch of the samples that are set aside, which ``at`` never gives: all of them over and over."""
         turn = torch.arange(i * self.size, (i + 1) * self.size)
-        return self._batch({name: rows[turn.to(rows.device) % len(rows)] for name, rows in self.set_aside.items()}, i)
+        rows = {name: rows[turn.to(rows.device) % len(rows)] for name, rows in self.set_aside.items()}
+        return self._batch(self._gather(rows), rows, i)
 
-    def _batch(self, rows: dict[str, Tensor], i: int) -> Batch:
-        fields = {name: self._noisy(self._seen(samples[rows[name]], i, name)) for name, samples in self.samples.items()}
+    def _batch(self, packed: dict[str, Tensor], rows: dict[str, Tensor], i: int) -> Batch:
+        fields = {name: self._noisy(self._seen(self._moved(some), i, name)) for name, some in packed.items()}
         return Batch(**fields, y=self.labels[rows["x"]] if self.labels is not None else None)
+
+    def _moved(self, packed: Tensor) -> Tensor:
+        """Packed samples on the device; from pinned memory, so that this process need not wait for the copy."""
+        here = packed.device.type == torch.device(self.device).type
+        return packed if here else packed.pin_memory().to(self.device, non_blocking=True)
 
     def _seen(self, raw: Tensor, i: int, name: str) -> Sample:
         """Samples of the i-th batch; those that may be mirrored are at even odds, a function of (seed, i)."""

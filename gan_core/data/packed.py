@@ -7,7 +7,7 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from torch import Tensor
 from gan_core.core.pixels import half
 from gan_core.core.samples import Sample
 from gan_core.runtime import files
+
+if TYPE_CHECKING:
+    from gan_core.data.shards import Rows
 
 INDEX, PARTS = "index.json", ("train", "heldout")
 FORMAT = 2
@@ -46,11 +49,16 @@ class ArrayWriter:
         self._file.close()
 
 
-def write_index(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write the index of a folder of packed arrays: facts, each file's size and sha256, one sha256 over all."""
+def write_index(folder: Path, facts: Mapping[str, Any], shards: Mapping[str, Any] | None = None) -> None:
+    """Write the index of a folder of packed arrays: facts, each file's size and sha256, one sha256 over all.
+
+    ``shards``: of what is packed elsewhere, each array's shards, and ``url``, where they are.
+    """
     packed = {p.name: {"bytes": p.stat().st_size, "sha256": files.file_digest(p)} for p in sorted(folder.glob("*.npy"))}
-    whole = files.digest(json.dumps(packed, sort_keys=True).encode())
-    files.write_json(folder / INDEX, {**facts, "format": FORMAT, "files": packed, "sha256": whole})
+    elsewhere = {name: about for name, about in (shards or {}).items() if name != "url"}
+    whole = files.digest(json.dumps(packed | elsewhere, sort_keys=True).encode())
+    stored = {"shards": shards} if shards else {}
+    files.write_json(folder / INDEX, {**facts, "format": FORMAT, "files": packed, **stored, "sha256": whole})
 
 
 def mapped(path: Path) -> NDArray[Any]:
@@ -81,17 +89,25 @@ def to_model(raw: Tensor) -> Sample:
     return raw.permute(0, 3, 1, 2).float().div_(HALVES[raw.dtype]).sub_(1).contiguous()
 
 
+Packed = TypeVar("Packed", bound="Tensor | Rows")
+
+
 @dataclass(frozen=True)
-class View:
+class View(Generic[Packed]):
     """Packed samples as the networks see them. Only what is asked for is converted, as they may not fit into memory."""
 
-    raw: Tensor
+    raw: Packed
 
     def __len__(self) -> int:
         return len(self.raw)
 
     def __getitem__(self, rows: Any) -> Sample:
         return to_model(self.raw[rows])
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the order of the rows says nothing, and rows that are neighbours lie together."""
+        return not isinstance(self.raw, Tensor)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ its part. The bytes depend on the source and the declaration alone, not on how m
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,12 +19,13 @@ from functools import reduce
 from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.config.schema import ImagePairs, Images
+from gan_core.data.batches import shuffle
 from gan_core.data.found import Found, count_of, enough_of_each, in_domain, look, note, numbered, range_of, usable
 from gan_core.data.packed import PARTS, ArrayWriter, write_index
 from gan_core.data.prepare import of_domains
@@ -31,7 +33,9 @@ from gan_core.data.prepared import united
 from gan_core.data.readers.containers import listing
 from gan_core.data.readers.images import DIGEST, Chunk, Content, Ends, chunk, kept_as
 from gan_core.data.readers.items import Item
+from gan_core.data.shards import SIZE, ShardWriter, rows_of
 from gan_core.data.split import enough, split
+from gan_core.data.store import Store
 from gan_core.runtime import files
 from gan_core.runtime.errors import EnvironmentFailure
 
@@ -51,12 +55,22 @@ class Steps(Protocol):
     def close(self) -> None: ...
 
 
-def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable[[int], Steps] | None = None) -> None:
+def prepare_images(
+    spec: Images,
+    folder: Path,
+    workers: int = 1,
+    begin: Callable[[int], Steps] | None = None,
+    shard: int = SIZE,
+) -> None:
     """Read, check, split, pack, write the index. ``begin`` hears how many images there are, and what it gives how far.
+
+    ``shard``: bytes of each, where the set is packed in shards.
 
     Raises:
         DataError: the source cannot be used, in one sentence with what to do.
+        EnvironmentFailure: the store cannot be written to.
     """
+    store = Store(spec.store) if spec.store else None
     listed = listing(spec)
     with files.replacing(folder) as new, closing(listed.items):
         scratch, found = new / "rows.tmp", Found()
@@ -94,9 +108,13 @@ def prepare_images(spec: Images, folder: Path, workers: int = 1, begin: Callable
             "licence": "own images, licence not stated",
             "found": looked,
         }
-        copy_rows(scratch, new, spec, labels, heldout, domains, scaling(found, spec, ends))
+        scaled, shards = scaling(found, spec, ends), None
+        if store:
+            shards = to_shards(scratch, store, spec, labels, heldout, domains, scaled, shard)
+        else:
+            copy_rows(scratch, new, spec, labels, heldout, domains, scaled)
         scratch.unlink()
-        write_index(new, facts)
+        write_index(new, facts, shards)
 
 
 def chunks(items: Iterable[Item], spec: Images) -> Iterator[list[Item]]:
@@ -158,7 +176,7 @@ def done(made: Chunk) -> Future[Chunk]:
     return future
 
 
-Scale = Callable[[NDArray[Any], slice], NDArray[Any]]
+Scale = Callable[[NDArray[Any], slice | NDArray[np.int64]], NDArray[Any]]
 """From rows of the scratch file, which are so many of all, to packed ones."""
 
 
@@ -167,7 +185,7 @@ def scaling(found: Found, spec: Images, ends: Ends | None) -> Scale:
     deep, kind = np.frombuffer(found.deep, np.bool_), np.uint16 if spec.bits == 16 else np.uint8
     low, high = ends or (0.0, 1.0)
 
-    def scaled(block: NDArray[Any], rows: slice) -> NDArray[Any]:
+    def scaled(block: NDArray[Any], rows: slice | NDArray[np.int64]) -> NDArray[Any]:
         if spec.range != "measured":
             return block
         shares = np.where(deep[rows, None, None, None], (block.astype(np.float64) - low) / (high - low), block / 255.0)
@@ -241,7 +259,53 @@ def copy_rows(
                     writers[part].append(block[chosen[part][here] & (domains[here] == domain)])
         for part, rows in chosen.items() if labels is not None else ():
             y = labels[rows][np.argsort(domains[rows], kind="stable")]  # type: ignore[index]
-            stack.enter_context(ArrayWriter(folder / f"{part}.y.npy", y.shape, np.int64)).append(y)
+            write_labels(folder, part, y)
+
+
+def write_labels(folder: Path, part: str, y: NDArray[np.int64]) -> None:
+    """The labels of a part, which always lie beside the index."""
+    with ArrayWriter(folder / f"{part}.y.npy", y.shape, np.int64) as writer:
+        writer.append(y)
+
+
+def to_shards(
+    scratch: Path,
+    store: Store,
+    spec: Images,
+    labels: NDArray[np.int64] | None,
+    heldout: NDArray[np.bool_],
+    domains: NDArray[np.uint8],
+    scale: Scale,
+    size: int,
+) -> dict[str, Any]:
+    """The rows of the scratch file to the shards of their parts, in an order that says nothing of where they were.
+
+    So rows that are neighbours are as mixed as any. Images that belong together stay in the same place of their domain.
+    """
+    shape, kind = spec.shape, np.uint16 if spec.bits == 16 else np.uint8
+    count, written = count_of(spec), dict[str, Any]()
+    for part, chosen in zip(PARTS, (~heldout, heldout), strict=True):
+        of = [np.flatnonzero(chosen & (domains == d)) for d in range(count)]
+        named = [0] * count if isinstance(spec, ImagePairs) else range(count)
+        order = np.concatenate([r[shuffle(len(r), "packed", part, d).numpy()] for r, d in zip(of, named, strict=True)])
+        writing = ShardWriter(store, scratch.parent, (len(order), *shape), kind, size)
+        with scratch.open("rb") as file, writing as writer:
+            each = rows_of(COPIED, shape, kept_as(spec))
+            for rows in (order[k : k + each] for k in range(0, len(order), each)):
+                writer.append(scale(taken(file, rows, shape, kept_as(spec)), rows))
+        written[f"{part}.x"] = writer.written
+        if labels is not None:
+            write_labels(scratch.parent, part, labels[order])
+    return {"url": store.url, **written}
+
+
+def taken(file: BinaryIO, rows: NDArray[np.int64], shape: tuple[int, ...], kind: type[np.generic]) -> NDArray[Any]:
+    """Some rows of the scratch file, in the order in which they are named. Read, not mapped: it may be of any size."""
+    found = np.empty((len(rows), *shape), kind)
+    each = found[0].nbytes
+    for k, row in enumerate(rows.tolist()):
+        os.preadv(file.fileno(), [found[k].data.cast("B")], row * each)
+    return found
 
 
 def blocks(scratch: Path, shape: tuple[int, ...], kind: type[np.generic]) -> Iterator[tuple[int, NDArray[Any]]]:

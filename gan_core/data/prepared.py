@@ -1,6 +1,7 @@
-"""A prepared data set: packed arrays, one file each, and ``index.json``, which holds every fact that others may ask.
+"""A prepared data set: packed arrays and ``index.json``, which holds every fact that others may ask.
 
-The files are mapped into memory, not read: a set may be larger than memory. Each is verified before its first use.
+An array is a file, or samples in shards that lie in a store (``store.py``). Files are mapped into memory, not read: a
+set may be larger than memory. Each is verified before its first use.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_core.core.pixels import TYPES
 from gan_core.core.samples import Samples
 from gan_core.data.packed import FORMAT, INDEX, PARTS, View, mapped
+from gan_core.data.shards import Rows
+from gan_core.data.store import Store
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError
 
@@ -35,6 +39,7 @@ class Prepared:
             if (written := self.index.get("format")) != FORMAT:
                 raise files.other_format(folder, written, FORMAT)
             self._files: dict[str, dict[str, Any]] = self.index["files"]
+            self._shards: dict[str, Any] = self.index.get("shards", {})
             self.shape: tuple[int, ...] = tuple(self.index["shape"])
             self.classes = int(self.index["classes"])
             self.domains = int(self.index["domains"])
@@ -54,6 +59,12 @@ class Prepared:
             raise DataError(f"{folder} is damaged ({error}); remove it and run `dvc repro`") from error
         if not intact:
             raise DataError(f"{folder} is damaged (a file is cut short); remove it and run `dvc repro`")
+        self._store = Store(self._shards["url"]) if self._shards else None
+
+    @property
+    def stored(self) -> bool:
+        """Whether the samples lie in shards, in an order that says nothing."""
+        return self._store is not None
 
     @property
     def is_image(self) -> bool:
@@ -125,16 +136,21 @@ class Prepared:
         return self._arrays[name]
 
     def read(self) -> Prepared:
-        """The same, every file verified and mapped now, not at its first use."""
+        """The same, every file verified and mapped now, not at its first use; not what lies in shards."""
         for name in self._files:
             self._array(name.removesuffix(".npy"))
         return self
 
-    def raw(self, part: str) -> Tensor:
+    def raw(self, part: str) -> Tensor | Rows:
         """The packed samples of ``train`` or ``heldout``, mapped: 8 or 16 bits (N, H, W, C) or float32 (N, D).
 
         Sources that are smaller than their targets are packed as large, each pixel as often as it takes.
         """
+        if self._store:
+            height, width = (int(n) for n in self.index["shape"][1:])
+            whole = (height, width, self.shape[0])
+            stored = Rows(self._store, self._shards[f"{part}.x"], whole, TYPES[self.bits])
+            return stored.part(self._rows[part], self._step)
         rows = self._array(f"{part}.x")[self._rows[part]]
         return rows if self._step == 1 else rows[:, :: self._step, :: self._step]
 

@@ -237,7 +237,7 @@ def as_sampled(images: Images, drawn: sample.Sample) -> dict[str, Any]:
     """How a sample is declared: its classes are in it, whatever named them, and enough of it is held out."""
     changed: dict[str, Any] = {"path": drawn.path.name, "labels": bool(images.labels), "min_per_class": None}
     changed["on_bad_image"] = "skip"
-    changed |= dict.fromkeys(("spelling", "links", "image_column"))
+    changed |= dict.fromkeys(("spelling", "links", "image_column", "store"))
     if not isinstance(images.heldout, str):
         changed["heldout"] = min(max(images.heldout, 1.1 * LEAST_FOR_COVERAGE / drawn.images), 0.5)
     return changed

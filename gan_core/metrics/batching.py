@@ -40,7 +40,13 @@ def in_batches(function: Any, *columns: Samples, rows: int = 0) -> Tensor:
     return found
 
 
-def fixed_rows(count: int, most: int, *path: int | str) -> Tensor:
-    """The rows of at most ``most`` of ``count`` samples: a fixed choice that depends on the path alone."""
+def fixed_rows(samples: Samples, most: int, *path: int | str) -> Tensor:
+    """The rows of at most ``most`` of the samples: a fixed choice that depends on their number and the path alone.
+
+    Of samples whose order says nothing these are neighbours, which few shards hold.
+    """
+    count = len(samples)
+    if getattr(samples, "mixed", False):
+        return (fold(*path) % max(count, 1) + torch.arange(min(most, count))) % max(count, 1)
     source = torch.Generator().manual_seed(fold(*path))
     return torch.randperm(count, generator=source)[:most]

@@ -74,7 +74,7 @@ class Drawn:
         return self._latest[1]
 
 
-def thumbnails(x: Samples, side: int, most: int | None = None) -> View:
+def thumbnails(x: Samples, side: int, most: int | None = None) -> View[Tensor]:
     """Small copies, in 8 bits, of the first so many images."""
 
     def small(some: Sample) -> Tensor:

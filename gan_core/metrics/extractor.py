@@ -26,6 +26,7 @@ from gan_core.runtime.seeds import fold
 if TYPE_CHECKING:
     from gan_core.config.schema import Extractor
     from gan_core.data.prepared import Prepared
+    from gan_core.data.shards import Rows
 
 OF_THE_SET = "of the data set"
 """Which classes it knows, as its notes say it."""
@@ -88,13 +89,13 @@ def shuffled(data: Prepared, size: int, seed: int) -> Callable[[int], tuple[Samp
 def small_copies(data: Prepared) -> tuple[Tensor, Tensor]:
     """Packed training samples as the classifier sees them, and their labels; of large images some, shrunk once.
 
-    So what training it costs does not depend on the size of the pictures.
+    So what training it costs does not depend on the size of the pictures. Of what lies in shards, too, there are some.
     """
     x, y = data.raw("train"), data.labels("train")
     assert y is not None
-    if max(data.shape[1:]) <= SIDE:
+    if max(data.shape[1:]) <= SIDE and isinstance(x, Tensor):
         return x, y
-    rows = fixed_rows(len(x), LEARNED, "classified")
+    rows = fixed_rows(View(x), LEARNED, "classified")
     return thumbnails(Chosen(View(x), rows), SIDE).raw, y[rows]
 
 
@@ -123,14 +124,14 @@ def train_classifier(
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, x: Tensor, y: Tensor, view: Callable[[Tensor], Sample] = lambda x: x) -> float:
+def accuracy(network: nn.Module, x: Tensor | Rows, y: Tensor, view: Callable[[Tensor], Sample] = lambda x: x) -> float:
     """The share of samples classified right, some at a time, each time through ``view``."""
     each = rows_at_once(x.shape[1:])
     pieces = zip(pieces_of(x, each), pieces_of(y, each), strict=True)
     return sum(int((network(view(a)).argmax(1) == b).sum()) for a, b in pieces) / len(y)
 
 
-def clusters(raw: Callable[[str], Tensor], seed: int) -> tuple[dict[str, Tensor], int]:
+def clusters(raw: Callable[[str], Tensor | Rows], seed: int) -> tuple[dict[str, Tensor], int]:
     """Classes for packed images (N, H, W, C) that have none, by k-means at 8x8: the labels of each part, and how many.
 
     One thread, so that another count of them gives the same classes.
@@ -138,10 +139,9 @@ def clusters(raw: Callable[[str], Tensor], seed: int) -> tuple[dict[str, Tensor]
     from sklearn.cluster import KMeans  # a second of import that only images without labels need
     from threadpoolctl import threadpool_limits
 
-    source = torch.Generator().manual_seed(fold(seed, "clusters"))
     train = raw("train")
     each = rows_at_once(train.shape[1:])
-    some = torch.randperm(len(train), generator=source)[:CLUSTERED]
+    some = fixed_rows(View(train), CLUSTERED, seed, "clusters")
     with threadpool_limits(1):
         seen = np.empty((len(some), SMALL * SMALL * train.shape[3]), np.float32)
         for rows, here in zip(pieces_of(some, each), pieces_of(torch.from_numpy(seen), each), strict=True):
@@ -155,7 +155,7 @@ def clusters(raw: Callable[[str], Tensor], seed: int) -> tuple[dict[str, Tensor]
     return labels, classes
 
 
-def pieces_of(rows: Tensor, each: int) -> Iterator[Tensor]:
+def pieces_of(rows: Tensor | Rows, each: int) -> Iterator[Tensor]:
     """The rows, some at a time."""
     yield from (rows[k : k + each] for k in range(0, len(rows), each))
 

@@ -99,7 +99,7 @@ class Part:
     @cached_property
     def rows(self) -> Tensor:
         """Which rows these are."""
-        return fixed_rows(len(self.whole), self.most, "compared", self.part)
+        return fixed_rows(self.whole, self.most, "compared", self.part)
 
     @property
     def samples(self) -> Samples:
@@ -274,7 +274,7 @@ def of_images(found: Found, reference: Reference, small: Samples, labels: Tensor
     if min(small.shape[2:]) >= SMALLEST:
         found.mean("ms_ssim", likeness(small, labels, PAIRS).numpy())
     real, train = reference.heldout.samples, reference.train.whole
-    chosen = Chosen(train, fixed_rows(len(train), VALIDATION, "parzen"))
+    chosen = Chosen(train, fixed_rows(train, VALIDATION, "parzen"))
     numbers = prod(shrunk(small[:1], LAID).shape)
     most = min(WINDOWS, WINDOW_BYTES // (8 * numbers))
     windows, validation = (unit(thumbnails(x, LAID, most)[:]) for x in (small, chosen))

@@ -35,7 +35,7 @@ class OnlineMeasure:
         self.network = network
         self.raw = network.name == "coordinates"
         most, self.drawn = (REAL_FEW, DRAWN_FEW) if network.costly else (REAL, DRAWN)
-        rows = fixed_rows(len(real), most + self.drawn, "looked at")
+        rows = fixed_rows(real, most + self.drawn, "looked at")
         seen = network.remembered(Chosen(real, rows), "looked at", *which)
         self.real: Features = seen[:most]
         few = self.real[:MANIFOLD]

@@ -8,12 +8,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
+from typing import TypeVar
 
 from gan_core.runtime.errors import EnvironmentFailure
 
+T = TypeVar("T")
 PARENT = os.getppid()
 PATIENCE = 10.0
 """Seconds to wait for an orphan of a killed pipeline to save its state and leave."""
@@ -23,6 +27,20 @@ def die_with_parent() -> None:
     """Ask the kernel for SIGTERM when the process that started us ends, however it ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG
+
+
+def in_background(work: Callable[[], T]) -> Future[T]:
+    """What a thread of its own works on. Unlike those of a pool it does not keep a process that ends waiting."""
+    found: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(work())
+        except BaseException as error:
+            found.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return found
 
 
 @contextmanager
