@@ -74,7 +74,9 @@ def closure(starts: Iterable[Path]) -> set[Path]:
         if path.suffix != ".py":
             continue
         bases = (ROOT / name.replace(".", "/") for name in imported(path))
-        found = {p for base in bases for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()}
+        found = {p for base in bases for p in (base.with_suffix(".py"), base / "__init__.py")}
+        found |= {folder / "__init__.py" for folder in path.parents if folder.is_relative_to(ROOT)}
+        found = {p for p in found if p.is_file()}
         left |= {p for p in found - seen if not exempt(p)} | (read_by(path) - seen)
     return seen
 
