@@ -15,7 +15,7 @@ from gan_core.data.packed import to_model
 from gan_core.data.prepared import Prepared
 from gan_core.data.shards import SIZE, Rows, rows_of
 from gan_core.runtime.errors import DataError
-from gan_core.runtime.process import in_background
+from gan_core.runtime.process import Background
 from gan_core.runtime.seeds import fold
 
 MAX_CACHED = 1 << 24
@@ -184,6 +184,7 @@ class Batches:
         self.samples = {name: cached(domain.raw("train"), device) for name, domain in domains.items()}
         here = torch.device(device).type
         self._apart = data.stored or any(packed.device.type != here for packed in self.samples.values())
+        self._background = Background(1)
         self._next: dict[int, Future[dict[str, Tensor]]] = {}
         labels = data.labels("train")
         self.labels = labels.to(device) if labels is not None else None
@@ -221,7 +222,7 @@ class Batches:
         if not self._apart:
             return self._batch(self._gather(rows), rows, i)
         packed = self._next.pop(i).result() if i in self._next else self._gather(rows)
-        self._next = {i + 1: in_background(partial(self._gather, self._rows(i + 1)))}
+        self._next = {i + 1: self._background.submit(partial(self._gather, self._rows(i + 1)))}
         return self._batch(packed, rows, i)
 
     @staticmethod

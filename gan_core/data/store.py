@@ -14,12 +14,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from threading import BoundedSemaphore, Lock
+from threading import Lock
 from typing import Any
 
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, EnvironmentFailure, FoundryError, InputError, first_line
-from gan_core.runtime.process import in_background
+from gan_core.runtime.process import Background
 
 FETCHED = Path(".state/.shards")
 """Where shards of other machines are kept, unless ``GAN_SHARDS`` names another folder."""
@@ -49,7 +49,7 @@ class Store:
         except ValueError as error:
             raise InputError(f"{url} is no address that fsspec reads ({first_line(error)})") from None
         self.local = "file" in self.fs.protocol
-        self._lock, self._turn = Lock(), BoundedSemaphore(AT_ONCE)
+        self._lock, self._background = Lock(), Background(AT_ONCE)
         self._coming: dict[str, Future[Path]] = {}
         self._kept = Path(os.environ.get("GAN_SHARDS") or FETCHED)
 
@@ -75,7 +75,7 @@ class Store:
         with self._lock:
             found = self._coming.get(name)
             if found is None or (found.done() and (found.exception() or not found.result().is_file())):
-                found = self._coming[name] = in_background(partial(self._bring, name))
+                found = self._coming[name] = self._background.submit(partial(self._bring, name))
             return found
 
     def get(self, name: str) -> Path:
@@ -92,7 +92,7 @@ class Store:
 
     def _bring(self, name: str) -> Path:
         address, kept = f"{self.url}/{name}.npy", self._kept / f"{name}.npy"
-        with self._turn, suppress(FileNotFoundError):  # another process may make room
+        with suppress(FileNotFoundError):  # another process may make room
             if not self.local and files.file_digest(kept) == name:
                 os.utime(kept)
                 return kept
@@ -100,8 +100,7 @@ class Store:
         try:
             if not self.local:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with self._turn:
-                    self._patiently(lambda: self.fs.get_file(self._at(name), str(path)), f"{address} cannot be fetched")
+                self._patiently(lambda: self.fs.get_file(self._at(name), str(path)), f"{address} cannot be fetched")
             if files.file_digest(path) != name:
                 raise DataError(f"{address} is corrupt, not what its name says: remove it, then {REMEDY}")
             return path if self.local else self._keep(path, kept)

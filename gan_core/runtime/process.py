@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gan_core.runtime.errors import EnvironmentFailure
 
@@ -29,18 +30,30 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG
 
 
-def in_background(work: Callable[[], T]) -> Future[T]:
-    """What a thread of its own works on. Unlike those of a pool it does not keep a process that ends waiting."""
-    found: Future[T] = Future()
+class Background:
+    """Threads that work in order on what they are given. Unlike a pool's they keep no process waiting that ends."""
 
-    def run() -> None:
-        try:
-            found.set_result(work())
-        except BaseException as error:
-            found.set_exception(error)
+    def __init__(self, threads: int) -> None:
+        self._work: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
+        self._unborn = threads
 
-    Thread(target=run, daemon=True).start()
-    return found
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """What the work gives, or raises, once a thread has come to it."""
+        found: Future[T] = Future()
+        self._work.put((work, found))
+        if self._unborn:
+            self._unborn -= 1
+            Thread(target=self._run, daemon=True).start()
+        return found
+
+    def _run(self) -> None:
+        while True:
+            work, found = self._work.get()
+            try:
+                found.set_result(work())
+            except BaseException as error:
+                found.set_exception(error)
+            del work, found  # not kept until the next
 
 
 @contextmanager
