@@ -1,5 +1,6 @@
 """export: a trained run -> exported/<run>, swapped in only when every artefact has passed the gate."""
 
+from functools import partial
 from math import prod
 
 from gan_core.config.load import load_params
@@ -31,13 +32,15 @@ def main(run: str, dataset: str) -> None:
             gated(params.evaluate.samples, prod(data.shape)),
             params.evaluate.seed,
         )
+        serving = params.export.serving
+        write = partial(repository.write, instances=serving.instances, cache=serving.cache)
         metrics = read_figures(paths.report(run) / "metrics.json")
         roles, endpoints = {}, []
         try:
             for role, network in trained.items():
                 if network.config.output_space != "curve":
                     roles[role], offered = ship(
-                        run, role, network, new, params.export, reference, params.threads, repository.write
+                        run, role, network, new, params.export, reference, params.threads, write
                     )
                     endpoints += [endpoint_json(endpoint) for endpoint in offered]
         except FoundryError as error:

@@ -27,17 +27,18 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import as_pixels
 from gan_core.export.gate import onnx_runner
-from gan_core.export.manifest import manifest_of
+from gan_core.export.manifest import ModelEndpoint, endpoints_of, manifest_of
 from gan_core.runtime import files
 from gan_core.runtime.errors import DataError, EnvironmentFailure
-from gan_core.serving import client
+from gan_core.serving import client, deploy
 from gan_core.serving.backends import local
 from gan_core.serving.backends.base import Backend, NotInstalled, Ports
 from gan_core.serving.backends.onnxruntime.backend import OnnxRuntime
 from gan_core.serving.backends.triton import server
-from gan_core.serving.backends.triton.backend import Triton
+from gan_core.serving.backends.triton.backend import VERSION, Triton
 from tests import storm
 from tests.conftest import ROOT, SMALL, Workspace
+from tests.test_pipeline import copy_of
 
 RUNS = ("gan", "wgan_gp", "cgan", "cycle_gan", "vae_gan", "learned_f", "dcgan", "nhwc", "larger")
 MODELS = [
@@ -300,6 +301,45 @@ def test_the_server_checks_the_config_against_the_graph_it_gets(repositories, tm
 
 def running(repository: Path):
     return server.running(server.Installation.find(TRITON), [repository], Ports.free())
+
+
+@needs_triton
+def test_what_a_repository_asks_of_the_server_is_what_it_does(built: Workspace, tmp_path: Path) -> None:
+    """Two instances of every model; an answer to a seed is kept, and is the same bits; another seed's is not it."""
+    made = copy_of(built, tmp_path / "made")
+    made.declare({"export.serving": {"instances": 2, "cache": True}})
+    done = made.run("dvc", "repro", "export@cgan")
+    assert done.returncode == 0, done.stderr
+    folder, chosen, name = made.folder / "exported/cgan", Ports.free(), "cgan_generator_seeded"
+    told = (folder / "model_repository/cgan_generator/configs/cpu.pbtxt").read_text()
+    assert "count: 2" in told
+    assert "response_cache" not in told, "latents hardly ever come twice"
+
+    def ask(asking: tritonclient.http.InferenceServerClient, seed: int) -> np.ndarray:
+        rows = {"seed": np.full((1, 1), seed), "y": np.full((1, 1), 3)}
+        inputs = [tritonclient.http.InferInput(k, v.shape, "INT64") for k, v in rows.items()]
+        for given, value in zip(inputs, rows.values(), strict=True):
+            given.set_data_from_numpy(value)
+        return np.asarray(asking.infer(name, inputs).as_numpy(storm.Model(*seeded_of(folder)).output))
+
+    with (
+        server.running(server.Installation.find(TRITON), [folder / "model_repository"], chosen),
+        tritonclient.http.InferenceServerClient(f"127.0.0.1:{chosen.http}") as asking,
+    ):
+        first, again, other = (ask(asking, seed) for seed in (7, 7, 8))
+        assert np.array_equal(first, again)
+        assert not np.array_equal(first, other)
+        (about,) = asking.get_inference_statistics(name)["model_stats"]
+        assert about["inference_stats"]["cache_hit"]["count"] == 1
+        assert about["inference_stats"]["cache_miss"]["count"] == 2
+    written = deploy.write([folder], tmp_path / "deploy", Triton(), VERSION, "s3://models/exported")
+    assert all("--cache-config=local,size=" in path.read_text() for path in written)
+
+
+def seeded_of(folder: Path) -> tuple[ModelEndpoint, Path]:
+    """The seeded endpoint of an export, and its graph."""
+    (endpoint,) = (e for e in endpoints_of(manifest_of(folder)) if e.seeded)
+    return endpoint, folder / endpoint.graph
 
 
 def test_a_port_in_use_is_said(backend, folders) -> None:

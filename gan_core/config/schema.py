@@ -617,6 +617,16 @@ class Engines:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Serving:
+    """How a server computes with what it loads."""
+
+    instances: PositiveInt
+    """Batches of a model that are computed at a time, each by an instance with its own copy of the weights."""
+    cache: bool
+    """Whether answers of seeded models are kept: the same seed and labels are then answered from memory."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class Export:
     """What is shipped, and how good it must be. ``served``: the precision of the graphs in model repositories."""
 
@@ -629,6 +639,8 @@ class Export:
     fp32."""
     served: Literal["fp32", "fp16", "int8"]
     """The precision of the graphs that a server loads; one of ``precisions``."""
+    serving: Serving
+    """What model repositories ask of the server."""
     engines: Engines
     """TensorRT engines."""
 

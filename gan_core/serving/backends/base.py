@@ -90,6 +90,9 @@ class Deployable(Backend, Protocol):
         """Write the repository of one role's endpoints below ``root``; ``graphs``: ONNX files by name."""
         ...
 
-    def container(self, version: str, largest_request: int, on: str) -> Container:
-        """Its image; ``largest_request``: bytes of the largest request that it must take; ``on``: one of ``ON``."""
+    def container(self, version: str, largest_request: int, on: str, repositories: Sequence[Path]) -> Container:
+        """Its image, for these repositories.
+
+        ``largest_request``: bytes of the largest request that it must take; ``on``: one of ``ON``.
+        """
         ...

@@ -38,9 +38,13 @@ def write(
     if twice := sorted({r.name for r in runs if sum(r.name == other.name for other in runs) > 1}):
         raise InputError(f"two folders are of a run '{twice[0]}', a server needs a name for each; deploy them apart")
     largest = max(run.largest_request for run in runs)
-    described = {out / "compose.yaml": compose(runs, out, backend.container(version, largest, on))}
+    described = {
+        out / "compose.yaml": compose(
+            runs, out, backend.container(version, largest, on, [run.repository for run in runs])
+        )
+    }
     for run in runs:
-        container = backend.container(version, run.largest_request, on)
+        container = backend.container(version, run.largest_request, on, [run.repository])
         described[out / "kserve" / f"{run.name}.yaml"] = inference_service(run, container, version, store)
     for path, value in described.items():
         files.write(path, (HEAD + yaml.safe_dump(value, sort_keys=False, width=120)).encode())

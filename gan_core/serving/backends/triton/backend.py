@@ -10,7 +10,7 @@ from subprocess import Popen
 
 from gan_core.export.manifest import ModelEndpoint
 from gan_core.serving.backends.base import Container, Ports
-from gan_core.serving.backends.triton.server import Installation, running
+from gan_core.serving.backends.triton.server import Installation, cache_for, running
 
 IMAGE = "nvcr.io/nvidia/tritonserver"
 VERSION = "25.07-py3"
@@ -49,7 +49,7 @@ class Triton:
         with running(Installation.find(self.environment), repositories, ports) as process:
             yield process
 
-    def container(self, version: str, largest_request: int, on: str) -> Container:
+    def container(self, version: str, largest_request: int, on: str, repositories: Sequence[Path]) -> Container:
         """NVIDIA's image; no guesses about models, float32 in float32, and no request larger than needed."""
         limit = f"--http-max-input-size={largest_request}"
         config = [] if on == "cuda" else [f"--model-config-name={on}"]
@@ -62,7 +62,7 @@ class Triton:
             "triton",
             kserve,
             f"{IMAGE}:{version}",
-            ("tritonserver", "--disable-auto-complete-config", *config, limit),
+            ("tritonserver", "--disable-auto-complete-config", *config, *cache_for(repositories), limit),
             "--model-repository=",
             (8000, 8001, 8002),
             "/v2/health/ready",

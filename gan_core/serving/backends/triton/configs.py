@@ -54,8 +54,8 @@ def warmup(endpoint: ModelEndpoint, batch: int) -> Any:
     return pb.ModelWarmup(name=f"batch {batch}", batch_size=batch, inputs=zeros)
 
 
-def graph(endpoint: ModelEndpoint, provenance: Mapping[str, str], gpu: bool) -> Any:
-    """The model of an ONNX graph."""
+def graph(endpoint: ModelEndpoint, provenance: Mapping[str, str], gpu: bool, instances: int = 1) -> Any:
+    """The model of an ONNX graph; ``instances``: batches computed at a time."""
     kind = pb.ModelInstanceGroup.KIND_GPU if gpu else pb.ModelInstanceGroup.KIND_CPU
     return common(
         endpoint.name,
@@ -63,7 +63,7 @@ def graph(endpoint: ModelEndpoint, provenance: Mapping[str, str], gpu: bool) -> 
         backend="onnxruntime",
         input=[pb.ModelInput(**tensor(i, scalar_rows=True)) for i in endpoint.inputs],
         output=[pb.ModelOutput(**tensor(endpoint.output))],
-        instance_group=[pb.ModelInstanceGroup(kind=kind, count=1)],
+        instance_group=[pb.ModelInstanceGroup(kind=kind, count=instances)],
         dynamic_batching=batching(),
         version_policy=pb.ModelVersionPolicy(latest=pb.ModelVersionPolicy.Latest(num_versions=1)),
         model_warmup=[warmup(endpoint, n) for n in (1, endpoint.max_batch_size)],
@@ -71,13 +71,13 @@ def graph(endpoint: ModelEndpoint, provenance: Mapping[str, str], gpu: bool) -> 
     )
 
 
-def tensorrt(endpoint: ModelEndpoint, provenance: Mapping[str, str]) -> Any:
+def tensorrt(endpoint: ModelEndpoint, provenance: Mapping[str, str], instances: int = 1) -> Any:
     """The same on a GPU, computed by ONNX Runtime's TensorRT provider, which builds engines when the server starts.
 
     Their shapes go from one sample to the largest batch. Where sides are open no shapes are named: an engine is then
     built anew for a size that it has not met.
     """
-    made = graph(endpoint, provenance, gpu=True)
+    made = graph(endpoint, provenance, gpu=True, instances=instances)
     options = {
         "precision_mode": endpoint.precision.upper(),
         "trt_engine_cache_enable": "1",
@@ -112,7 +112,7 @@ def asked(endpoint: ModelEndpoint) -> list[Any]:
     return [pb.ModelInput(**tensor(i), optional=i.optional) for i in endpoint.inputs]
 
 
-def latents(endpoint: ModelEndpoint, name: str) -> Any:
+def latents(endpoint: ModelEndpoint, name: str, instances: int = 1) -> Any:
     """The model that turns seeds into latents, in Triton's python backend."""
     described = [
         {"name": i.name, "dtype": i.dtype, "shape": ["batch", *i.shape], "prior": i.prior, "size": i.size}
@@ -124,14 +124,14 @@ def latents(endpoint: ModelEndpoint, name: str) -> Any:
         backend="python",
         input=asked(endpoint),
         output=[pb.ModelOutput(**tensor(i)) for i in drawn(endpoint)],
-        instance_group=[pb.ModelInstanceGroup(kind=pb.ModelInstanceGroup.KIND_CPU, count=1)],
+        instance_group=[pb.ModelInstanceGroup(kind=pb.ModelInstanceGroup.KIND_CPU, count=instances)],
         dynamic_batching=batching(),
         parameters=provenance_of({"inputs": json.dumps(described)}),
     )
 
 
-def seeded(endpoint: ModelEndpoint, first: str, draws: str, provenance: Mapping[str, str]) -> Any:
-    """The ensemble of that model (``first``) and the one that draws."""
+def seeded(endpoint: ModelEndpoint, first: str, draws: str, provenance: Mapping[str, str], cache: bool = False) -> Any:
+    """The ensemble of that model (``first``) and the one that draws; ``cache``: whether its answers are kept."""
     takes = [i.name for i in endpoint.inputs]
     between = {i.name: f"{i.name}_drawn" for i in drawn(endpoint)}
     output = endpoint.output.name
@@ -148,4 +148,5 @@ def seeded(endpoint: ModelEndpoint, first: str, draws: str, provenance: Mapping[
         output=[pb.ModelOutput(**tensor(endpoint.output))],
         ensemble_scheduling=pb.ModelEnsembling(step=steps),
         parameters=provenance_of(provenance),
+        **({"response_cache": pb.ModelResponseCache(enable=True)} if cache else {}),
     )

@@ -14,35 +14,48 @@ from gan_core.serving.backends.triton import configs
 
 
 def write(
-    root: Path, endpoints: Sequence[ModelEndpoint], graphs: Mapping[str, bytes], provenance: Mapping[str, str]
+    root: Path,
+    endpoints: Sequence[ModelEndpoint],
+    graphs: Mapping[str, bytes],
+    provenance: Mapping[str, str],
+    instances: int = 1,
+    cache: bool = False,
 ) -> None:
     """Every model of a role's endpoints, and what seeded ones are made of.
 
     A graph has a config for GPUs, and ``configs/`` has others by the name that ``--model-config-name`` takes: ``cpu``
     for machines without one, ``tensorrt`` for a GPU that builds engines of the graph when the server starts.
+    ``instances``: batches of a model that are computed at a time; ``cache``: whether answers to seeds are kept.
     """
     plain = {endpoint.graph: endpoint.name for endpoint in endpoints if not endpoint.seeded}
     for endpoint in endpoints:
         if endpoint.seeded:
-            write_seeded(root, endpoint, plain[endpoint.graph], provenance)
+            write_seeded(root, endpoint, plain[endpoint.graph], provenance, instances, cache)
             continue
         folder = root / endpoint.name
         files.write(folder / "1" / "model.onnx", graphs[endpoint.graph])
-        files.write(folder / "config.pbtxt", configs.text(configs.graph(endpoint, provenance, gpu=True)))
-        files.write(folder / "configs/cpu.pbtxt", configs.text(configs.graph(endpoint, provenance, gpu=False)))
-        files.write(folder / "configs/tensorrt.pbtxt", configs.text(configs.tensorrt(endpoint, provenance)))
+        files.write(
+            folder / "config.pbtxt", configs.text(configs.graph(endpoint, provenance, gpu=True, instances=instances))
+        )
+        files.write(
+            folder / "configs/cpu.pbtxt",
+            configs.text(configs.graph(endpoint, provenance, gpu=False, instances=instances)),
+        )
+        files.write(folder / "configs/tensorrt.pbtxt", configs.text(configs.tensorrt(endpoint, provenance, instances)))
         write_classes(folder, provenance)
 
 
-def write_seeded(root: Path, endpoint: ModelEndpoint, draws: str, provenance: Mapping[str, str]) -> None:
+def write_seeded(
+    root: Path, endpoint: ModelEndpoint, draws: str, provenance: Mapping[str, str], instances: int, cache: bool
+) -> None:
     """Two models: one from seeds to samples of the model ``draws``, and its first step, from seeds to latents.
 
     The step is a copy of ``gan_core/core/latents.py`` on the server's CPU, so it needs no config of its own for one.
     """
     first = naming.latents_model(provenance["run"], endpoint.role)
     files.write(root / first / "1" / "model.py", Path(latents.__file__).read_bytes())
-    files.write(root / first / "config.pbtxt", configs.text(configs.latents(endpoint, first)))
-    ensemble = configs.text(configs.seeded(endpoint, first, draws, provenance))
+    files.write(root / first / "config.pbtxt", configs.text(configs.latents(endpoint, first, instances)))
+    ensemble = configs.text(configs.seeded(endpoint, first, draws, provenance, cache))
     files.write(root / endpoint.name / "config.pbtxt", ensemble)
     write_classes(root / endpoint.name, provenance)
     files.write(root / endpoint.name / "1" / "ensemble", b"")  # a version is a folder, and nobody keeps empty ones

@@ -16,6 +16,8 @@ from gan_core.runtime.errors import DataError
 from gan_core.serving.backends import local
 from gan_core.serving.backends.base import NotInstalled, Ports
 
+CACHE_BYTES = 256 << 20
+"""Of answers that a server keeps where models ask for that."""
 OURS = Path(__file__).parent / "python"
 
 
@@ -89,9 +91,11 @@ def running(
             str(installation.server / "bin" / "tritonserver"),
             *(f"--model-repository={view(r, Path(scratch) / f'models-{k}')}" for k, r in enumerate(repositories)),
             f"--backend-directory={installation.lay_out(Path(scratch))}",
+            f"--cache-directory={installation.server / 'caches'}",
             "--model-config-name=cpu",
             "--disable-auto-complete-config",
             f"--backend-config=python,shm-region-prefix-name=triton-{ports.http}-",
+            *cache_for(repositories),
             f"--http-port={ports.http}",
             f"--grpc-port={ports.grpc}",
             f"--metrics-port={ports.metrics}",
@@ -101,6 +105,12 @@ def running(
         ]
         with local.running(command, installation.environment(), ports.http, path) as process:
             yield process
+
+
+def cache_for(repositories: Sequence[Path]) -> list[str]:
+    """What a server is started with so that it has the cache that models ask for; nothing, where none asks."""
+    asked = any("response_cache" in c.read_text() for r in repositories for c in r.glob("*/config.pbtxt"))
+    return [f"--cache-config=local,size={CACHE_BYTES}"] if asked else []
 
 
 def view(repository: Path, folder: Path) -> Path:
