@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +24,7 @@ from gan_core.data.shards import Rows
 from gan_core.data.store import Store
 from gan_core.metrics.batching import fixed_rows
 from gan_core.runtime.errors import DataError, EnvironmentFailure, FoundryError, InputError
-from tests.conftest import DECLARED
+from tests.conftest import DECLARED, ROOT
 from tests.test_images import SPEC, as_zip, members
 
 ROW = 64  # bytes of a packed picture
@@ -185,6 +187,20 @@ def test_a_connection_that_breaks_is_tried_again(tmp_path: Path, url: str, monke
     breaks += [ConnectionError("reset by peer")] * 9
     with pytest.raises(EnvironmentFailure, match=r"npy cannot be fetched: reset by peer$"):
         raw[40:80]
+
+
+def test_a_process_that_ends_waits_for_no_more_than_has_begun() -> None:
+    """A hundred seconds of work are before it, and one that waits for the last of them."""
+    code = """
+import time
+from gan_core.runtime.process import Background
+some, one = Background(2), Background(1)
+given = [some.submit(lambda: time.sleep(1)) for _ in range(200)]
+one.submit(lambda: given[-1].result())
+assert some.submit(lambda: 1).done() is False
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_figures_look_at_neighbours(tmp_path: Path, url: str) -> None:

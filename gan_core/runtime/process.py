@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread, main_thread
 from typing import Any, TypeVar
 
 from gan_core.runtime.errors import EnvironmentFailure
@@ -31,29 +31,46 @@ def die_with_parent() -> None:
 
 
 class Background:
-    """Threads that work in order on what they are given. Unlike a pool's they keep no process waiting that ends."""
+    """Threads that work in order on what they are given. When the main thread ends, what they have not begun is left.
+
+    So unlike a pool's they keep no process waiting for long, and unlike daemons they are not torn out of C++.
+    """
 
     def __init__(self, threads: int) -> None:
-        self._work: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
-        self._unborn = threads
+        self._work: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
+        self._threads, self._unborn, self._ended, self._lock = threads, threads, False, Lock()
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
         """What the work gives, or raises, once a thread has come to it."""
         found: Future[T] = Future()
-        self._work.put((work, found))
-        if self._unborn:
-            self._unborn -= 1
-            Thread(target=self._run, daemon=True).start()
+        with self._lock:
+            if self._ended:
+                found.cancel()
+                return found
+            self._work.put((work, found))
+            if self._unborn:
+                Thread(target=self._run).start()
+            if self._unborn == self._threads:
+                Thread(target=self._end_with_main).start()
+            self._unborn = max(0, self._unborn - 1)
         return found
 
     def _run(self) -> None:
-        while True:
-            work, found = self._work.get()
+        while item := self._work.get():
+            work, found = item
             try:
-                found.set_result(work())
+                if not self._ended or not found.cancel():
+                    found.set_result(work())
             except BaseException as error:
                 found.set_exception(error)
-            del work, found  # not kept until the next
+            del item, work, found  # not kept until the next
+
+    def _end_with_main(self) -> None:
+        main_thread().join()
+        with self._lock:
+            self._ended = True
+            for _ in range(self._threads - self._unborn):
+                self._work.put(None)
 
 
 @contextmanager
