@@ -16,9 +16,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
+from gan_core.runtime import files
 from tests.conftest import MORE, SMALL, Workspace, enlarging
 
 
@@ -56,11 +56,7 @@ def clone(origin: Workspace, folder: Path, url: str, settings: dict[str, str]) -
 
 def content(folder: Path) -> dict[str, str]:
     """The digest of every file of a folder."""
-    return {str(p.relative_to(folder)): digest(p.read_bytes()) for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def digest(content: bytes) -> str:
-    return sha256(content).hexdigest()
+    return {str(p.relative_to(folder)): files.file_digest(p) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 @contextmanager

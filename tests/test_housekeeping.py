@@ -17,6 +17,7 @@ from gan_core.propose import rename
 from gan_core.runtime.errors import InputError
 from tests.chaos import children
 from tests.conftest import SMALL, SMALL_FILE, Workspace
+from tests.remote import content as content_of
 from tests.test_pipeline import copy_of, prepared_only, training
 
 RUN = SMALL["runs"]["gan"] | {"network": {"family": "mlp", "width": 16, "latent": 8}}
@@ -39,10 +40,10 @@ def shipped(small: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Works
     return made
 
 
-def content(folder: Path, run: str) -> dict[str, bytes]:
-    """Everything that the pipeline made of a run."""
-    folders = [folder / of / run for of in ("models", "players", "reports", "exported")]
-    return {str(p.relative_to(folder)): p.read_bytes() for of in folders for p in of.rglob("*") if p.is_file()}
+def content(folder: Path, run: str) -> dict[str, str]:
+    """The digests of everything that the pipeline made of a run."""
+    made = {of: content_of(folder / of / run) for of in ("models", "players", "reports", "exported")}
+    return {f"{of}/{run}/{name}": found for of, files in made.items() for name, found in files.items()}
 
 
 def stages_run(said: str) -> list[str]:
@@ -78,6 +79,22 @@ def test_an_unfinished_training_goes_on_under_the_new_name(small: Workspace, tmp
     assert "so it will be trained" in done.stdout, done.stderr
     done = made.run("dvc", "repro", "train@birds")
     assert re.search(r"birds: step [1-9]\d* of 60", done.stderr), done.stderr
+
+
+def test_a_warm_start_keeps_its_training_and_its_lineage(shipped: Workspace, tmp_path: Path) -> None:
+    """As had it always had that name: what it started from stays the same run's."""
+    warm = RUN | {"init": {"path": "players/gan"}}
+    named = {name: copy_of(shipped, tmp_path / name) for name in ("later", "newer")}
+    for name, made in named.items():
+        made.declare({"warm_starts": {name: warm}})
+        done = made.run("dvc", "repro", f"train_warm@{name}")
+        assert done.returncode == 0, done.stderr
+    made = named["later"]
+    done = made.run("gan", "rename", "later", "newer")
+    assert done.returncode == 0, done.stderr
+    assert "its training came along" in done.stdout
+    assert "up to date" in made.run("dvc", "status", "train_warm@newer").stdout
+    assert content(made.folder, "newer") == content(named["newer"].folder, "newer")
 
 
 def test_a_training_that_is_out_of_date_does_not_become_one_that_is_not(shipped: Workspace, tmp_path: Path) -> None:

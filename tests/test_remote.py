@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gan_core.runtime import files
 from tests.conftest import ROOT, Workspace
-from tests.remote import clone, content, digest, done, push
+from tests.remote import clone, content, done, push
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_a_registered_version_is_fetched_by_name_and_taken_back(origin: Workspac
     made.git("commit", "-qam", "another export")
     done(made, "gto", "register", "gan", "--version", "v1.1.0")
     done(made, "gto", "assign", "gan", "--version", "v1.1.0", "--stage", "prod")
-    assert fetched(made, tmp_path / "second") == first | {"README.md": digest(b"another export")}
+    assert fetched(made, tmp_path / "second") == first | {"README.md": files.digest(b"another export")}
 
     done(made, "gto", "assign", "gan", "--version", "v1.0.0", "--stage", "prod", "--force")
     assert fetched(made, tmp_path / "back") == first
