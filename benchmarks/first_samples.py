@@ -122,14 +122,14 @@ def idx(at: Path) -> Path:
 
 
 def npz(at: Path) -> Path:
-    at.mkdir(parents=True)
+    at.mkdir(parents=True, exist_ok=True)
     x, y = pixels(), np.arange(COUNT) % 3
     np.savez(at / "pictures.npz", x_train=x[:480], y_train=y[:480], x_test=x[480:], y_test=y[480:])
     return at / "pictures.npz"
 
 
 def npy(at: Path) -> Path:
-    at.mkdir(parents=True)
+    at.mkdir(parents=True, exist_ok=True)
     np.save(at / "pictures.npy", pixels("L"))
     return at / "pictures.npy"
 
@@ -138,7 +138,7 @@ def parquet(at: Path) -> Path:
     import pyarrow
     import pyarrow.parquet
 
-    at.mkdir(parents=True)
+    at.mkdir(parents=True, exist_ok=True)
     images = [{"bytes": encoded(draw(k)), "path": f"{k}.png"} for k in range(COUNT)]
     table = pyarrow.table({"image": images, "label": [k % 3 for k in range(COUNT)]})
     pyarrow.parquet.write_table(table, at / "pictures.parquet")
@@ -146,7 +146,7 @@ def parquet(at: Path) -> Path:
 
 
 def stylegan(at: Path) -> Path:
-    at.mkdir(parents=True)
+    at.mkdir(parents=True, exist_ok=True)
     labels = [[f"00000/img{k:08}.png", k % 3] for k in range(COUNT)]
     with zipfile.ZipFile(at / "pictures.zip", "w") as archive:
         for k in range(COUNT):
