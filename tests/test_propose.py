@@ -6,6 +6,7 @@ import argparse
 import csv
 import gzip
 import json
+import shutil
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -328,6 +329,19 @@ def test_one_scene_is_no_pair_of_halves(project: Path) -> None:
     scenes(project / "views", np.random.default_rng(0))
     new("views")
     assert "pairs" not in OmegaConf.load("params.yaml").images.views
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_table_beside_the_folder_of_pictures_names_classes(project: Path, packed: bool) -> None:
+    """In an archive, and in the one folder that all lie in, as somebody zips a folder."""
+    rng = np.random.default_rng(0)
+    for k in range(60):
+        save(picture(rng, 8, 8, 3), project / f"in/shapes/images/{k}.png")
+    lines = ["file,label", *(f"images/{k}.png,{'ab'[k % 2]}" for k in range(60))]
+    (project / "in/shapes/labels.csv").write_text("\n".join(lines))
+    path = Path(shutil.make_archive(str(project / "in"), "zip", project / "in")) if packed else project / "in"
+    found = look.look(path)
+    assert (found.labels, dict(found.classes)) == ("labels.csv", {"a": 30, "b": 30})
 
 
 def test_classes_of_pictures_twice_as_wide_as_high_stay_classes(project: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from math import inf
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from statistics import median
 from typing import Any
 
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import TypeAdapter
 
-from gan_core.config.schema import TABLES, ImagePairs, Images
+from gan_core.config.schema import ImagePairs, Images
 from gan_core.data.evenly import evenly
 from gan_core.data.found import folded, twins_of
+from gan_core.data.readers import trees
 from gan_core.data.readers.containers import listing
 from gan_core.data.readers.images import BadImage, Content, half, opened, other_shape, strict
 from gan_core.data.readers.trees import NO_PARTNER
@@ -37,6 +38,9 @@ ENOUGH = 256
 """Pixels of a side at which pictures are compared: a JPEG is decoded no larger than it must."""
 MOST_CLASSES = 0.5
 """Classes to pictures: where there are more, what was taken for a label tells single pictures apart."""
+
+MOST_TABLES = 10
+"""Tables at the top of a source, or a folder below, that may name classes; of more each belongs to a picture."""
 
 
 @dataclass
@@ -115,9 +119,12 @@ def asked(path: Path, labels: bool | str, official: bool, paired: Pairs | None =
 def ways(path: Path) -> Iterator[bool | str]:
     """How classes may be named, the likeliest first: by the source itself, then by a table in it."""
     yield True
-    if path.is_dir():
-        for table in sorted(p for p in path.iterdir() if p.name.lower().endswith(TABLES)):
-            yield table.name
+    if path.is_dir() or path.name.lower().endswith(trees.ARCHIVES):
+        with ExitStack() as open_now:
+            source, _ = next(trees.opened(path, asked(path, False, False), open_now))
+            tables = [name for name in trees.tables_in(source) if name.count("/") <= 1]
+        if len(tables) <= MOST_TABLES:
+            yield from sorted(PurePosixPath(name).name for name in tables)
 
 
 def look(path: Path) -> Seen:
