@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from gan_core.metrics import copying, distances, inception, intervals, likelihood, recognition, similarity
 from gan_core.metrics.measure import measure
 from gan_core.metrics.modes import class_coverage
-from gan_core.metrics.verdicts import verdicts
+from gan_core.metrics.verdicts import Advice, verdicts
 from gan_core.runtime.errors import DataError
 from tests.conftest import Made, flat_reference
 
@@ -243,3 +244,21 @@ def test_verdicts_tell_a_lack_from_samples_beside_thin_data() -> None:
     assert kinds(recall=0.1, precision=0.09) == [], "both lost alike"
     assert kinds(recall=0.01, precision=0.09) == ["covers_little"]
     assert kinds(copied=0.31, fd=0.1) == ["copies"]
+
+
+@pytest.mark.parametrize(
+    ("notes", "prior", "wider", "classes"),
+    [
+        ({"variant": "gan"}, "normal", "raise r1, or train on", "raise r1, or condition on the class"),
+        ({"variant": "cgan"}, "label", "rate, or train on", "rate, or train on"),
+        ({"variant": "wgan_gp"}, "normal", "rate, or train on", "rate, or condition on the class"),
+        ({"variant": "vae"}, "normal", "rate, or train on", "rate, or train on"),
+        ({"imported": "{}"}, "normal", "expects of its inputs", "expects of its inputs"),
+    ],
+)
+def test_advice_is_of_what_a_run_has(notes: dict[str, str], prior: str, wider: str, classes: str) -> None:
+    """No r1 of a paper without one, no class for a network that is told it, no training of a file."""
+    config = SimpleNamespace(inputs=[SimpleNamespace(is_data=False, prior=prior)])
+    told = Advice.on(SimpleNamespace(notes=notes, config=config))  # type: ignore[arg-type]
+    assert wider in told.wider
+    assert classes in told.classes

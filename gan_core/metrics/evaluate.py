@@ -22,7 +22,7 @@ from gan_core.metrics.distances import kernel
 from gan_core.metrics.drawn import Drawn, with_latents
 from gan_core.metrics.inception import Inception
 from gan_core.metrics.measure import Reference, named, with_intervals
-from gan_core.metrics.verdicts import unknown, verdicts
+from gan_core.metrics.verdicts import Advice, unknown, verdicts
 
 if TYPE_CHECKING:
     from gan_core.config.schema import Evaluate
@@ -81,7 +81,7 @@ def evaluate(
         cannot = list(unknown(len(reference.heldout.rows), len(fake)))
         figures = with_intervals(reference, measured, asked.resamples, asked.seed)
         least_kid = figures["intervals"][in_features("kid", reference.network.name)][0] if cannot else None
-        said = verdicts(measured.figures, floor.figures, variance, least_kid)
+        said = verdicts(measured.figures, floor.figures, variance, least_kid, Advice.on(network))
         found.figures[role] = {
             **figures,
             "real": named(reference, plain(floor.figures)),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from gan_core.config import papers
+from gan_core.core.artifact import Artifact
+from gan_core.core.lineage import IMPORTED
 from gan_core.data.split import LEAST_FOR_COVERAGE
 
 SHARE = 1 / 16
@@ -18,8 +21,41 @@ COPIES = 0.1
 Verdict = Mapping[str, Any]
 
 
+class Advice(NamedTuple):
+    """What may help, as the end of a sentence."""
+
+    closer: str = "train longer, or use a larger network"
+    wider: str = "lower the learning rate, or train on"
+    classes: str = "lower the learning rate, or train on"
+
+    @staticmethod
+    def on(network: Artifact) -> Advice:
+        """Of what its paper has, and what it is not given already."""
+        if IMPORTED in network.notes:
+            told = "look at what the file expects of its inputs, and at its range"
+            return Advice(told, told, told)
+        fields = papers.settings_of(network.notes["variant"]).model_fields
+        rates = ["lower the learning rate", *(["raise r1"] if "r1" in fields else [])]
+        drawn = not any(i.is_data or i.prior == "label" for i in network.config.inputs)
+        conditions = ["condition on the class"] if drawn and papers.has_discriminator(network.notes["variant"]) else []
+        return Advice(wider=either(*rates, "train on"), classes=either(*rates, *(conditions or ["train on"])))
+
+
+IN_GENERAL = Advice()
+"""Where nothing is known of a network."""
+
+
+def either(*ways: str) -> str:
+    """``a, b, or c``."""
+    return f"{', '.join(ways[:-1])}{',' if ways[1:] else ''} or {ways[-1]}"
+
+
 def verdicts(
-    found: Mapping[str, Any], floor: Mapping[str, Any], variance: float, least_kid: float | None = None
+    found: Mapping[str, Any],
+    floor: Mapping[str, Any],
+    variance: float,
+    least_kid: float | None = None,
+    advice: Advice = IN_GENERAL,
 ) -> Iterator[Verdict]:
     """What is wrong with samples; nothing of healthy ones.
 
@@ -28,13 +64,13 @@ def verdicts(
     few samples have hardly a covariance, and noise has the FD of real ones; and nothing is said of what is covered.
     """
     if least_kid is None:
-        yield from unlike(found, floor, variance)
-        yield from lacking(found, floor)
+        yield from unlike(found, floor, variance, advice)
+        yield from lacking(found, floor, advice)
     elif least_kid > floor["kid"]:
         yield {
             "kind": "does_not_resemble_the_data",
             "says": f"the samples do not resemble the data: KID {found['kid']:.3g}, at least {least_kid:.3g} by its "
-            f"interval, where real samples have {floor['kid']:.3g}; train longer, or use a larger network",
+            f"interval, where real samples have {floor['kid']:.3g}; {advice.closer}",
         }
     if found["copied"] > floor["copied"] + COPIES:
         yield {
@@ -45,31 +81,30 @@ def verdicts(
         }
 
 
-def unlike(found: Mapping[str, Any], floor: Mapping[str, Any], variance: float) -> Iterator[Verdict]:
+def unlike(found: Mapping[str, Any], floor: Mapping[str, Any], variance: float, advice: Advice) -> Iterator[Verdict]:
     """Whether samples are too far from the data by FD."""
     allowed = floor["fd"] + SHARE * variance
     if found["fd"] > allowed:
         yield {
             "kind": "does_not_resemble_the_data",
             "says": f"the samples do not resemble the data: FD {found['fd']:.3g}, where real samples have "
-            f"{floor['fd']:.3g}, and up to {allowed:.3g} passes; train longer, or use a larger network",
+            f"{floor['fd']:.3g}, and up to {allowed:.3g} passes; {advice.closer}",
         }
 
 
-def lacking(found: Mapping[str, Any], floor: Mapping[str, Any]) -> Iterator[Verdict]:
+def lacking(found: Mapping[str, Any], floor: Mapping[str, Any], advice: Advice) -> Iterator[Verdict]:
     """Whether a class is missing, or much of the data."""
     missing = floor.get("classes_seen", 0) - found.get("classes_seen", floor.get("classes_seen", 0))
     if missing > 0:
         yield {
             "kind": "covers_little",
-            "says": f"{missing} of {floor['classes_seen']} classes never appear, or hardly; lower the learning rate, "
-            "add r1, or condition on the class",
+            "says": f"{missing} of {floor['classes_seen']} classes never appear, or hardly; {advice.classes}",
         }
     elif found["recall"] < LITTLE * floor["recall"] * min(1, found["precision"] / max(floor["precision"], 1e-9)):
         yield {
             "kind": "covers_little",
             "says": f"the samples cover little of the data: recall {found['recall']:.2g}, where real samples have "
-            f"{floor['recall']:.2g}; lower the learning rate, add r1, or train on",
+            f"{floor['recall']:.2g}; {advice.wider}",
         }
 
 
