@@ -32,7 +32,7 @@ from gan_core.runtime import files
 RESULTS = ROOT / "benchmarks/results/sizes.json"
 COUNTS = {32: 50_000, 128: 5_000, 256: 500, 1_024: 100}
 """Pictures of each side."""
-MINUTES, ADDRESSES = 12, 14_000_000_000
+MINUTES, ADDRESSES = 25, 14_000_000_000
 STAGES = ("prepare_images", "train", "evaluate", "export")
 KEPT = ("data", "models", "reports/run", "exported/run")
 """What each stage leaves."""

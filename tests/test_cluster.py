@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import signal
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gan_core.cluster import node, on_ray, run, status
+from gan_core.cluster import carry, node, on_ray, run, status
 from gan_core.cluster.job import Job
 from gan_core.cluster.resources import Resources
 from gan_core.config.load import load_params
@@ -36,6 +37,7 @@ needs_ray = pytest.mark.skipif(
 MADE = ("models", "players", "reports", "exported")
 GAN = (sys.executable, "-m", "gan_core")
 WORKERS, OBJECTS = 3, 80_000_000
+QUIETLY: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
 
 
 @pytest.fixture(scope="module")
@@ -185,24 +187,72 @@ def test_only_what_another_node_may_mend_is_tried_again(code: int, said: str, ag
     assert code not in (2, 3, 4, 5) or failure.exit_code == code
 
 
+def test_files_travel_in_pieces_and_only_the_latest_attempt_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carry, "PIECE", 10)
+    here, home = tmp_path / "here", tmp_path / "home"
+    made = {
+        "workspaces/gan/models/a": b"0123456789" * 3,
+        "workspaces/gan/.state/empty": b"",
+        "logs/gan.log": b"said",
+    }
+    left = {"workspaces/gan/.dvc/cache/b": b"own", "workspaces/gan/new.tmp": b"half", "workspaces/gans/c": b"another's"}
+    for name, written in (made | left).items():
+        files.write(here / name, written)
+    keeper = carry.Keeper(str(home))
+    first = keeper.begin("gan")
+    there = carry.stats(here, "gan")
+    assert there.keys() == made.keys()
+    for some in carry.pieces(here, there):
+        assert sum(len(piece.content) for piece in some) <= 2 * 10
+        keeper.write("gan", first, some)
+    assert {name: (home / name).read_bytes() for name in made} == made
+    assert keeper.there("gan") == there, "times travel too, so what has not changed is known"
+    keeper.keep("gan", first, ["logs/gan.log"], "workspaces/gan/.state/")
+    assert keeper.there("gan").keys() == made.keys() - {"workspaces/gan/.state/empty"}
+    keeper.begin("gan")
+    for late in (lambda: keeper.write("gan", first, []), lambda: keeper.keep("gan", first, [], "workspaces/gan/")):
+        with pytest.raises(node.Lost, match="gan: another node has taken it over"):
+            late()
+
+
+def apart(address: str, work: Path) -> list[str]:
+    """The command of a node with a file system of its own at the work folder."""
+    start = f"{sys.executable} -m ray.scripts.scripts start --block --num-cpus 1 --address {address}"
+    return ["unshare", "-rm", "sh", "-c", f"mount -t tmpfs none {work} && exec {start}"]
+
+
 @needs_ray
-def test_a_node_that_does_not_see_the_work_folder_is_named(built: Workspace, cluster: Any, tmp_path: Path) -> None:
-    """It has a file system of its own there."""
+@pytest.mark.slow
+def test_nodes_that_share_no_disk_are_brought_what_they_need(built: Workspace, tmp_path: Path) -> None:
+    """One is lost while it trains: what it saved is with the machine that asked, and the next goes on from it."""
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
         pytest.skip("this machine lets nobody have a file system of his own")
-    made, _ = unmade(built, tmp_path / "made", ("gan",))
-    (made.folder / ".cluster").mkdir()
-    start = f"{sys.executable} -m ray.scripts.scripts start --block --num-cpus 1 --address {cluster.address}"
-    before = alive(cluster)
-    apart = ["unshare", "-rm", "sh", "-c", f"mount -t tmpfs none {made.folder}/.cluster && exec {start}"]
-    with subprocess.Popen(apart, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            until(lambda: alive(cluster) > before, process, made.folder / "params.yaml")
-            done = made.run(*GAN, "cluster", "run", "gan", "--address", cluster.address)
-        finally:
-            process.terminate()
-    assert done.returncode == 4
-    assert re.search(r"node \S+ does not see \S+/made/.cluster; give a folder that all nodes share", done.stderr)
+    from ray.cluster_utils import Cluster
+
+    made, locked = unmade(built, tmp_path / "made", ("gan",))
+    (work := made.folder / ".cluster").mkdir()
+    alone = Cluster()
+    alone.add_node(num_cpus=0, include_dashboard=False, object_store_memory=OBJECTS)
+    nodes = [subprocess.Popen(apart(alone.address, work), **QUIETLY)]
+    try:
+        while alive(alone) < 2:
+            time.sleep(0.1)
+        process, log = started(made, alone, "gan")
+        until(state_of(made, "gan", 20), process, log)
+        os.killpg(nodes[0].pid, signal.SIGKILL)
+        nodes.append(subprocess.Popen(apart(alone.address, work), **QUIETLY))
+        assert process.wait(300) == 0, log.read_text()
+    finally:
+        for each in nodes:
+            each.terminate()
+            each.wait()
+        alone.shutdown()
+    assert re.search(r"not seen there, so files are carried through Ray", log.read_text())
+    for name in MADE:
+        assert content(made.folder / name) == content(built.folder / name), name
+    assert yaml.safe_load((made.folder / "dvc.lock").read_text())["stages"] == locked
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from gan_core.cluster import node
+from gan_core.cluster.carry import TOKEN, Carrier, Keeper
 from gan_core.cluster.job import Job, outdated
 from gan_core.cluster.resources import Resources
 from gan_core.runtime import machine
@@ -57,8 +58,8 @@ def installed() -> ModuleType:
 
 
 @contextmanager
-def connected(address: str, nodes: int, work: Path) -> Iterator[ModuleType]:
-    """Ray with a cluster: ``local`` starts one of so many nodes on this machine, anything else must be there.
+def connected(address: str, nodes: int, work: Path) -> Iterator[tuple[ModuleType, str]]:
+    """Ray, and the address of a cluster: ``local`` starts one of so many nodes here, anything else must be there.
 
     Raises:
         EnvironmentFailure: nobody answers there, or Ray is not installed.
@@ -71,21 +72,22 @@ def connected(address: str, nodes: int, work: Path) -> Iterator[ModuleType]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file, redirect_stdout(file):  # of each node that is lost Ray prints a page
         try:
-            init(ray, local.address if local else address, {"PYTHONPATH": str(work / "code")})
-            yield ray
+            at = local.address if local else address
+            init(ray, at, {"env_vars": {"PYTHONPATH": str(work / "code")}})
+            yield ray, at
         finally:
             ray.shutdown()
             if local:
                 local.shutdown()
 
 
-def init(ray: ModuleType, address: str, environment: dict[str, str]) -> None:
-    """Join a cluster.
+def init(ray: ModuleType, address: str, environment: dict[str, Any]) -> None:
+    """Join a cluster, whose processes for this program get an environment.
 
     Raises:
         EnvironmentFailure: there is none.
     """
-    how = {"log_to_driver": False, "logging_level": "CRITICAL", "runtime_env": {"env_vars": environment}}
+    how = {"log_to_driver": False, "logging_level": "CRITICAL", "runtime_env": environment}
     try:
         ray.init(address, **how)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -124,8 +126,8 @@ def answers(address: str) -> None:
         ) from None
 
 
-def check_nodes(ray: ModuleType, work: Path, wanted: Resources) -> None:
-    """Whether there is room for a run, and every node sees the work folder and has the packages of this machine.
+def check_nodes(ray: ModuleType, work: Path, wanted: Resources) -> list[str]:
+    """Whether there is room for a run, and every node has the packages of this machine; who sees no work folder.
 
     Raises:
         EnvironmentFailure: naming the node, and what to do.
@@ -138,12 +140,12 @@ def check_nodes(ray: ModuleType, work: Path, wanted: Resources) -> None:
             f"no node has {said(wanted.of_process)} for a process of a run; the largest have "
             f"{said({k: max(e['Resources'].get(k, 0) for e in alive) for k in wanted.of_process})}"
         )
-    here, token, folder = versions(), secrets.token_hex(8), str(work)
-    seen = work / ".seen"
-    seen.write_text(token)
+    here, token, folder, name_of = versions(), secrets.token_hex(8), str(work), TOKEN
+    (work / TOKEN).write_text(token)
+    apart = []
 
     def look() -> tuple[str, dict[str, str]]:
-        found = Path(folder) / ".seen"
+        found = Path(folder) / name_of
         return found.read_text() if found.is_file() else "", {name: metadata.version(name) for name in here}
 
     look.__module__ = "__main__"  # so that it travels as it is, and nodes need not have this file yet
@@ -157,10 +159,31 @@ def check_nodes(ray: ModuleType, work: Path, wanted: Resources) -> None:
             )
         except ray.exceptions.RayError as error:
             raise EnvironmentFailure(f"node {name} cannot run a task ({first_sentence(error)})") from None
-        if shown != token:
-            raise EnvironmentFailure(f"node {name} does not see {work}; give a folder that all nodes share with --work")
         if there != here:
             raise EnvironmentFailure(f"node {name} has {said(there)}, and this machine {said(here)}; let them be alike")
+        if shown != token:
+            apart.append(name)
+    return apart
+
+
+def carrier(ray: ModuleType, address: str, work: Path) -> Carrier:
+    """How nodes that do not see the work folder reach it: joins the cluster again, with the code for them.
+
+    Raises:
+        EnvironmentFailure: this machine is no node itself, so nothing can be kept on it.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    if address.startswith("ray://"):
+        raise EnvironmentFailure(
+            f"--address {address}: some nodes do not see {work}, and files are carried from a node alone; run this on "
+            "one of the nodes (--address auto), or give a folder that all nodes share with --work"
+        )
+    ray.shutdown()
+    init(ray, address, {"working_dir": str(work / "code")})
+    mine = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    keeper = ray.remote(Keeper).options(num_cpus=0, max_concurrency=16, scheduling_strategy=mine).remote(str(work))
+    return Carrier(keeper, (work / TOKEN).read_text())
 
 
 def versions() -> dict[str, str]:
@@ -185,9 +208,18 @@ def first_sentence(error: BaseException) -> str:
     return first_line(error).partition(". ")[0]
 
 
-def submit(ray: ModuleType, job: Job, wanted: Resources) -> Any:
-    """Start a job; returns a reference to its end. Each stage waits for the one before."""
+def submit(ray: ModuleType, job: Job, wanted: Resources, carried: Carrier | None) -> Any:
+    """Start a job; returns a reference to its end. Each stage waits for the one before.
+
+    ``carried``: where some nodes do not see the work folder. A data set is then prepared on this one, where its
+    pictures are.
+    """
     again = {"max_retries": RETRIES, "retry_exceptions": [node.Lost], "scheduling_strategy": "SPREAD"}
+    if carried and job.is_data:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        mine = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        again, wanted = again | {"scheduling_strategy": mine}, replace(wanted, cpus=0)
     alone, together = (
         ray.remote(stage_task).options(num_cpus=cpus, num_gpus=gpus, **again)
         for cpus, gpus in ((wanted.cpus, wanted.gpus), (0, 0))
@@ -195,16 +227,24 @@ def submit(ray: ModuleType, job: Job, wanted: Resources) -> Any:
     end = None
     for stage in job.stages:
         several = wanted.processes > 1 and stage.startswith("train")
-        end = together.remote(job, stage, end, wanted) if several else alone.remote(job, stage, end)
+        end = together.remote(job, stage, end, carried, wanted) if several else alone.remote(job, stage, end, carried)
     return end
 
 
-def stage_task(job: Job, stage: str, _before: None, wanted: Resources | None = None) -> None:
+def stage_task(
+    job: Job, stage: str, _before: None, carried: Carrier | None = None, wanted: Resources | None = None
+) -> None:
     """A stage, on this node, or its processes on several."""
     if wanted:
-        train_together(job, stage, wanted)
+        train_together(job, stage, wanted, carried)
     else:
-        node.run_stage(job, stage, here())
+        with at_hand(job, carried) as mine:
+            node.run_stage(mine, stage, here())
+
+
+def at_hand(job: Job, carried: Carrier | None, writes: bool = True) -> AbstractContextManager[Job]:
+    """The job where this node may work on it."""
+    return carried.at_hand(job, writes) if carried else nullcontext(job)
 
 
 def here() -> str:
@@ -225,16 +265,17 @@ class Process:
         """Where the others find this one."""
         return {"MASTER_ADDR": installed().util.get_node_ip_address(), "MASTER_PORT": str(node.free_port())}
 
-    def train(self, job: Job, stage: str, rank: int, together: dict[str, str]) -> None:
+    def train(self, job: Job, stage: str, rank: int, together: dict[str, str], carried: Carrier | None) -> None:
         """Train as one of them."""
         own = {**together, "RANK": str(rank), "LOCAL_RANK": "0"}
-        if rank == 0:
-            node.run_stage(job, stage, here(), own)
-        else:
-            node.run_rank(job, stage, rank, own)
+        with at_hand(job, carried, rank == 0) as mine:
+            if rank == 0:
+                node.run_stage(mine, stage, here(), own)
+            else:
+                node.run_rank(mine, stage, rank, own)
 
 
-def train_together(job: Job, stage: str, wanted: Resources) -> None:
+def train_together(job: Job, stage: str, wanted: Resources, carried: Carrier | None) -> None:
     """Train a run in several processes, on different nodes while there are enough.
 
     Raises:
@@ -244,8 +285,9 @@ def train_together(job: Job, stage: str, wanted: Resources) -> None:
     from ray.util.placement_group import placement_group, remove_placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-    if not outdated([replace(job, stages=(stage,))], job.folder):
-        return
+    with at_hand(job, carried, writes=False) as mine:
+        if not outdated([replace(mine, stages=(stage,))], mine.folder):
+            return
     group = placement_group([wanted.of_process] * wanted.processes, strategy="SPREAD")
     try:
         ray.get(group.ready())
@@ -254,7 +296,7 @@ def train_together(job: Job, stage: str, wanted: Resources) -> None:
         processes = [ray.remote(Process).options(scheduling_strategy=place, **own).remote() for place in places]
         found = ray.get(processes[0].meeting_point.remote())
         together = {**found, "WORLD_SIZE": str(wanted.processes), "TORCHELASTIC_RUN_ID": job.name}
-        left = [each.train.remote(job, stage, rank, together) for rank, each in enumerate(processes)]
+        left = [each.train.remote(job, stage, rank, together, carried) for rank, each in enumerate(processes)]
         while left:
             ended, left = ray.wait(left)
             ray.get(ended)

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from gan_core.cluster import on_ray, schedulers, status
+from gan_core.cluster.carry import Carrier
 from gan_core.cluster.job import Job, bring_home, copy_code, data_job, make_workspace, outdated, run_job
 from gan_core.cluster.resources import Resources
 from gan_core.cluster.schedulers import Place
@@ -27,7 +28,7 @@ def run(params: Params, names: Sequence[str], work: Path, address: str, nodes: i
 
     Raises:
         InputError: there is no such run, or its shards cannot be shared.
-        EnvironmentFailure: there is no such cluster, or its nodes do not share ``work``.
+        EnvironmentFailure: there is no such cluster, or its nodes cannot reach ``work``.
         FoundryError: a run failed; all others have come home.
     """
     for name in (names := with_parents(params, names)):
@@ -45,12 +46,15 @@ def run(params: Params, names: Sequence[str], work: Path, address: str, nodes: i
             say("nothing to do: every run is up to date")
             return
         lay_out(work)
-        with on_ray.connected(address, nodes, work) as ray:
-            on_ray.check_nodes(ray, work, wanted)
-            failed = make(ray, data, params, Resources(cpus=wanted.cpus))
+        with on_ray.connected(address, nodes, work) as (ray, at):
+            carried = None
+            if apart := on_ray.check_nodes(ray, work, wanted):
+                say(f"{', '.join(apart)}: {work} is not seen there, so files are carried through Ray")
+                carried = on_ray.carrier(ray, at, work)
+            failed = make(ray, data, params, Resources(cpus=wanted.cpus), carried)
             without = {name: failed[of] for name in names if (of := params.runs[name].dataset) in failed}
             runs = outdated(job for job in runs if job.name not in without)
-            failed = {**without, **make(ray, runs, params, wanted)}
+            failed = {**without, **make(ray, runs, params, wanted, carried)}
     if failed:
         names_of = ", ".join(failed)
         first = next(iter(failed.values()))
@@ -114,7 +118,9 @@ def lay_out(work: Path) -> None:
     shutil.rmtree(work / "status", ignore_errors=True)
 
 
-def make(ray: ModuleType, jobs: Sequence[Job], params: Params, wanted: Resources) -> dict[str, FoundryError]:
+def make(
+    ray: ModuleType, jobs: Sequence[Job], params: Params, wanted: Resources, carried: Carrier | None
+) -> dict[str, FoundryError]:
     """Have jobs done, and bring each home; returns why some were not."""
     waiting, ends = {job.name: job for job in jobs}, dict[Any, Job]()
     failed: dict[str, FoundryError] = {}
@@ -129,7 +135,7 @@ def make(ray: ModuleType, jobs: Sequence[Job], params: Params, wanted: Resources
                 status.note(job, "failed")
                 continue
             make_workspace(job, params)
-            ends[on_ray.submit(ray, job, wanted)] = job
+            ends[on_ray.submit(ray, job, wanted, carried)] = job
         for end in on_ray.finished(ray, list(ends), 1.0) if ends else ():
             job = ends.pop(end)
             try:
