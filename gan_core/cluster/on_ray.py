@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -282,13 +282,23 @@ def train_together(job: Job, stage: str, wanted: Resources, carried: Carrier | N
         Lost: one of them is gone, so the others have ended too.
     """
     ray = installed()
-    from ray.util.placement_group import placement_group, remove_placement_group
+    from ray.util.placement_group import (
+        get_placement_group,
+        placement_group,
+        placement_group_table,
+        remove_placement_group,
+    )
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
     with at_hand(job, carried, writes=False) as mine:
         if not outdated([replace(mine, stages=(stage,))], mine.folder):
             return
-    group = placement_group([wanted.of_process] * wanted.processes, strategy="SPREAD")
+    for group in placement_group_table().values():  # of an attempt whose node is lost, which else holds its place
+        if group["name"].startswith(f"{job.key}:") and group["state"] != "REMOVED":
+            with suppress(ValueError):  # of another call, or just gone
+                remove_placement_group(get_placement_group(group["name"]))
+    name = f"{job.key}:{secrets.token_hex(4)}"
+    group = placement_group([wanted.of_process] * wanted.processes, strategy="SPREAD", name=name)
     try:
         ray.get(group.ready())
         own = {"num_cpus": wanted.cpus, "num_gpus": wanted.gpus}
