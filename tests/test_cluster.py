@@ -197,7 +197,12 @@ def test_files_travel_in_pieces_and_only_the_latest_attempt_may_write(
         "workspaces/gan/.state/empty": b"",
         "logs/gan.log": b"said",
     }
-    left = {"workspaces/gan/.dvc/cache/b": b"own", "workspaces/gan/new.tmp": b"half", "workspaces/gans/c": b"another's"}
+    left = {
+        "workspaces/gan/.dvc/cache/b": b"own",
+        "workspaces/gan/.state/.shards/d": b"own",
+        "workspaces/gan/new.tmp": b"half",
+        "workspaces/gans/c": b"another's",
+    }
     for name, written in (made | left).items():
         files.write(here / name, written)
     keeper = carry.Keeper(str(home))

@@ -26,7 +26,7 @@ EVERY = 3.0
 """Seconds between two looks at what a stage has written."""
 ON_THE_WAY = {"num_returns": "streaming", "_generator_backpressure_num_objects": 4}
 """Pieces are read as they are taken, and not all at once into Ray's memory."""
-OWN = (".dvc/cache", ".dvc/tmp")
+OWN = (".dvc/cache", ".dvc/tmp", ".state/.shards")
 """What of a workspace is each node's own."""
 
 
