@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -127,6 +128,23 @@ def test_batches_do_not_depend_on_the_size_of_shards_or_on_where_they_begin(
     aside = Batches(sets[0], 16, 3, aside=0.2)
     seen = {x.numpy().tobytes() for i in range(20) for x in aside.at(i).x}
     assert not seen & {x.numpy().tobytes() for x in aside.aside(0).x} - {x.numpy().tobytes() for x in runs[0].at(0).x}
+
+
+def test_what_comes_next_is_on_its_way(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of pairs, both: once a window has begun, the shards of the next are fetched without being asked for."""
+    monkeypatch.setattr(ordering, "SIZE", 30 * ROW)
+    monkeypatch.setattr(ordering, "WINDOW", 2)
+    pairs = ImagePairs("?", False, 0.25, 8, 1, "exact", 0, "error", None, pairs="downscaled", scale=2)
+    run = Batches(prepared(tmp_path, url, pairs), 16, 3)
+    run.at(0)
+    order = run.epochs["x"]
+    assert isinstance(order, Windows)
+    wanted = {k for raw in run.samples.values() for k in raw.shards_of(order._rows_of(1))}  # type: ignore[union-attr]
+    assert 4 <= len(wanted) < len(run.samples["x"].names)  # type: ignore[union-attr]
+    deadline = time.monotonic() + 10
+    while not wanted <= {path.stem for path in (tmp_path / "fetched").glob("*.npy")}:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_what_is_fetched_stays_within_its_room(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

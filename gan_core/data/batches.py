@@ -204,7 +204,7 @@ class Batches:
             raw = self.samples[name]
             if isinstance(raw, Rows):
                 block = rows_of(SIZE, raw.shape[1:], raw.kind)
-                ahead = partial(self._bring, raw, self.kept[name])
+                ahead = partial(self._fetch, (name,) if self.apart else tuple(self.samples))
                 return Windows(len(self.kept[name]), batch_size, block, ahead, device, *path)
             if not balanced:
                 return Epochs(len(self.kept[name]), batch_size, device, *path)
@@ -225,9 +225,11 @@ class Batches:
         self._next = {i + 1: self._background.submit(partial(self._gather, self._rows(i + 1)))}
         return self._batch(packed, rows, i)
 
-    @staticmethod
-    def _bring(raw: Rows, kept: Tensor, rows: Tensor) -> None:
-        raw.fetch(kept.cpu()[rows])
+    def _fetch(self, names: tuple[str, ...], rows: Tensor) -> None:
+        """Begin to bring here what the next batches of some domains are made of."""
+        for name in names:
+            if isinstance(raw := self.samples[name], Rows):
+                raw.fetch(self.kept[name].cpu()[rows])
 
     def _gather(self, rows: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: packed[rows[name].to(packed.device)] for name, packed in self.samples.items()}

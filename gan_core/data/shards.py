@@ -141,11 +141,15 @@ class Rows:
             found[here] = taken[:, :: self._step, :: self._step]
         return torch.from_numpy(found)
 
+    def shards_of(self, rows: Tensor) -> list[str]:
+        """The names of the shards that hold some rows."""
+        numbers = rows.numpy() + self._chosen.start
+        return [self.names[int(k)] for k in np.unique(np.searchsorted(self.ends, numbers, "right"))]
+
     def fetch(self, rows: Tensor) -> None:
         """Begin to bring the shards of some rows here."""
-        numbers = rows.numpy() + self._chosen.start
-        for k in np.unique(np.searchsorted(self.ends, numbers, "right")):
-            self.store.start(self.names[int(k)])
+        for name in self.shards_of(rows):
+            self.store.start(name)
 
     def _shard(self, k: int) -> NDArray[Any]:
         while k not in self._open:
