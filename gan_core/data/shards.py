@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from copy import copy
 from math import ceil, prod
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from gan_core.core.pixels import TYPES
 from gan_core.data.packed import ArrayWriter, mapped
-from gan_core.data.store import Store
+from gan_core.data.store import ATTEMPTS, Store
 
 SIZE = 64 << 20
 """Bytes of a shard, and of a block of rows that are neighbours in any order of a run (``batches.Windows``)."""
@@ -152,9 +151,14 @@ class Rows:
             self.store.start(name)
 
     def _shard(self, k: int) -> NDArray[Any]:
-        while k not in self._open:
-            with suppress(FileNotFoundError):  # another process made room meanwhile: fetch it again
-                self._open[k] = mapped(self.store.get(self.names[k]))
+        if k not in self._open:
+            for left in reversed(range(ATTEMPTS)):
+                try:
+                    self._open[k] = mapped(self.store.get(self.names[k]))
+                    break
+                except FileNotFoundError:  # another process made room meanwhile
+                    if not left:
+                        raise
             if len(self._open) > OPEN:
                 self._open.popitem(last=False)
         self._open.move_to_end(k)
