@@ -3,7 +3,7 @@
 ``python -m benchmarks.sizes WORK --name now`` makes pictures of four sizes (colours in gradients with noise, two
 classes, PNG) and runs the stages of a tiny network on them (``dcgan``, width 4, batches of 16, 12 steps, two
 evaluations, at most 5,000 samples measured), each as DVC starts it and with one thread. ``--tree`` names a checkout of
-another version, which then runs in place of this one. A stage that takes more than 12 minutes is stopped, and one that
+another version, which then runs in place of this one. A stage that takes more than 25 minutes is stopped, and one that
 asks for more than 14 GB of address space fails; what comes after it is not run. Rows are kept in
 ``benchmarks/results/sizes.json`` and the page beside it; sizes that are there are not measured again.
 """
@@ -86,6 +86,7 @@ def stage(name: str, folder: Path, tree: Path) -> dict[str, Any]:
         _, status, used = os.wait4(p.pid, 0)
         p.returncode = os.waitstatus_to_exitcode(status)
     ended = {0: "", 124: f"more than {MINUTES} min"}.get(p.returncode, said[-1][-200:] if said else f"{p.returncode}")
+    ended = "out of memory" if "allocate memory" in ended else ended
     took = time.perf_counter() - begun
     return {"seconds": took, "memory": used.ru_maxrss * 1024, "load": load, "failed": ended}
 
@@ -108,7 +109,8 @@ def cell(row: Mapping[str, Any] | None) -> str:
     """A stage in a table."""
     if row is None:
         return ""
-    return row["failed"] or f"{row['seconds']:.0f} s, {row['memory'] >> 20:,} MiB, {row['kept'] / 2**20:.1f} MiB"
+    took = f"{row['seconds']:.0f} s, {row['memory'] >> 20:,} MiB"
+    return f"{row['failed']}: {took}" if row["failed"] else f"{took}, {row['kept'] / 2**20:.1f} MiB"
 
 
 def page(result: Mapping[str, Any]) -> str:
