@@ -183,7 +183,8 @@ class Batches:
         self.device = device
         self.samples = {name: cached(domain.raw("train"), device) for name, domain in domains.items()}
         here = torch.device(device).type
-        self._apart = data.stored or any(packed.device.type != here for packed in self.samples.values())
+        kept = self.samples.values()
+        self._apart = any(isinstance(packed, Rows) or packed.device.type != here for packed in kept)
         self._background = Background(1)
         self._next: dict[int, Future[dict[str, Tensor]]] = {}
         labels = data.labels("train")

@@ -62,11 +62,6 @@ class Prepared:
         self._store = Store(self._shards["url"]) if self._shards else None
 
     @property
-    def stored(self) -> bool:
-        """Whether the samples lie in shards, in an order that says nothing."""
-        return self._store is not None
-
-    @property
     def is_image(self) -> bool:
         """Whether the samples are images."""
         return bool(self.index["kind"] == "image")
