@@ -228,6 +228,11 @@ def enlarging(folder: Path, store: str) -> dict[str, Any]:
     return {"images.coarse": images, f"runs.{MORE}": run | {"train": train}}
 
 
+def store_of(folder: Path) -> str:
+    """Where a project that has a store has it: beside its folder."""
+    return folder.with_name(f"{folder.name}-store").as_uri()
+
+
 class Workspace:
     """A copy of the project's tracked files in a folder of its own, as a fresh clone would be, with runs of tests.
 
@@ -248,8 +253,8 @@ class Workspace:
         shutil.copy2(declared, folder / "params.yaml")
         self.declare({"torch": metadata.version("torch").partition("+")[0]})
         if more:
-            store = folder.with_name(f"{folder.name}-store").as_uri()
-            self.declare({"imports": foreign.write(folder / "theirs")} | enlarging(folder / "pictures", store))
+            pictures = enlarging(folder / "pictures", store_of(folder))
+            self.declare({"imports": foreign.write(folder / "theirs")} | pictures)
         self.git("init", "-q")
         self.git("add", "-A")
         self.git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "start")
