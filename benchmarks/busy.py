@@ -101,8 +101,8 @@ def page(result: Mapping[str, Any]) -> str:
     assert __doc__
     lines = ["# Beside others", "", __doc__.partition("\n\n")[2].strip(), ""]
     lines += [
-        "{cpu}, {cores} cores, torch {torch}, {date}; load before: {load:.1f}.".format(
-            **result["machine"], load=result["load"]
+        "{cpu}, {cores} cores, torch {torch}, {date}; load before: {load:.1f}; OMP_WAIT_POLICY: {waiting}.".format(
+            **result["machine"], load=result["load"], waiting=result["waiting"]
         )
     ]
     lines += ["", "| threads | " + " | ".join(CASES) + " | weights |", "|---:|" + "---:|" * len(CASES) + "---|"]
@@ -129,6 +129,7 @@ def main() -> None:
     arguments = asked.parse_args()
     work = arguments.work.resolve()
     result: dict[str, Any] = {"machine": described(1, "cpu"), "load": os.getloadavg()[0], "threads": {}}
+    result["waiting"] = os.environ.get("OMP_WAIT_POLICY", "not set")
     for threads in arguments.threads:
         result["threads"][str(threads)] = measured(work, threads)
     files.write_json(RESULTS, result)

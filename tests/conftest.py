@@ -228,6 +228,12 @@ def enlarging(folder: Path, store: str) -> dict[str, Any]:
     return {"images.coarse": images, f"runs.{MORE}": run | {"train": train}}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that need the built project come last, so that of two processes one builds it while the other has work."""
+    waiting = {item.path for item in items if "built" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path in waiting)
+
+
 def store_of(folder: Path) -> str:
     """Where a project that has a store has it: beside its folder."""
     return folder.with_name(f"{folder.name}-store").as_uri()
