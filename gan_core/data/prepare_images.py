@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.config.schema import ImagePairs, Images
+from gan_core.core.pixels import TYPES
 from gan_core.data.batches import shuffle
 from gan_core.data.found import Found, count_of, enough_of_each, in_domain, look, note, numbered, range_of, usable
 from gan_core.data.packed import PARTS, ArrayWriter, write_index
@@ -120,7 +121,7 @@ def prepare_images(
 def chunks(items: Iterable[Item], spec: Images) -> Iterator[list[Item]]:
     """The items in order, some at a time: not too many, and not too many bytes, encoded or decoded; pairs whole."""
     some: list[Item] = []
-    size, most = 0, max(1, min(AT_ONCE, AT_ONCE_BYTES // (prod(spec.shape) * np.dtype(kept_as(spec)).itemsize)))
+    size, most = 0, min(AT_ONCE, rows_of(AT_ONCE_BYTES, spec.shape, kept_as(spec)))
     for item in items:
         some.append(item)
         size += len(item.content) if isinstance(item.content, bytes) else item.content.nbytes
@@ -182,7 +183,7 @@ Scale = Callable[[NDArray[Any], slice | NDArray[np.int64]], NDArray[Any]]
 
 def scaling(found: Found, spec: Images, ends: Ends | None) -> Scale:
     """What is left to do where the range had to be measured: the rest is packed already."""
-    deep, kind = np.frombuffer(found.deep, np.bool_), np.uint16 if spec.bits == 16 else np.uint8
+    deep, kind = np.frombuffer(found.deep, np.bool_), TYPES[spec.bits or 8]
     low, high = ends or (0.0, 1.0)
 
     def scaled(block: NDArray[Any], rows: slice | NDArray[np.int64]) -> NDArray[Any]:
@@ -244,7 +245,7 @@ def copy_rows(
     scale: Scale,
 ) -> None:
     """The rows of the scratch file to their parts; of two domains the second behind the first."""
-    shape, kind = spec.shape, np.uint16 if spec.bits == 16 else np.uint8
+    shape, kind = spec.shape, TYPES[spec.bits or 8]
     chosen = {"train": ~heldout, "heldout": heldout}
     with ExitStack() as stack:
         writers = {
@@ -282,7 +283,7 @@ def to_shards(
 
     So rows that are neighbours are as mixed as any. Images that belong together stay in the same place of their domain.
     """
-    shape, kind = spec.shape, np.uint16 if spec.bits == 16 else np.uint8
+    shape, kind = spec.shape, TYPES[spec.bits or 8]
     count, written = count_of(spec), dict[str, Any]()
     for part, chosen in zip(PARTS, (~heldout, heldout), strict=True):
         of = [np.flatnonzero(chosen & (domains == d)) for d in range(count)]
@@ -312,7 +313,7 @@ def blocks(scratch: Path, shape: tuple[int, ...], kind: type[np.generic]) -> Ite
     """The rows of the scratch file, some at a time, with the number of the first."""
     each, start = prod(shape) * np.dtype(kind).itemsize, 0
     with scratch.open("rb") as file:
-        while content := file.read(max(1, COPIED // each) * each):
+        while content := file.read(rows_of(COPIED, shape, kind) * each):
             block = np.frombuffer(content, kind).reshape(-1, *shape)
             yield start, block
             start += len(block)
