@@ -132,7 +132,7 @@ def exported(run: Path, models: Path) -> Subject:
 
 def with_pixels(endpoints: Sequence[ModelEndpoint]) -> ModelEndpoint:
     """The one that gives pixels for latents."""
-    return next(e for e in endpoints if e.pixels and not e.seeded)
+    return next(e for e in endpoints if e.pixels and e.is_graph)
 
 
 def built(body: NetworkSpec, folder: Path) -> Subject:

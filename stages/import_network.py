@@ -34,7 +34,7 @@ def main(name: str) -> None:
             network, config = graph.imported(foreign, compared, params.export.opset, params.threads)
             origin |= ends.about(foreign)
         case Network(family, width, latent, options):
-            spec = NetworkSpec(family, width, latent, data.shape, data.classes, options, data.bits)
+            spec = NetworkSpec(family, width, latent, data.shape, data.classes, options, data.bits, data.scale)
             network, config = weights.imported(path, spec)
     class_names = data.index.get("class_names") or []
     named = {"class_names": json.dumps(class_names)} if class_names else {}

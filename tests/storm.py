@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +28,7 @@ import tritonclient.http
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from gan_core.core import latents
+from gan_core.core.tiles import filled
 from gan_core.export.manifest import ModelEndpoint, TensorSpec, endpoints_of, manifest_of
 from gan_core.serving import client, session
 from gan_core.serving.backends.base import Backend, Ports
@@ -74,7 +75,12 @@ class Model:
 
     def rows(self, choose: np.random.Generator, n: int) -> Rows:
         """A good request."""
-        drawn = {i.name: values(i, choose, n) for i in self.inputs}
+        inputs = (
+            [replace(i, usual=(*choose.integers(1, 40, 2), i.usual[2])) for i in self.inputs]
+            if self.endpoint.tiles
+            else self.inputs
+        )
+        drawn = {i.name: values(i, choose, n) for i in inputs}
         if not self.endpoint.seeded:
             return drawn
         kept = {i.name: drawn[i.name] for i in self.inputs if not i.optional or choose.random() < 0.2}
@@ -88,6 +94,11 @@ class Model:
             given = {k: v for k, v in rows.items() if k not in SEEDED}
             described = [vars(i) | {"shape": ["batch", *i.shape]} for i in self.inputs]
             rows = latents.draw(described, rows["seed"], given, rows.get("central_mass"))
+        if tiles := self.endpoint.tiles:
+            ((name, (picture,)),) = rows.items()
+            given = filled(picture, tiles.multiple)
+            (whole,) = here(self.graph)({name: given[None]})
+            return whole[None, : tiles.scale * len(picture), : tiles.scale * picture.shape[1]]
         return here(self.graph)(rows)
 
 
@@ -122,7 +133,8 @@ def mixed(served: list[Model], at: dict[str, str], count: int, seed: int) -> Cou
     def one(k: int) -> str:
         choose = np.random.default_rng((seed, k))
         model, protocol = served[choose.integers(len(served))], sorted(at)[k % len(at)]
-        n = int(choose.choice([1, 1, 1, 2, 5, model.endpoint.max_batch_size]))
+        most = model.endpoint.max_batch_size
+        n = min(most, int(choose.choice([1, 1, 1, 2, 5, most])))
         rows = model.rows(choose, n)
         with MODULES[protocol].InferenceServerClient(at[protocol]) as client:
             got = client.infer(model.name, asked(MODULES[protocol], rows)).as_numpy(model.output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,26 @@ def test_weights_elsewhere_keep_what_they_compute(tmp_path: Path) -> None:
     for file in ("w.pt", "w.safetensors"):
         network, _ = weights.imported(tmp_path / file, spec)
         assert torch.equal(network(z), mine(z))
-    with pytest.raises(InputError, match=r"holds no weights of dcgan.generator, width 8.* in another shape project\."):
-        weights.imported(tmp_path / "w.pt", NetworkSpec("dcgan", 8, 6, (1, 8, 8)))
+    wider = NetworkSpec("dcgan", 8, 6, (1, 8, 8))
+    with pytest.raises(
+        InputError, match=r"holds no weights of width 8.* in another shape project\."
+    ):
+        weights.imported(tmp_path / "w.pt", wider)
+
+
+def test_weights_elsewhere_take_labels_where_the_file_does(tmp_path: Path) -> None:
+    """Told by their shapes; a network of other labels than the data set has is refused."""
+    spec = NetworkSpec("dcgan", 4, 6, (1, 8, 8), classes=3)
+    z, y = torch.randn(3, 6), torch.arange(3)
+    for inputs in ((spec.prior(),), (spec.prior(), spec.label())):
+        mine = build_network(spec.generator(*inputs)).eval()
+        torch.save(mine.state_dict(), tmp_path / "w.pt")
+        network, config = weights.imported(tmp_path / "w.pt", spec)
+        assert config.inputs == inputs
+        given = (z, y)[: len(inputs)]
+        assert torch.equal(network(*given), mine(*given))
+    with pytest.raises(InputError, match=r"; nor of dcgan.generator with labels: it has in another shape"):
+        weights.imported(tmp_path / "w.pt", replace(spec, classes=4))
 
 
 def test_a_declaration_is_checked(workspace: Workspace) -> None:

@@ -26,6 +26,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import as_pixels
+from gan_core.core.tiles import filled
 from gan_core.export.gate import onnx_runner
 from gan_core.export.manifest import ModelEndpoint, endpoints_of, manifest_of
 from gan_core.runtime import files
@@ -127,6 +128,22 @@ def test_the_server_draws_what_onnx_runtime_draws(repositories, backend, ports, 
                     assert len(np.unique(got)) > 8, "a picture, not a blank"
                 else:
                     assert np.abs(got - expected).max() <= 1e-5
+
+
+def test_a_tiled_model_gives_the_whole_picture(folders: list[Path], ports) -> None:
+    """Of sides that the graph by itself would not take, and larger than a tile."""
+    for folder in folders:
+        for endpoint in (e for e in endpoints_of(manifest_of(folder)) if e.tiles):
+            high, wide, scale = 527, 533, endpoint.tiles.scale
+            channels = endpoint.output.usual[-1]
+            assert max(high, wide) > endpoint.tiles.core
+            picture = np.random.default_rng(0).integers(0, 256, (high, wide, channels), dtype=np.uint8)
+            url, name = f"http://127.0.0.1:{ports.http}", endpoint.inputs[0].name
+            (got,) = client.infer(url, endpoint.name, {name: picture[None]}, endpoint.output.name)
+            graph = onnx_runner((folder / endpoint.graph).read_bytes(), 1)
+            (whole,) = graph({name: filled(picture, endpoint.tiles.multiple)[None]})
+            assert got.shape == (scale * high, scale * wide, channels)
+            assert np.array_equal(got, whole[: scale * high, : scale * wide])
 
 
 def test_many_small_requests_are_batched_and_each_gets_its_own(repositories, ports) -> None:

@@ -11,7 +11,7 @@ import torch
 from gan_core.core.build_network import build_network
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.network_spec import NetworkSpec
-from gan_core.core.tiles import in_tiles, spans
+from gan_core.core.tiles import Tiles, spans
 from gan_core.export.manifest import manifest_of
 from gan_core.export.onnx import size_multiple
 from gan_core.export.tiles import WHOLE, reach
@@ -55,8 +55,8 @@ def test_tiles_are_the_whole_picture_and_less_margin_is_not(family: str, side: i
     core = -(-max(far, 2 * multiple) // multiple) * multiple
     x = np.random.default_rng(0).uniform(-1, 1, (2 * core, 3 * core, 3))
     whole = compute(x)
-    assert in_tiles(compute, x, core, far, multiple, config.scale) == pytest.approx(whole, abs=1e-12)
-    near = in_tiles(compute, x, core, far // 4, multiple, config.scale)
+    assert Tiles(far, multiple, config.scale, core)(compute, x) == pytest.approx(whole, abs=1e-12)
+    near = Tiles(far // 4, multiple, config.scale, core)(compute, x)
     assert np.abs(near - whole).max() > 1e-9
 
 

@@ -10,7 +10,7 @@ from gan_core.core import latents
 from gan_core.core.classes import table
 from gan_core.core.lineage import IMPORTED, NOTE, of_import, sentences
 from gan_core.core.pixels import images_of
-from gan_core.export.manifest import TensorSpec, endpoints_of, main_graph
+from gan_core.export.manifest import ModelEndpoint, TensorSpec, endpoints_of, main_graph
 
 CARD = """# {run}
 
@@ -160,7 +160,7 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
         output += " in [-1, 1]"
     file = main_graph(manifest, name)
     fed = [as_pixels(i, pixel_type(role)) for i in inputs] if role["graphs"][file]["pixels"] else inputs
-    called = next(e for e in endpoints if e.seeded == draws and (draws or not e.pixels))
+    called = next(e for e in endpoints if (e.seeded if draws else e.is_graph and not e.pixels))
     asked = [described(i) for i in called.inputs if not i.optional]
     in_repository = {e.graph for e in endpoints}
     return ROLE.format(
@@ -174,7 +174,7 @@ def section(name: str, role: Mapping[str, Any], manifest: Mapping[str, Any], ima
         + ", ".join(
             form(file, graph, file in in_repository, pixel_type(role)) for file, graph in role["graphs"].items()
         )
-        + f".{open_sides(role)}{refused(role)}",
+        + f".{open_sides(role, endpoints)}{refused(role)}",
         classes="".join(f"Classes of `{i['name']}`: {table(i['classes'], ALL)}.\n\n" for i in inputs if "classes" in i)
         + (scale(manifest["metrics"]) if "latent" in (config["output_space"], *(i["prior"] for i in inputs)) else ""),
         figures=figures(manifest["metrics"].get(name)),
@@ -223,15 +223,18 @@ def refused(role: Mapping[str, Any]) -> str:
     return said + "".join(f"\nNo engine of `{file}`: {why}." for file, why in role.get("without_engines", {}).items())
 
 
-def open_sides(role: Mapping[str, Any]) -> str:
+def open_sides(role: Mapping[str, Any], endpoints: Sequence[ModelEndpoint]) -> str:
     """What images a graph takes beside those that it was trained on."""
     multiple = role["size_multiple"]
     if not multiple:
         return ""
     about = role["tiles"]
+    there = (e.name for e in endpoints if e.tiles)
+    served = "".join(f". On a server `{name}` does so, one picture of any sides a request" for name in there)
     how = (
         f"Large pictures may come in tiles that see {about['reach']} pixels beyond what is kept of them: "
         f"{about['pixels_off']:.2%} of pixels then differ from those of the whole picture, in float32"
+        f"{served}"
         if about["reach"] is not None
         else f"It is given no tiles of a larger picture: {about['why']}"
     )

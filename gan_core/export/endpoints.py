@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from gan_core.core.network_config import NetworkConfig
+from gan_core.core.tiles import Tiles
 from gan_core.export import naming, onnx
 from gan_core.export.manifest import ModelEndpoint, TensorSpec
 
@@ -22,18 +23,32 @@ def tensors(config: NetworkConfig, pixels: bool) -> tuple[tuple[TensorSpec, ...]
 
 
 def served(
-    run: str, role: str, config: NetworkConfig, graphs: dict[str, bool], precision: str, largest: int
+    run: str,
+    role: str,
+    config: NetworkConfig,
+    graphs: dict[str, bool],
+    precision: str,
+    largest: int,
+    tiles: Tiles | None = None,
 ) -> Iterator[ModelEndpoint]:
-    """A model for each graph (file -> whether it is one of pixels); a seeded one of the last, if it takes no data."""
+    """A model for each graph (file -> whether it is one of pixels), and one more of the last.
+
+    That is a seeded one, if the role takes no data; or, where it makes pictures of pictures and may be given
+    ``tiles``, one that takes pictures of any sides.
+    """
     for file, pixels in graphs.items():
         inputs, output = tensors(config, pixels)
         name = naming.model(run, role, config.pixel_type if pixels else "")
         yield ModelEndpoint(name, role, inputs, output, file, precision, pixels, False, largest)
-    if any(i.is_data for i in config.inputs):
-        return
     file, pixels = list(graphs.items())[-1]
     inputs, output = tensors(config, pixels)
+    if tiles and pixels and len(config.images) == len(inputs) == 1 and config.is_image:
+        yield ModelEndpoint(
+            naming.tiled_model(run, role), role, inputs, output, file, precision, pixels, False, 1, tiles
+        )
+    if any(i.is_data for i in config.inputs):
+        return
     given = [replace(i, optional=i.prior != "label") for i in inputs]
     mass = [CENTRAL_MASS] if any(i.prior == "normal" for i in inputs) else []
-    name = naming.model(run, role, seeded=True)
+    name = naming.seeded_model(run, role)
     yield ModelEndpoint(name, role, (SEED, *given, *mass), output, file, precision, pixels, True, largest)

@@ -148,7 +148,7 @@ def build_here(
     trt, manifest, built = library("tensorrt"), manifest_of(exported), []
     for role, about in manifest["roles"].items():
         provenance = {name: about["provenance"][name] for name in PROVENANCE}
-        plain = {e.pixels: e for e in endpoints_of(manifest, role) if not e.seeded}
+        plain = {e.pixels: e for e in endpoints_of(manifest, role) if e.is_graph}
         for name, graph in about["graphs"].items():
             pixels, precision = graph["pixels"], graph["precision"]
             if precision in precisions and name not in about.get("without_engines", {}):

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gan_core.core.tiles import Tiles
 from gan_core.runtime import files
 
-FORMAT = 3
+FORMAT = 4
 """Of the manifests that are written and read."""
 
 
@@ -48,12 +49,19 @@ class ModelEndpoint:
     seeded: bool
     """It draws latents from seeds that it is given."""
     max_batch_size: int
+    tiles: Tiles | None = None
+    """It takes one picture of any sides, and its graph computes it in these."""
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether it is its graph alone, and takes what that takes."""
+        return not self.seeded and self.tiles is None
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> ModelEndpoint:
         """The inverse of ``asdict``, after JSON."""
-        inputs = tuple(map(tensor_spec, value["inputs"]))
-        return ModelEndpoint(**{**value, "inputs": inputs, "output": tensor_spec(value["output"])})
+        inputs, tiles = tuple(map(tensor_spec, value["inputs"])), value["tiles"] and Tiles(**value["tiles"])
+        return ModelEndpoint(**{**value, "inputs": inputs, "output": tensor_spec(value["output"]), "tiles": tiles})
 
 
 def tensor_spec(value: Mapping[str, Any]) -> TensorSpec:

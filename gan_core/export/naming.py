@@ -18,9 +18,19 @@ def golden_outputs(role: str) -> str:
     return f"golden_outputs/{role}.safetensors"
 
 
-def model(run: str, role: str, pixels: str = "", seeded: bool = False) -> str:
-    """A model on a server. The seeded one has the same name whatever it gives."""
-    return f"{run}_{role}" + ("_seeded" if seeded else f"_{pixels}" if pixels else "")
+def model(run: str, role: str, pixels: str = "") -> str:
+    """A model on a server."""
+    return f"{run}_{role}" + (f"_{pixels}" if pixels else "")
+
+
+def seeded_model(run: str, role: str) -> str:
+    """The one that takes seeds; it has the same name whatever it gives."""
+    return f"{run}_{role}_seeded"
+
+
+def tiled_model(run: str, role: str) -> str:
+    """The one that takes a picture of any sides and computes it in tiles."""
+    return f"{run}_{role}_tiled"
 
 
 def latents_model(run: str, role: str) -> str:

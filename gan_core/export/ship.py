@@ -17,6 +17,7 @@ from gan_core.core import latents
 from gan_core.core.artifact import Artifact
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import as_pixels
+from gan_core.core.tiles import Tiles
 from gan_core.export import endpoints, engine, gate, golden, naming, onnx, tiles
 from gan_core.export.gate import Array, Finding
 from gan_core.export.graph import with_pixels
@@ -174,7 +175,9 @@ def ship(
     for file, content in contents.items():
         files.write(folder / file, content)
     serving = {g.file: g.pixels for g in passed if g.precision == export.served}
-    offered = list(endpoints.served(run, role, case.config, serving, export.served, export.max_batch_size))
+    said = in_tiles(case, passed)
+    able = tiles_of(case.config, said.get("tiles"))
+    offered = list(endpoints.served(run, role, case.config, serving, export.served, export.max_batch_size, able))
     inputs = named_inputs(case.config.described_inputs(), trained.notes)
     named = {f"classes_{i['name']}": json.dumps(i["classes"]) for i in inputs if "classes" in i}
     write_repository(folder / "model_repository", offered, contents, provenance | named)
@@ -186,7 +189,7 @@ def ship(
         "inputs": inputs,
         "output": {"name": case.config.output_name, "shape": ["batch", *case.config.shape]},
         "size_multiple": onnx.size_multiple(case.config),
-        **in_tiles(case, passed),
+        **said,
         "max_batch_size": export.max_batch_size,
         "opset": export.opset,
         "graphs": {
@@ -214,6 +217,13 @@ def in_tiles(case: Case, passed: Sequence[Graph]) -> dict[str, Any]:
     model = max((g for g in passed if g.precision == "fp32"), key=lambda g: g.pixels).model
     artefact, allowed = gate.onnx_runner(model, case.threads), case.export.precisions["fp32"].pixels_off
     return {"tiles": tiles.tiles(case.trained.network, case.config, artefact, case.feed(1, True), allowed)}
+
+
+def tiles_of(config: NetworkConfig, about: Mapping[str, Any] | None) -> Tiles | None:
+    """The tiles that a role may be given, by its entry; none, if it sees all."""
+    if about is None or about["reach"] is None:
+        return None
+    return Tiles(about["reach"], onnx.size_multiple(config), config.scale)
 
 
 def named_inputs(inputs: list[dict[str, Any]], notes: Mapping[str, Any]) -> list[dict[str, Any]]:

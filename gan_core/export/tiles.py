@@ -13,7 +13,7 @@ from torch import nn
 
 from gan_core.core.network_config import NetworkConfig
 from gan_core.core.pixels import in_shades
-from gan_core.core.tiles import in_tiles
+from gan_core.core.tiles import Tiles
 from gan_core.export import onnx
 from gan_core.export.gate import Runner
 from gan_core.networks.onnx import Graph
@@ -79,7 +79,7 @@ def tiles(
         (out,) = artefact({name: np.ascontiguousarray(some)[None]})
         return np.asarray(out)
 
-    whole, parts = compute(picture), in_tiles(compute, picture, core, far, multiple, config.scale)
+    whole, parts = compute(picture), Tiles(far, multiple, config.scale, core)(compute, picture)
     off = np.abs(in_shades(whole) - in_shades(parts))
     share = float((off > 0).mean())
     if share > allowed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -24,31 +25,39 @@ SHOWN = 3
 def imported(path: Path, spec: NetworkSpec) -> tuple[nn.Module, NetworkConfig]:
     """The generator of a family, or its translator from the first domain to the second, with the weights of a file.
 
+    A generator takes labels where the file's does, which its tensors tell.
+
     Raises:
         InputError: the file holds no tensors by name, or others than the network has.
     """
-    config = configured(spec)
-    network = build_network(config)
-    given, asked = tensors(path), network.state_dict()
+    given, said = tensors(path), []
+    for config in configured(spec):
+        network = build_network(config)
+        if not (wrong := differences(given, network.state_dict())):
+            network.load_state_dict(given)
+            return network.eval(), config
+        said.append(f"of {config.network}{' with labels' if spec.label() in config.inputs else ''}: it {wrong}")
+    raise InputError(f"{path} holds no weights of width {spec.width}, latent {spec.latent}, {'; nor '.join(said)}")
+
+
+def configured(spec: NetworkSpec) -> Iterator[NetworkConfig]:
+    """What the weights may be of: the translator of a family that has one, or a generator without or with labels."""
+    if "translator" in papers.capabilities(spec.family):
+        yield spec.translator("x", "x_b")
+        return
+    yield spec.generator(spec.prior())
+    if spec.classes:
+        yield spec.generator(spec.prior(), spec.label())
+
+
+def differences(given: Mapping[str, Tensor], asked: Mapping[str, Tensor]) -> str:
+    """Why tensors are not those of a network; empty, if they are."""
     wrong = {
         "has no": [name for name in asked if name not in given],
         "has beside it": [name for name in given if name not in asked],
         "has in another shape": [n for n, t in asked.items() if n in given and given[n].shape != t.shape],
     }
-    if said := [f"{what} {listed(names)}" for what, names in wrong.items() if names]:
-        raise InputError(
-            f"{path} holds no weights of {config.network}, width {spec.width}, latent {spec.latent}: it "
-            f"{'; it '.join(said)}"
-        )
-    network.load_state_dict(given)
-    return network.eval(), config
-
-
-def configured(spec: NetworkSpec) -> NetworkConfig:
-    """A translator, of a family that has one; else a generator."""
-    if "translator" in papers.capabilities(spec.family):
-        return spec.translator("x", "x_b")
-    return spec.generator(spec.prior())
+    return "; it ".join(f"{what} {listed(names)}" for what, names in wrong.items() if names)
 
 
 def tensors(path: Path) -> dict[str, Tensor]:

@@ -92,7 +92,7 @@ class Generator:
         """
         manifest, role = chosen(Path(folder), role)
         endpoints = endpoints_of(manifest, role)
-        model = max((e for e in endpoints if not e.seeded), key=lambda e: e.pixels)
+        model = max((e for e in endpoints if e.is_graph), key=lambda e: e.pixels)
         seeded = [e for e in endpoints if e.seeded]
         output, about = model.output.name, manifest["roles"][role]
         images = images_of(about["inputs"]) if model.pixels else ()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gan_core.core.pixels import images_of
-from gan_core.core.tiles import in_tiles
+from gan_core.core.tiles import CORE, Tiles, filled
 from gan_core.data.readers.images import SUFFIXES, BadImage, Noticed, in_srgb, is_deep, opened, strict
 from gan_core.export.manifest import manifest_of
 from gan_core.runtime import files
@@ -33,8 +33,8 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's word for so many channels."""
 KEPT = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 """Suffixes that stay, and Pillow's words for their formats; others get ``.png`` behind them."""
-WHOLE, CORE = 1 << 20, 512
-"""Larger pictures, in pixels, go in tiles of so many on a side, where the network allows it."""
+WHOLE = 1 << 20
+"""Larger pictures, in pixels, go in tiles, where the network allows it."""
 QUALITY = 95
 """Of formats that lose something."""
 
@@ -69,7 +69,8 @@ class Translator:
             wide, high = (max(1, round(side * scale)) for side in image.size)
             image = image.resize((wide, high), Image.Resampling.LANCZOS)
         pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, self.channels)
-        out = self.translated(self.filled(pixels))[: self.scale * image.height, : self.scale * image.width]
+        pixels = filled(pixels, self.multiple) if self.multiple else pixels
+        out = self.translated(pixels)[: self.scale * image.height, : self.scale * image.width]
         made = Image.fromarray(out if out.shape[2] > 1 else out[..., 0])
         if alpha is None:
             return made
@@ -88,18 +89,7 @@ class Translator:
         core = self.core or (CORE if pixels.shape[0] * pixels.shape[1] > large else 0)
         if not core or self.reach is None:
             return compute(pixels)
-        return in_tiles(
-            compute, pixels, -(-core // self.multiple) * self.multiple, self.reach, self.multiple, self.scale
-        )
-
-    def filled(self, pixels: Pixels) -> Pixels:
-        """Filled up to sides that the network takes, at the bottom and on the right, by mirroring."""
-        if not self.multiple:
-            return pixels
-        added = [max(2 * self.multiple, -(-side // self.multiple) * self.multiple) - side for side in pixels.shape[:2]]
-        if not any(added):
-            return pixels
-        return np.pad(pixels, [(0, added[0]), (0, added[1]), (0, 0)], mode="symmetric")
+        return Tiles(self.reach, self.multiple, self.scale, core)(compute, pixels)
 
 
 def translator(folder: Path, role: str | None, on: str, server: str | None, core: int | None = None) -> Translator:

@@ -144,8 +144,15 @@ def asked(folder: Path, url: str) -> Iterator[Row]:
         if endpoint.seeded:
             ask = by_seed(client.Generator.connect(url, folder, endpoint.role))
         else:
-            ask = partial(client.infer, url, endpoint.name, output=endpoint.output.name)
+            ask = partial(by_row if endpoint.tiles else client.infer, url, endpoint.name, output=endpoint.output.name)
         yield compared(folder, f"server, {endpoint.name}", endpoint.graph, about, ask)
+
+
+def by_row(url: str, model: str, rows: Mapping[str, Array], output: str) -> Array:
+    """Ask for each row by itself."""
+    n = len(next(iter(rows.values())))
+    each = [{name: value[k : k + 1] for name, value in rows.items()} for k in range(n)]
+    return np.concatenate([client.infer(url, model, row, output) for row in each])
 
 
 def by_seed(generator: client.Generator) -> Callable[[Mapping[str, Array]], Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gan_core.core import latents
+from gan_core.core.tiles import filled
 from gan_core.export.manifest import ModelEndpoint, endpoints_of, manifest_of
 from gan_core.runtime.errors import InputError
 from gan_core.serving import session
@@ -18,6 +19,8 @@ from gan_core.serving.client import Array, verified
 from gan_core.serving.session import Runtime
 
 Rows = dict[str, Array]
+Batch = list[tuple[Rows, "asyncio.Future[Array]"]]
+"""Requests, and where their answers are waited for."""
 OF_SEEDS = ("seed", "central_mass")
 """Inputs of a seeded model that are none of its graph."""
 
@@ -34,7 +37,7 @@ class Model:
     """Held by whichever model computes."""
     executions: int = 0
     samples: int = 0
-    waiting: list[tuple[Rows, asyncio.Future[Array]]] = field(default_factory=list)
+    waiting: Batch = field(default_factory=list)
     working: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
@@ -54,6 +57,10 @@ class Model:
             raise InputError(f"the inputs disagree about the batch: {', '.join(str(len(v)) for v in rows.values())}")
         n = len(rows[taken[0].name])
         for i in (i for i in taken if -1 in i.shape):
+            if not rows[i.name].size:
+                raise InputError(f"input '{i.name}' has no pixels")
+            if self.endpoint.tiles:
+                continue
             sides = [side for side, dim in zip(rows[i.name].shape[1:], i.shape, strict=True) if dim == -1]
             if any(side % self.multiple for side in sides):
                 raise InputError(f"input '{i.name}' has sides {sides}, and only multiples of {self.multiple} are taken")
@@ -84,21 +91,41 @@ class Model:
     async def work(self) -> None:
         """Compute for as long as requests wait. What arrives while others are computed is computed in one go."""
         while self.waiting:
+            if self.endpoint.tiles:  # takes its turn tile by tile: others need not wait for a photograph
+                await self.settle(self.next_batch(), lambda requests: self.in_tiles(*requests))
+                continue
             async with self.turn:
-                batch = self.next_batch()
-                requests, futures = zip(*batch, strict=True)
-                try:
-                    out = await asyncio.to_thread(self.compute, requests)
-                except Exception as error:  # theirs, and the server goes on
-                    for future in futures:
-                        future.set_exception(error)
-                    continue
-            ends = np.cumsum([count(request) for request in requests])
-            self.executions, self.samples = self.executions + 1, self.samples + int(ends[-1])
-            for future, part in zip(futures, np.split(out, ends[:-1]), strict=True):
-                future.set_result(part)
+                await self.settle(self.next_batch(), lambda requests: asyncio.to_thread(self.compute, requests))
 
-    def next_batch(self) -> list[tuple[Rows, asyncio.Future[Array]]]:
+    async def settle(self, batch: Batch, answer: Callable[[Sequence[Rows]], Awaitable[Array]]) -> None:
+        """Give each request of a batch its part of the answer, or what went wrong."""
+        requests, futures = zip(*batch, strict=True)
+        try:
+            out = await answer(requests)
+        except Exception as error:  # theirs, and the server goes on
+            for future in futures:
+                future.set_exception(error)
+            return
+        ends = np.cumsum([count(request) for request in requests])
+        self.executions, self.samples = self.executions + 1, self.samples + int(ends[-1])
+        for future, part in zip(futures, np.split(out, ends[:-1]), strict=True):
+            future.set_result(part)
+
+    async def in_tiles(self, rows: Rows) -> Array:
+        """The output for one picture of any sides."""
+        tiles, ((name, (picture,)),) = self.endpoint.tiles, rows.items()
+        assert tiles
+        given, out = filled(picture, tiles.multiple), None
+        for seen, kept, to in tiles.over(*given.shape[:2]):
+            async with self.turn:
+                (made,) = await asyncio.to_thread(self.graph, {name: np.ascontiguousarray(given[seen])[None]})
+            out = tiles.room(given, made) if out is None else out
+            out[to] = made[kept]
+        assert out is not None
+        high, wide = (tiles.scale * side for side in picture.shape[:2])
+        return out[None, :high, :wide]
+
+    def next_batch(self) -> Batch:
         """The first request that waits, and others that fit beside it into one batch."""
         batch, left, room = [], [], self.endpoint.max_batch_size
         kind = signature(self.waiting[0][0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from google.protobuf import text_format
@@ -127,6 +128,20 @@ def latents(endpoint: ModelEndpoint, name: str, instances: int = 1) -> Any:
         instance_group=[pb.ModelInstanceGroup(kind=pb.ModelInstanceGroup.KIND_CPU, count=instances)],
         dynamic_batching=batching(),
         parameters=provenance_of({"inputs": json.dumps(described)}),
+    )
+
+
+def tiled(endpoint: ModelEndpoint, computes: str, provenance: Mapping[str, str]) -> Any:
+    """The model, in Triton's python backend, that cuts a picture of any sides into tiles for the model ``computes``."""
+    assert endpoint.tiles
+    return common(
+        endpoint.name,
+        endpoint,
+        backend="python",
+        input=[pb.ModelInput(**tensor(i)) for i in endpoint.inputs],
+        output=[pb.ModelOutput(**tensor(endpoint.output))],
+        instance_group=[pb.ModelInstanceGroup(kind=pb.ModelInstanceGroup.KIND_CPU, count=1)],
+        parameters=provenance_of({**provenance, "of": computes, "tiles": json.dumps(asdict(endpoint.tiles))}),
     )
 
 

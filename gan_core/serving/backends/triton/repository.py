@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gan_core.core import latents
+from gan_core.core import latents, tiles
 from gan_core.export import naming
 from gan_core.export.manifest import ModelEndpoint
 from gan_core.runtime import files
@@ -27,10 +27,15 @@ def write(
     for machines without one, ``tensorrt`` for a GPU that builds engines of the graph when the server starts.
     ``instances``: batches of a model that are computed at a time; ``cache``: whether answers to seeds are kept.
     """
-    plain = {endpoint.graph: endpoint.name for endpoint in endpoints if not endpoint.seeded}
+    models = {endpoint.graph: endpoint.name for endpoint in endpoints if endpoint.is_graph}
     for endpoint in endpoints:
         if endpoint.seeded:
-            write_seeded(root, endpoint, plain[endpoint.graph], provenance, instances, cache)
+            write_seeded(root, endpoint, models[endpoint.graph], provenance, instances, cache)
+            continue
+        if endpoint.tiles:
+            config = configs.tiled(endpoint, models[endpoint.graph], provenance)
+            files.write(root / endpoint.name / "config.pbtxt", configs.text(config))
+            files.write(root / endpoint.name / "1" / "model.py", Path(tiles.__file__).read_bytes())
             continue
         folder = root / endpoint.name
         files.write(folder / "1" / "model.onnx", graphs[endpoint.graph])
