@@ -30,7 +30,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tritonclient.utils import np_to_triton_dtype
 
-from benchmarks import gpu
+from benchmarks import gpu, wrk
 from benchmarks.machine import described
 from benchmarks.tables import markdown
 from gan_core.core import artifact
@@ -51,6 +51,8 @@ CONVOLUTIONAL = NetworkSpec("dcgan", 16, 64, (3, 32, 32))
 """Built with fresh weights beside the exported run: time does not depend on their values."""
 LARGEST, BLOCKS, WARM_UP = 64, 5, 20
 CONCURRENCIES = (1, 4, 16)
+IN_PROCESS = "in process"
+"""The way that those through a server are set against."""
 
 Array = NDArray[Any]
 Call = Callable[[], Any]
@@ -63,6 +65,8 @@ class Door:
     name: str
     protocol: str
     ports: Ports
+    process: int
+    """The server's."""
 
     def client(self) -> Any:
         """Triton's own, which speaks to any server of the protocol."""
@@ -82,6 +86,8 @@ class Subject:
     """Its float graphs, of every precision that was exported."""
     endpoint: ModelEndpoint
     """Its model that gives pixels."""
+    seeded: str
+    """The name of the one that takes seeds."""
 
     @property
     def largest(self) -> int:
@@ -127,12 +133,12 @@ def exported(run: Path, models: Path) -> Subject:
     if not trained.config.is_image or any(i.is_data for i in trained.config.inputs):
         raise errors.DataError(f"{run} draws no images from a prior; name a run that does, such as exported/gan")
     graphs = [file for file, graph in shipped["graphs"].items() if not graph["pixels"]]
-    return Subject(run.name, trained.network, trained.config, run, graphs, with_pixels(endpoints_of(manifest, role)))
+    return Subject(run.name, trained.network, trained.config, run, graphs, *asked_for(endpoints_of(manifest, role)))
 
 
-def with_pixels(endpoints: Sequence[ModelEndpoint]) -> ModelEndpoint:
-    """The one that gives pixels for latents."""
-    return next(e for e in endpoints if e.pixels and e.is_graph)
+def asked_for(endpoints: Sequence[ModelEndpoint]) -> tuple[ModelEndpoint, str]:
+    """The one that gives pixels for latents, and the name of the one that gives them for seeds."""
+    return next(e for e in endpoints if e.pixels and e.is_graph), next(e.name for e in endpoints if e.seeded)
 
 
 def built(body: NetworkSpec, folder: Path) -> Subject:
@@ -155,7 +161,7 @@ def built(body: NetworkSpec, folder: Path) -> Subject:
         "endpoints": [endpoint_json(endpoint) for endpoint in offered],
     }
     files.write_json(folder / "manifest.json", manifest)
-    return Subject(body.family, network, config, folder, list(graphs)[:1], with_pixels(offered))
+    return Subject(body.family, network, config, folder, list(graphs)[:1], *asked_for(offered))
 
 
 def session(path: Path, threads: int) -> ort.InferenceSession:
@@ -175,7 +181,7 @@ def ways(subject: Subject, doors: Sequence[Door], threads: int) -> Iterator[Way]
     for path in subject.graphs():
         yield Way(f"ONNX Runtime, {path.name}", "compute", bound(subject, session(path, threads)))
     pixels = session(subject.folder / subject.endpoint.graph, threads)
-    yield Way("in process", "draw", lambda n: in_process(subject, pixels, n))
+    yield Way(IN_PROCESS, "draw", lambda n: in_process(subject, pixels, n))
     for door in doors:
         yield Way(door.name, "draw", lambda n, d=door: served(subject, d.client(), n))  # type: ignore[misc]
 
@@ -338,6 +344,26 @@ def load(subject: Subject, door: Door, clients: int, calls: int) -> dict[str, An
     }
 
 
+def from_c(subject: Subject, door: Door, scratch: Path, reference: float) -> Iterator[dict[str, Any]]:
+    """The same from clients in C, also by seed; ``reference``: images a second that are drawn in process."""
+    rows = {"latents": subject.config.fixed_inputs(1, 1), "seeds": {"seed": np.zeros(1, np.int64)}}
+    labels = {i.name: np.zeros(1, np.int64) for i in subject.config.inputs if i.prior == "label"}
+    models = {"latents": subject.endpoint.name, "seeds": subject.seeded}
+    for given, clients in itertools.product(rows, CONCURRENCIES):
+        asked, output = labels | rows[given] if given == "latents" else rows[given] | labels, subject.config.output_name
+        before, begun = wrk.seconds_of(door.process), time.perf_counter()
+        row = wrk.load(door.ports.http, models[given], asked, output, clients, scratch)
+        share = (wrk.seconds_of(door.process) - before) / (time.perf_counter() - begun)
+        yield {
+            "way": door.name,
+            "given": given,
+            "clients": clients,
+            **row,
+            "of_process": row["images_per_s"] / reference,
+            "server_cpu_ms": share / row["images_per_s"] * 1e3,
+        }
+
+
 def counted(subject: Subject, ports: Ports) -> tuple[int, int]:
     """How often the server has run the model, and for how many images."""
     with tritonclient.http.InferenceServerClient(f"127.0.0.1:{ports.http}") as client:
@@ -346,7 +372,13 @@ def counted(subject: Subject, ports: Ports) -> tuple[int, int]:
 
 
 def about(
-    subject: Subject, doors: Sequence[Door], threads: int, calls: int, peak: float, only: Sequence[str]
+    subject: Subject,
+    doors: Sequence[Door],
+    threads: int,
+    calls: int,
+    peak: float,
+    only: Sequence[str],
+    scratch: Path,
 ) -> dict[str, Any]:
     """All figures of one subject; ``only``: of ways with one of these words in their names, if there are any."""
     first, *listed = ways(subject, doors, threads)
@@ -356,12 +388,16 @@ def about(
     for batch in (1, max(1, subject.largest // 4), subject.largest):
         measure(listed, batch, calls)
         print(f"{subject.name}: batch {batch} done", flush=True)
+    alone = next((way for way in listed if way.name == IN_PROCESS), first)
+    fastest = max(batch / float(np.median(seconds)) for batch, seconds in alone.seconds.items())
+    asked = [d for d in doors if d.protocol == "http" and chosen(d.name, only)] if wrk.there() else []
     return {
         "shape": list(subject.config.shape),
         "parameters": sum(p.numel() for p in subject.network.parameters()),
         "flops": subject.flops(),
         "rows": list(rows(listed, subject.flops(), peak)),
         "load": [load(subject, d, c, calls) for d in doors if chosen(d.name, only) for c in CONCURRENCIES],
+        "from_c": [row for d in asked for row in from_c(subject, d, scratch, fastest)],
     }
 
 
@@ -400,17 +436,22 @@ def main() -> None:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         subjects = [exported(arguments.run, arguments.models), built(CONVOLUTIONAL, scratch)]
         triton, other, folders = Ports.free(), Ports.free(), [s.folder for s in subjects]
-        stack.enter_context(Triton(arguments.triton).launch(folders, triton))
-        stack.enter_context(OnnxRuntime().launch(folders, other))
-        doors = [Door(f"Triton, {protocol.upper()}", protocol, triton) for protocol in ("http", "grpc")]
-        doors.append(Door("ONNX Runtime server, HTTP", "http", other))
+        pids = [
+            stack.enter_context(backend.launch(folders, ports)).pid
+            for backend, ports in ((Triton(arguments.triton), triton), (OnnxRuntime(), other))
+        ]
+        doors = [Door(f"Triton, {protocol.upper()}", protocol, triton, pids[0]) for protocol in ("http", "grpc")]
+        doors.append(Door("ONNX Runtime server, HTTP", "http", other, pids[1]))
+        if not wrk.there():
+            print("no rows of clients in C: they need wrk (apt-get install wrk)")
         peak = peak_of(device)
         result = {
             "machine": described(arguments.threads, device)
             | {name: metadata.version(name) for name in ("onnxruntime-gpu", "tritonclient")}
             | {"peak_gflops": peak / 1e9},
             "subjects": {
-                s.name: about(s, doors, arguments.threads, arguments.calls, peak, arguments.only) for s in subjects
+                s.name: about(s, doors, arguments.threads, arguments.calls, peak, arguments.only, scratch)
+                for s in subjects
             },
         }
     files.write_json(arguments.out / f"serve-{device}.json", result)

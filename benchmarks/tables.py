@@ -46,6 +46,16 @@ def section(name: str, subject: Mapping[str, Any]) -> Iterator[str]:
             f"| {r['way']} | {r['clients']} | {percentiles(r)} | {r['images_per_s']:,.0f} | {r['server_batch']:.1f} "
             f"| {r['client_cpu_ms']:.2f} |"
         )
+    if subject["from_c"]:
+        yield "\nThe same from clients in C (wrk), which leave the machine to the server; *of in process*: of the most"
+        yield "images a second that are drawn there at any batch size:\n"
+        yield "| way | given | clients | p50 ms | p90 ms | p99 ms | images/s | of in process | server CPU ms |"
+        yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for r in subject["from_c"]:
+        yield (
+            f"| {r['way']} | {r['given']} | {r['clients']} | {percentiles(r)} | {r['images_per_s']:,.0f} "
+            f"| {r['of_process']:.0%} | {r['server_cpu_ms']:.2f} |"
+        )
 
 
 def percentiles(row: Mapping[str, Any]) -> str:

@@ -152,9 +152,7 @@ def test_weights_elsewhere_keep_what_they_compute(tmp_path: Path) -> None:
         network, _ = weights.imported(tmp_path / file, spec)
         assert torch.equal(network(z), mine(z))
     wider = NetworkSpec("dcgan", 8, 6, (1, 8, 8))
-    with pytest.raises(
-        InputError, match=r"holds no weights of width 8.* in another shape project\."
-    ):
+    with pytest.raises(InputError, match=r"holds no weights of width 8.* in another shape project\."):
         weights.imported(tmp_path / "w.pt", wider)
 
 

@@ -26,8 +26,8 @@ DRAWN, GIVEN = ("normal", "uniform", "category"), ("label",)
 """Priors that a seed draws, and those that it does not choose; all others are data."""
 
 LOW, HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
-MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)[:, None, None]
+WEYL = np.array([0x9E3779B9, 0xBB67AE85], np.uint64)[:, None]
 ROUNDS = 10
 
 CENTRE = (
@@ -129,21 +129,23 @@ def drawn(i: Mapping[str, Any], key: Words, share: Array) -> Array:
 
 def bits(key: Words, name: str, size: int) -> Words:
     """``size`` times 64 random bits for every key."""
-    block = np.arange(-(-size // 2), dtype=np.uint64)[None]
-    one, none = np.zeros((len(key), block.size), np.uint64), np.zeros((1, 1), np.uint64)
-    a, b, c, d = philox((one + block, none + np.uint64(crc32(name.encode())), none, none), (key & LOW, key >> HALF))
+    counter = np.zeros((4, 1, -(-size // 2)), np.uint64)
+    counter[0], counter[1] = np.arange(counter.shape[2]), crc32(name.encode())
+    a, b, c, d = philox(counter, np.stack([key & LOW, key >> HALF]))
     return np.stack([a | b << HALF, c | d << HALF], 2).reshape(len(key), -1)[:, :size]
 
 
-def philox(counter: tuple[Words, Words, Words, Words], key: tuple[Words, Words]) -> tuple[Words, Words, Words, Words]:
-    """Philox-4x32-10: four words of 32 random bits from a counter of four and, for every row, a key of two."""
-    a, b, c, d = counter
-    k0, k1 = key[0][:, None], key[1][:, None]
-    for _ in range(ROUNDS):
-        p, q = MULTIPLIERS[0] * a, MULTIPLIERS[1] * c
-        a, b, c, d = q >> HALF ^ b ^ k0, q & LOW, p >> HALF ^ d ^ k1, p & LOW
-        k0, k1 = k0 + WEYL[0] & LOW, k1 + WEYL[1] & LOW
-    return a, b, c, d
+def philox(counter: Words, key: Words) -> tuple[Words, Words, Words, Words]:
+    """Philox-4x32-10: four words of 32 random bits from a counter of four (4, 1, M) and, by row, a key of two (2, N).
+
+    The two halves of a round are computed side by side: small requests cost as much as there are operations.
+    """
+    keys = key + WEYL * np.arange(ROUNDS, dtype=np.uint64)[:, None, None] & LOW
+    even, odd = counter[::2], counter[1::2]
+    for k in keys[..., None]:
+        product = MULTIPLIERS * even
+        even, odd = (product >> HALF)[::-1] ^ odd ^ k, (product & LOW)[::-1]
+    return even[0], odd[0], even[1], odd[1]
 
 
 def centred(words: Words) -> Floats:
@@ -158,7 +160,9 @@ def quantile(q: Floats) -> Floats:
     z = flat * ratio(CENTRE, 0.180625 - flat * flat)
     tail = np.flatnonzero(np.abs(flat) > 0.425)
     r = np.sqrt(-log(0.5 - np.abs(flat[tail])))
-    z[tail] = np.copysign(np.where(r <= 5, ratio(TAIL, r - 1.6), ratio(FAR, r - 5)), flat[tail])
+    z[tail] = np.copysign(ratio(TAIL, r - 1.6), flat[tail])
+    if (far := r > 5).any():  # of one seed in ten milliards
+        z[tail[far]] = np.copysign(ratio(FAR, r[far] - 5), flat[tail[far]])
     return z.reshape(q.shape)
 
 
@@ -170,9 +174,11 @@ def ratio(of: tuple[Iterable[float], Iterable[float]], x: Floats) -> Floats:
 
 def polynomial(coefficients: Iterable[float], x: Floats) -> Floats:
     """Highest power first (Horner)."""
-    value = np.zeros_like(x)
-    for c in coefficients:
-        value = value * x + c
+    first, *others = coefficients
+    value = np.full_like(x, first)
+    for c in others:
+        value *= x
+        value += c
     return value
 
 

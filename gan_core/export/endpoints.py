@@ -42,7 +42,7 @@ def served(
         yield ModelEndpoint(name, role, inputs, output, file, precision, pixels, False, largest)
     file, pixels = list(graphs.items())[-1]
     inputs, output = tensors(config, pixels)
-    if tiles and pixels and len(config.images) == len(inputs) == 1 and config.is_image:
+    if tiles and pixels and len(inputs) == 1 and config.images == [config.inputs[0].name, "image"]:
         yield ModelEndpoint(
             naming.tiled_model(run, role), role, inputs, output, file, precision, pixels, False, 1, tiles
         )

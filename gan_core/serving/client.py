@@ -243,24 +243,11 @@ def infer(url: str, model: str, rows: Mapping[str, Array], output: str) -> Array
         EnvironmentFailure: no server answers there.
         DataError: it refuses, or answers with something else.
     """
-    sent = {name: value[:, None] if value.ndim == 1 else value for name, value in rows.items()}
-    head = {
-        "inputs": [
-            {
-                "name": name,
-                "shape": value.shape,
-                "datatype": next(kind for kind, dtype in WIRE.items() if dtype == value.dtype),
-                "parameters": {"binary_data_size": value.nbytes},
-            }
-            for name, value in sent.items()
-        ],
-        "outputs": [{"name": output, "parameters": {"binary_data": True}}],
-    }
-    text = json.dumps(head).encode()
+    head, tensors = packed(rows, output)
     request = urllib.request.Request(
         f"{url.rstrip('/')}/v2/models/{model}/infer",
-        text + b"".join(np.ascontiguousarray(value).tobytes() for value in sent.values()),
-        {"Inference-Header-Content-Length": str(len(text)), "Content-Type": "application/octet-stream"},
+        head + tensors,
+        {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"},
     )
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
@@ -275,6 +262,24 @@ def infer(url: str, model: str, rows: Mapping[str, Array], output: str) -> Array
         raise EnvironmentFailure(f"no server answers at {url} ({error.reason}); `make serve` starts one") from None
     except (TypeError, ValueError, KeyError) as error:
         raise DataError(f"{url} did not answer as a KServe v2 server does ({error})") from None
+
+
+def packed(rows: Mapping[str, Array], output: str) -> tuple[bytes, bytes]:
+    """The two parts of a request: what is asked, as JSON, and the tensors behind it."""
+    sent = {name: value[:, None] if value.ndim == 1 else value for name, value in rows.items()}
+    head = {
+        "inputs": [
+            {
+                "name": name,
+                "shape": value.shape,
+                "datatype": next(kind for kind, dtype in WIRE.items() if dtype == value.dtype),
+                "parameters": {"binary_data_size": value.nbytes},
+            }
+            for name, value in sent.items()
+        ],
+        "outputs": [{"name": output, "parameters": {"binary_data": True}}],
+    }
+    return json.dumps(head).encode(), b"".join(np.ascontiguousarray(value).tobytes() for value in sent.values())
 
 
 def refusal(body: bytes) -> str:

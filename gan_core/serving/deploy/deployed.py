@@ -14,6 +14,8 @@ NUMBER = 32
 """Bytes that a number takes in the longest form a request gives it, as JSON."""
 MIN_REQUEST = 1 << 20
 """Bytes that a request may have in any case."""
+PHOTOGRAPH = 64 << 20
+"""Bytes that a request to a model of tiles may have: a binary picture of 22 megapixels in three channels."""
 
 
 @dataclass(frozen=True)
@@ -47,5 +49,9 @@ class Deployed:
 
 
 def largest_request(endpoints: Iterable[ModelEndpoint]) -> int:
-    """Bytes of the largest batch that one of these models takes, as JSON."""
-    return max(MIN_REQUEST, *(NUMBER * e.max_batch_size * sum(prod(i.usual) for i in e.inputs) for e in endpoints))
+    """Bytes of the largest batch that one of these models takes, as JSON; of a whole photograph, where one takes it."""
+
+    def largest(e: ModelEndpoint) -> int:
+        return PHOTOGRAPH if e.tiles else NUMBER * e.max_batch_size * sum(prod(i.usual) for i in e.inputs)
+
+    return max(MIN_REQUEST, *map(largest, endpoints))

@@ -12,8 +12,6 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from gan_core.export.manifest import ModelEndpoint, TensorSpec
 
-DELAY_US = 500
-"""How long the first request of a batch waits for others."""
 CACHE = "/tmp/tensorrt"
 """Where a server keeps the engines that it builds: the one folder of its container that can be written to."""
 WIRE = {"float32": pb.TYPE_FP32, "int64": pb.TYPE_INT64, "uint8": pb.TYPE_UINT8, "uint16": pb.TYPE_UINT16}
@@ -37,8 +35,8 @@ def common(name: str, endpoint: ModelEndpoint, **more: Any) -> Any:
 
 
 def batching() -> Any:
-    """Requests that come within the delay are answered together."""
-    return pb.ModelDynamicBatching(max_queue_delay_microseconds=DELAY_US)
+    """Requests that wait while others are computed are computed together; none waits for others to come."""
+    return pb.ModelDynamicBatching()
 
 
 def provenance_of(values: Mapping[str, str]) -> dict[str, Any]:

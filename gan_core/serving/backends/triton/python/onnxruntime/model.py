@@ -5,6 +5,7 @@ repository loads unmodified. It runs in the server's own environment and imports
 """
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,11 @@ class TritonPythonModel:
         """Load ``model.onnx`` of the version asked for."""
         config = json.loads(args["model_config"])
         path = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
-        self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        if (count := sum(group["count"] for group in config["instance_group"])) > 1:
+            options.intra_op_num_threads = max(1, len(os.sched_getaffinity(0)) // count)
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the server needs the cores, too
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.inputs = [(i["name"], "reshape" in i) for i in config["input"]]
         self.output = config["output"][0]["name"]
 
