@@ -103,7 +103,7 @@ RUNS: Mapping[str, Mapping[str, tuple[Mapping[str, Any], tuple[int, ...]]]] = {
     "games": {
         f"{name}-{seed}": (
             game | {"dataset": "google-32", "train": train(32, 10_000, seed) | {"precision": "bfloat16"}},
-            (500, 1_000),
+            (3_125, 6_250),
         )
         for seed in (0, 1)
         for name, game in (("gan_r1", DCGAN), ("r3gan", R3GAN))
