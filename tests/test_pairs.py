@@ -166,6 +166,34 @@ def test_a_mirror_moves_both(tmp_path: Path) -> None:
     assert 0 < sum(row.numpy().tobytes() in known for batch in seen for row in batch.x) < 48
 
 
+@pytest.mark.parametrize("store", [None, "store"])
+def test_a_window_is_the_same_of_both(tmp_path: Path, store: str | None) -> None:
+    """Of every picture any window of the declared size; figures look at the middle."""
+    where = f"file://{tmp_path / store}" if store else None
+    for k, pixels in enumerate(RNG.integers(0, 256, (N, 8, 12, 3), np.uint8)):
+        write(tmp_path / f"d/in/{k}.png", encoded(pixels))
+        write(tmp_path / f"d/out/{k}.png", encoded(255 - pixels))
+    data = prepare(replace(FOLDERS, crop_from=[8, 12], store=where), tmp_path / "d", tmp_path / "out")
+    whole = data.raw("train", whole=True)[:]
+    assert (data.shape, tuple(whole.shape[1:])) == ((3, 8, 8), (8, 12, 3))
+    assert torch.equal(data.raw("train")[:], whole[:, :, 2:10])
+    known = {row[:, at : at + 8].numpy().tobytes(): at for row in whole for at in range(5)}
+    first, again = Batches(data, 8, 0), Batches(data, 8, 0)
+    seen = [first.at(k) for k in range(12)]
+    assert all((batch.x + batch.x_b).abs().max() < 1e-6 for batch in seen)
+    packed = [torch.round((batch.x + 1) * 127.5).to(torch.uint8).permute(0, 2, 3, 1) for batch in seen]
+    starts = [known[row.contiguous().numpy().tobytes()] for rows in packed for row in rows]
+    assert set(starts) == set(range(5))
+    assert torch.equal(again.at(7).x, seen[7].x)
+
+
+def test_windows_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="must be as large as size 8 or larger"):
+        replace(FOLDERS, crop_from=[12, 7])
+    with pytest.raises(ValueError, match="is for pairs of one size: leave it out, or scale"):
+        replace(FOLDERS, size=16, scale=2, crop_from=20)
+
+
 @pytest.mark.parametrize("scale", [2, 4])
 def test_sources_that_are_smaller_keep_their_own_pixels(tmp_path: Path, scale: int) -> None:
     """Of two folders, every pixel of the smaller; a batch has both sizes, each source beside its own target."""

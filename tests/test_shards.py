@@ -83,7 +83,7 @@ def test_rows_are_those_of_one_array_however_they_are_asked_for(tmp_path: Path, 
     for rows in (slice(35, 90), slice(-7, None), slice(0, 0), torch.tensor([299, 0, 0, 41]), torch.tensor([-1])):
         assert torch.equal(raw[rows], whole[rows]), rows
     assert torch.equal(raw[77], whole[77])
-    assert torch.equal(raw.part(slice(50, 200), 2)[torch.tensor([3])], whole[53:54, ::2, ::2])
+    assert torch.equal(raw.part(slice(50, 200), (slice(None, None, 2),) * 2)[torch.tensor([3])], whole[53:54, ::2, ::2])
 
 
 def test_pairs_stay_together(tmp_path: Path, url: str) -> None:

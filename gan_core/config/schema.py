@@ -208,6 +208,12 @@ def side_or_sides(value: Any) -> Any:
     return value
 
 
+def both(size: int | list[int]) -> tuple[int, int]:
+    """Height and width of a side, or of both."""
+    height, width = size if isinstance(size, list) else (size, size)
+    return height, width
+
+
 def ends_or_word(value: Any) -> Any:
     """What `range` of one's own images may be."""
     numbers = isinstance(value, list) and len(value) == 2 and all(type(end) in (int, float) for end in value)
@@ -293,6 +299,19 @@ class Images:
     """Of Parquet with several columns of images; null, or left out: there is one, or one called image."""
     bits: Literal[8, 16] | None = None
     """Of a number of a pixel, as it is packed and shipped; null, or left out: 8."""
+    crop_from: (
+        Annotated[
+            int | list[int],
+            pydantic.BeforeValidator(
+                side_or_sides,
+                json_schema_input_type=Side | Annotated[list[Side], Field(min_length=2, max_length=2)],
+            ),
+        ]
+        | None
+    ) = None
+    """What pictures are brought to instead of ``size``, a side or [height, width]: each batch then takes a window of
+    ``size`` of each, wherever it falls (286 for 256: resize, then crop, of pix2pix and CycleGAN). Figures are of the
+    middle. Null, or left out: the whole picture is seen."""
     flip: bool | None = None
     """Whether a picture in a mirror is one more of its kind: each is then mirrored in half of the batches it is in. Not
     for what is read; null, or left out: false."""
@@ -322,11 +341,25 @@ class Images:
         """The folders of its domains below ``path``."""
         return ()
 
+    @field_validator("crop_from")
+    @classmethod
+    def _larger(cls, crop_from: int | list[int] | None, info: ValidationInfo) -> int | list[int] | None:
+        size = info.data.get("size", 1)
+        if crop_from and any(a < b for a, b in zip(both(crop_from), both(size), strict=True)):
+            raise PydanticCustomError("crop_from", "must be as large as size {size} or larger", {"size": str(size)})
+        if crop_from and info.data.get("scale"):
+            raise PydanticCustomError("crop_from", "is for pairs of one size: leave it out, or scale")
+        return crop_from
+
     @property
     def sides(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        height, width = self.size if isinstance(self.size, list) else (self.size, self.size)
-        return height, width
+        """Height and width in pixels of what the networks see."""
+        return both(self.size)
+
+    @property
+    def packed_sides(self) -> tuple[int, int]:
+        """The same of what is packed, of which they may see a part at a time."""
+        return both(self.crop_from or self.size)
 
     @property
     def of_sources(self) -> Images:
@@ -336,7 +369,7 @@ class Images:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of one packed image: height, width, channels."""
-        return (*self.sides, self.channels)
+        return (*self.packed_sides, self.channels)
 
     @property
     def most(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 
@@ -157,12 +157,24 @@ def divided(count: int, share: float, *path: int | str) -> tuple[Tensor, Tensor]
     return order[some:].sort().values, order[:some]
 
 
+def windows(x: Sample, sides: Sequence[int], chance: torch.Generator) -> Sample:
+    """Of each picture (N, C, H, W) a window (N, C, *sides), wherever it falls."""
+    taken = []
+    for whole, seen in zip(x.shape[2:], sides, strict=True):
+        starts = torch.randint(whole - seen + 1, (len(x), 1), generator=chance)
+        taken.append((starts + torch.arange(seen)).to(x.device))
+    rows, columns = taken
+    every = torch.arange(len(x), device=x.device)[:, None, None]
+    return x[every, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+
+
 class Batches:
     """The batches of a run. The i-th is a function of (seed, i); instance noise has torch's current seed.
 
     ``x`` and its labels ``y`` go together; a second domain ``x_b`` is shuffled on its own, unless the set is aligned.
     ``balanced``: every class is as frequent (``Balanced``), in each domain that is shuffled. Where the set says that
-    pictures may be mirrored, each is at even odds; pairs are mirrored together. ``aside``: this share of the samples,
+    pictures may be mirrored, each is at even odds, and of pictures that are packed larger than they are seen each gives
+    a window, wherever it falls; pairs are treated alike. ``aside``: this share of the samples,
     chosen by the seed, is in no batch of the run.
     """
 
@@ -180,8 +192,9 @@ class Batches:
         self.noise, self.channels_last, self.seed = noise, channels_last and data.is_image, seed
         self.flip, self.apart = data.flip, data.other is not None and not data.aligned
         domains = {"x": data} | ({"x_b": data.other} if data.other is not None else {})
+        self.window = data.shape[1:] if data.packed else None
         self.device = device
-        self.samples = {name: cached(domain.raw("train"), device) for name, domain in domains.items()}
+        self.samples = {name: cached(domain.raw("train", whole=True), device) for name, domain in domains.items()}
         here = torch.device(device).type
         kept = self.samples.values()
         self._apart = any(isinstance(packed, Rows) or packed.device.type != here for packed in kept)
@@ -254,13 +267,17 @@ class Batches:
         return packed if here else packed.pin_memory().to(self.device, non_blocking=True)
 
     def _seen(self, raw: Tensor, i: int, name: str) -> Sample:
-        """Samples of the i-th batch; those that may be mirrored are at even odds, a function of (seed, i)."""
-        x = to_model(raw)
+        """Samples of the i-th batch, of windows or mirrored as the set says: a function of (seed, i)."""
+        x, whose = to_model(raw), name if self.apart else "x"
+        if self.window:
+            x = windows(x, self.window, self._chance("crop", whose, i))
         if not self.flip:
             return x
-        seed = fold(self.seed, "flip", name if self.apart else "x", i)
-        mirrored = torch.rand(len(x), generator=torch.Generator().manual_seed(seed)) < 0.5
+        mirrored = torch.rand(len(x), generator=self._chance("flip", whose, i)) < 0.5
         return torch.where(mirrored.to(x.device)[:, None, None, None], x.flip(3), x)
+
+    def _chance(self, of: str, name: str, i: int) -> torch.Generator:
+        return torch.Generator().manual_seed(fold(self.seed, of, name, i))
 
     def _noisy(self, x: Sample) -> Sample:
         x = x + self.noise * torch.randn_like(x) if self.noise else x

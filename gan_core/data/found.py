@@ -297,7 +297,7 @@ def odd_pictures(found: Found, spec: Images) -> Iterator[str]:
     grey = sum(count for mode, count in found.modes.items() if mode in ("L", "1", "LA"))
     if spec.channels == 3 and grey > MOSTLY * good:
         yield f"{grey:,} of {good:,} images are grey and become three equal channels; channels: 1 would do"
-    height, width = spec.of_sources.sides
+    height, width = spec.of_sources.packed_sides
     if small := {size: n for size, n in found.sizes.items() if size[0] < width or size[1] < height}:
         wide, high = min(small, key=min)
         many = sum(small.values())

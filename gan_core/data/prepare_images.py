@@ -99,6 +99,7 @@ def prepare_images(
             "kind": "image",
             "shape": [spec.channels, *spec.sides],
             **({"bits": spec.bits} if spec.bits == 16 else {}),
+            **({"packed": list(spec.packed_sides)} if spec.crop_from else {}),
             **({"flip": True} if spec.flip else {}),
             **({"range": list(ends)} if spec.range and ends else {}),
             "classes": len(names),

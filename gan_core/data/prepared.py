@@ -46,7 +46,9 @@ class Prepared:
             self.bits = int(self.index.get("bits", 8))
             self.scale = int(self.index.get("scale", 1))
             """How many times as high and wide as sources the samples of this shape are, of pairs of two sizes."""
-            self._step = self.scale
+            self.packed: tuple[int, int] | None = tuple(self.index["packed"]) if "packed" in self.index else None
+            """Height and width of pictures of which the networks see a window at a time; None: they see all."""
+            self._sides = (slice(None, None, self.scale),) * 2 if self.scale > 1 else self._middle
             first = self.index["counts"]
             self._rows = {part: slice(0, int(first[part])) for part in PARTS}
             sizes = {name: (folder / name).stat().st_size for name in self._files}
@@ -118,7 +120,7 @@ class Prepared:
 
     def _view(self, facts: Mapping[str, Any], rows: dict[str, slice]) -> Prepared:
         view = copy(self)
-        view._rows, view.domains, view._step = rows, 1, 1
+        view._rows, view.domains, view._sides = rows, 1, view._middle
         view.index = {k: v for k, v in self.index.items() if k != "other"} | {**facts, "domains": 1}
         return view
 
@@ -136,18 +138,28 @@ class Prepared:
             self._array(name.removesuffix(".npy"))
         return self
 
-    def raw(self, part: str) -> Tensor | Rows:
+    @property
+    def _middle(self) -> tuple[slice, slice]:
+        """What is looked at of packed pictures where no batch takes a window of them."""
+        if self.packed is None:
+            return slice(None), slice(None)
+        starts = [(whole - seen) // 2 for whole, seen in zip(self.packed, self.shape[1:], strict=True)]
+        high, wide = (slice(at, at + seen) for at, seen in zip(starts, self.shape[1:], strict=True))
+        return high, wide
+
+    def raw(self, part: str, whole: bool = False) -> Tensor | Rows:
         """The packed samples of ``train`` or ``heldout``, mapped: 8 or 16 bits (N, H, W, C) or float32 (N, D).
 
-        Sources that are smaller than their targets are packed as large, each pixel as often as it takes.
+        Sources that are smaller than their targets are packed as large, each pixel as often as it takes. Of pictures
+        that are packed larger than the networks see them it is the middle, or the ``whole``.
         """
+        sides = (slice(None), slice(None)) if whole and self.packed else self._sides
         if self._store:
-            height, width = (int(n) for n in self.index["shape"][1:])
-            whole = (height, width, self.shape[0])
-            stored = Rows(self._store, self._shards[f"{part}.x"], whole, TYPES[self.bits])
-            return stored.part(self._rows[part], self._step)
+            height, width = self.packed or tuple(int(n) for n in self.index["shape"][1:])
+            stored = Rows(self._store, self._shards[f"{part}.x"], (height, width, self.shape[0]), TYPES[self.bits])
+            return stored.part(self._rows[part], sides)
         rows = self._array(f"{part}.x")[self._rows[part]]
-        return rows if self._step == 1 else rows[:, :: self._step, :: self._step]
+        return rows[:, sides[0], sides[1]] if self.is_image else rows
 
     def labels(self, part: str) -> Tensor | None:
         """Labels (N,) int64, where there are any."""

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
-from math import ceil, prod
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,10 @@ class ShardWriter:
         self._pool.shutdown()
 
 
+EVERY = (slice(None), slice(None))
+"""All pixels of both sides."""
+
+
 class Rows:
     """What shards hold, as far as a tensor shows it: ``len``, ``shape``, ``dtype`` and ``[rows]``.
 
@@ -91,16 +95,16 @@ class Rows:
     def __init__(self, store: Store, shards: Sequence[dict[str, Any]], shape: Sequence[int], kind: Any) -> None:
         self.store, self.names = store, [str(about["sha256"]) for about in shards]
         self.ends = np.cumsum([int(about["rows"]) for about in shards])
-        self.kind, self._shape, self._step = np.dtype(kind), tuple(shape), 1
+        self.kind, self._shape, self._sides = np.dtype(kind), tuple(shape), EVERY
         self._chosen = slice(0, int(self.ends[-1]) if len(self.ends) else 0)
         self._open: OrderedDict[int, NDArray[Any]] = OrderedDict()
 
-    def part(self, chosen: slice, step: int = 1) -> Rows:
-        """Some of the rows, and of images each ``step``-th pixel of both sides."""
+    def part(self, chosen: slice, sides: tuple[slice, slice] = EVERY) -> Rows:
+        """Some of the rows, and of images some pixels of both ``sides``."""
         view = copy(self)
         start, stop, _ = chosen.indices(len(self))
         view._chosen = slice(self._chosen.start + start, self._chosen.start + stop)
-        view._step = step
+        view._sides = sides
         return view
 
     def __len__(self) -> int:
@@ -109,7 +113,9 @@ class Rows:
     @property
     def shape(self) -> tuple[int, ...]:
         """(N, H, W, C)."""
-        return (len(self), *(ceil(n / s) for n, s in zip(self._shape, (self._step, self._step, 1), strict=True)))
+        *sides, channels = self._shape
+        seen = (len(range(*some.indices(n))) for n, some in zip(sides, self._sides, strict=True))
+        return (len(self), *seen, channels)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -137,7 +143,7 @@ class Rows:
             here = np.flatnonzero(which == k)
             first = int(self.ends[k - 1]) if k else 0
             taken = self._shard(k)[numbers[here] - first]
-            found[here] = taken[:, :: self._step, :: self._step]
+            found[here] = taken[:, self._sides[0], self._sides[1]]
         return torch.from_numpy(found)
 
     def shards_of(self, rows: Tensor) -> list[str]:

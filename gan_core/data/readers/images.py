@@ -118,7 +118,7 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
     sizes: dict[int, tuple[int, int]] = {}
     halves = spec.pairs if isinstance(spec, ImagePairs) and isinstance(spec.pairs, str) else None
     small = spec.of_sources
-    enough = None if spec.fit == "exact" else AMPLE * max(spec.sides) * (2 if halves else 1)
+    enough = None if spec.fit == "exact" else AMPLE * max(spec.packed_sides) * (2 if halves else 1)
     with strict():
         for k, content in enumerate(contents):
             try:
@@ -131,7 +131,7 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
                 made.modes[str(image.dtype) if isinstance(image, np.ndarray) else image.mode] += 1
                 noticed = Noticed()
                 pixels = packed(image, small if k % 2 == 0 else spec, noticed)
-                larger = spec.sides[0] // pixels.shape[0]  # of a source each pixel as often as its target has it
+                larger = spec.packed_sides[0] // pixels.shape[0]  # of a source each pixel as often as its target has it
                 rows[k] = pixels.repeat(larger, 0).repeat(larger, 1), is_deep(image), noticed
             except BadImage as error:
                 made.bad[k] = str(error)
@@ -142,7 +142,7 @@ def chunk(contents: list[Content], spec: Images) -> Chunk:
     for *_, noticed in kept:
         made.noticed.add(noticed)
     made.pixels = np.array(good, kept_as(spec)).reshape(-1, *spec.shape)
-    planes = made.pixels.reshape(len(good), spec.sides[0] * spec.sides[1], spec.channels)
+    planes = made.pixels.reshape(len(good), spec.packed_sides[0] * spec.packed_sides[1], spec.channels)
     made.spans = spans(np.ascontiguousarray(planes.transpose(0, 2, 1))).tolist()
     digests = b"".join(blake2b(image.data, digest_size=DIGEST).digest() for image in made.pixels)
     made.digests = np.frombuffer(digests, f"V{DIGEST}")
@@ -499,7 +499,7 @@ def fitted_image(image: Image.Image, spec: Images, ground: Any) -> Image.Image:
     Raises:
         BadImage: ``fit: exact`` and it has another.
     """
-    high, wide = spec.sides
+    high, wide = spec.packed_sides
     if image.size == (wide, high):
         return image
     if spec.fit == "exact":
