@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gan_core.config import papers
 from gan_core.config.load import find, load_params
 from gan_core.config.schema import Augment, Train
 from gan_core.core import artifact
@@ -34,6 +35,7 @@ from gan_core.runtime.process import Stop, exclusive_lock
 from gan_core.runtime.seeds import fold
 from gan_core.training import fingerprint, warm
 from gan_core.training.checkpoint import State
+from gan_core.training.diagnosis import CRITIC
 from gan_core.training.ema import recalibrate
 from gan_core.training.history import HEALTH_FORMAT, write_table
 from gan_core.training.loop import Stopped, start
@@ -67,6 +69,7 @@ def main(name: str) -> None:
         freeze = (declared.init and declared.init.freeze) or {}
         warm.check_freeze(name, game, freeze)
         others = {"threads": params.threads, "extractor": extractor.sha256, "features": looked_at, "flip": data.flip}
+        others |= {"window": list(data.shape)} if data.packed else {}
         facts = fingerprint.facts(
             declared.to_json() | others | ({"parent": parent.sha256} if parent else {}),
             data.index["sha256"],
@@ -83,7 +86,8 @@ def main(name: str) -> None:
         execution = ExecutionConfig(train.channels_last, train.precision, train.shards, train.cuda_graph)
         features = feature_network(looked_at, extractor, params.evaluate.inception, device, paths.FEATURES)
         references = {space: reference(data, features, space) for space in data.compared}
-        monitor = Monitor(train.evaluate_every, train.steps, train.seed, train.batch_size, references)
+        has = advisable(declared.variant)
+        monitor = Monitor(train.evaluate_every, train.steps, train.seed, train.batch_size, references, has)
         begun, class_names = start(game, plan, device, execution, freeze), data.index.get("class_names") or []
         lineage = {}
         if parent and declared.init:
@@ -117,6 +121,11 @@ def main(name: str) -> None:
         write_table(paths.report(name) / "progress.csv", monitor.figures)
         files.write_json(paths.report(name) / "health.json", {"format": HEALTH_FORMAT, **monitor.health(run)})
         state.finish(train.steps)
+
+
+def advisable(variant: str) -> set[str]:
+    """What a diagnosis may advise a run of a paper: its settings, and the paper that makes the same by a critic."""
+    return {*papers.settings_of(variant).model_fields, *([CRITIC] if papers.replaceable(variant, CRITIC) else [])}
 
 
 def shown(augment: Augment | None, channels: int) -> Wrap | None:

@@ -33,6 +33,7 @@ from gan_core.training.monitor import Best, DomainReference, Monitor, snapshot_s
 from gan_core.training.run import Plan, Run
 from gan_core.variants.cycle_gan import CycleGan
 from gan_core.variants.gan import Gan
+from stages.train import advisable
 from tests.conftest import QUICK, VARIANTS, begin, fitting
 
 
@@ -338,6 +339,20 @@ def test_a_diagnosis_needs_several_evaluations_in_a_row(kind: str, bad: dict[str
 def test_a_critic_that_tells_all_from_all_while_samples_improve_is_no_failure() -> None:
     """As a Wasserstein critic may; nor is a generator whose gradient falls because it is done."""
     assert diagnosis.events([evaluation(k, js=log(2), real_over_fake=1.0) for k in range(1, 12)]) == []
+
+
+def test_only_what_a_run_has_is_advised() -> None:
+    """Nobody is told to use the paper that they use, or a setting that it has not."""
+    stuck = [evaluation(k, js=log(2), real_over_fake=1.0, distance=2.0) for k in range(1, 9)]
+
+    def says(variant: str) -> str:
+        found = diagnosis.events(stuck, has=advisable(variant))
+        return next(str(e["says"]) for e in found if e["kind"] == "js_saturated")
+
+    assert says("gan").endswith("raise r1, add instance noise, or use a Wasserstein critic (wgan_gp)")
+    assert says("wgan").endswith("add instance noise, or use a Wasserstein critic (wgan_gp)")
+    for variant in ("wgan_gp", "cgan", "info_gan", "cycle_gan"):
+        assert says(variant).endswith("no better; add instance noise"), variant
 
 
 def test_without_a_discriminator_only_the_samples_speak() -> None:

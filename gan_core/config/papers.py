@@ -133,6 +133,15 @@ INPUTS = ("Input", "tuple[Input, ...]", "Pool", "Frozen | None")
 """Types of fields without a default that hold no weights."""
 
 
+def replaceable(variant: str, other: str) -> bool:
+    """Whether another paper makes the same of the same data."""
+
+    def about(name: str) -> tuple[Any, ...]:
+        return exports(name), batch_fields(name, {}), len(networks(name))
+
+    return variant != other and about(variant) == about(other)
+
+
 def networks(variant: str) -> list[str]:
     """The fields of a paper that are networks, as its dataclass declares them."""
     declared = (n for n in paper(variant).body if isinstance(n, ast.AnnAssign) and n.value is None and not literal(n))

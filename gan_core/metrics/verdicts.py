@@ -47,7 +47,8 @@ IN_GENERAL = Advice()
 
 def either(*ways: str) -> str:
     """``a, b, or c``."""
-    return f"{', '.join(ways[:-1])}{',' if ways[1:] else ''} or {ways[-1]}"
+    *others, last = ways
+    return f"{', '.join(others)}, or {last}" if others else last
 
 
 def verdicts(

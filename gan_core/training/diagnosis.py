@@ -5,7 +5,7 @@ A diagnosis needs evidence from several evaluations in a row; one bad evaluation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
+
+from gan_core.metrics.verdicts import either
 
 Row = Mapping[str, float]
 """One evaluation: its step, and what was measured."""
@@ -53,6 +55,8 @@ class FailureMode:
     """What it is known by; evaluations without them are passed over."""
     detected: Callable[[Sequence[Row]], bool]
     says: str
+    helps: tuple[tuple[str, str], ...]
+    """What may help, and the setting that a run's paper must have for it, or ``CRITIC``; "": any can do it."""
     recovered: Callable[[Row], bool] = lambda _: True
     """Whether an evaluation that does not show it ends it."""
 
@@ -85,36 +89,40 @@ def collapsed(evaluations: Sequence[Row]) -> bool:
     return throughout(evaluations, narrow) and stuck(evaluations, "covered", 1)
 
 
+CRITIC = "wgan_gp"
+"""The paper that is advised, where it makes the same of the same data."""
+NOISE, WASSERSTEIN = ("add instance noise", ""), (f"use a Wasserstein critic ({CRITIC})", CRITIC)
 FAILURE_MODES = (
     FailureMode(
         "discriminator_overfitting",
         ("train_over_heldout", "real_over_fake"),
         memorised,
         "the discriminator overfits: it scores a training sample above a real one it has not met with probability "
-        "{train_over_heldout:.2f} (0.50 is no overfitting), so it teaches the training set, not the distribution; add "
-        "data, augmentation, r1 or instance noise",
+        "{train_over_heldout:.2f} (0.50 is no overfitting), so it teaches the training set, not the distribution",
+        (("add data", ""), ("augment it", ""), ("raise r1", "r1"), NOISE),
     ),
     FailureMode(
         "js_saturated",
         ("js", "distance"),
         saturated,
         "the Jensen-Shannon estimate is {js:.3f} of at most log 2 = 0.693: the discriminator tells every generated "
-        "sample from every real one, and the samples get no better; add r1 or instance noise, or use a Wasserstein "
-        "critic (wgan_gp)",
+        "sample from every real one, and the samples get no better",
+        (("raise r1", "r1"), NOISE, WASSERSTEIN),
     ),
     FailureMode(
         "vanishing_gradient",
         ("gradient", "real_over_fake", "distance"),
         vanished,
         "the gradient that reaches the generator has fallen to {gradient:.1e}, a hundredth of what it was or less, "
-        "and the samples get no better; use a non-saturating objective, r1 or instance noise, or wgan_gp",
+        "and the samples get no better",
+        (("use a non-saturating objective", "objective"), ("raise r1", "r1"), NOISE, WASSERSTEIN),
     ),
     FailureMode(
         "mode_collapse",
         ("spread", "precision", "coverage", "covered"),
         collapsed,
-        "mode collapse: the samples spread {spread:.0%} as far as the data and cover {covered:.0%} of it; lower the "
-        "learning rate, add r1, pack samples, or use wgan_gp",
+        "mode collapse: the samples spread {spread:.0%} as far as the data and cover {covered:.0%} of it",
+        (("lower the learning rate", ""), ("raise r1", "r1"), ("pack samples", "pack"), WASSERSTEIN),
         lambda evaluation: evaluation["covered"] > SMALL_COVERAGE,
     ),
 )
@@ -134,8 +142,11 @@ def stuck(evaluations: Sequence[Row], figure: str, sign: int = -1) -> bool:
     return values[-1] <= before + GAIN * abs(before)
 
 
-def events(evaluations: Sequence[Row], role: str = "") -> list[dict[str, Any]]:
-    """Every failure where it is first detected, and where it has recovered; a function of the evaluations alone."""
+def events(evaluations: Sequence[Row], role: str = "", has: Container[str] | None = None) -> list[dict[str, Any]]:
+    """Every failure where it is first detected, and where it has recovered; a function of the evaluations alone.
+
+    ``has``: settings of the run's paper, and ``CRITIC``, where they may be advised; None: all.
+    """
     found: list[dict[str, Any]] = []
     of = f"{role}: " if role else ""
     for mode in FAILURE_MODES:
@@ -143,7 +154,9 @@ def events(evaluations: Sequence[Row], role: str = "") -> list[dict[str, Any]]:
         for k, evaluation in enumerate(known):
             detected, step = mode.detected(known[: k + 1]), evaluation["step"]
             if detected and not failing:
-                found.append({"step": step, "kind": mode.kind, "says": of + mode.says.format(**evaluation)})
+                ways = either(*(way for way, needs in mode.helps if not needs or has is None or needs in has))
+                says = f"{of}{mode.says.format(**evaluation)}; {ways}"
+                found.append({"step": step, "kind": mode.kind, "says": says})
             elif failing and not detected and mode.recovered(evaluation):
                 says = f"{of}recovered from {mode.kind.replace('_', ' ')}"
                 found.append({"step": step, "kind": "recovered", "says": says})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -111,9 +111,17 @@ class Monitor:
     """A callback that evaluates every so many steps the averaged networks as they would be shipped now."""
 
     def __init__(
-        self, every: int, steps: int, seed: int, batch_size: int, references: Mapping[str, DomainReference]
+        self,
+        every: int,
+        steps: int,
+        seed: int,
+        batch_size: int,
+        references: Mapping[str, DomainReference],
+        advised: Container[str] | None = None,
     ) -> None:
+        """``advised``: settings that may be advised (``has`` of ``diagnosis.events``)."""
         self.every, self.steps, self.seed, self.references = every, steps, seed, references
+        self.advised = advised
         self.batch_size, self.scored = batch_size, -(-SCORED // batch_size) * batch_size
         self.snapshot_steps = snapshot_steps(steps)
         self.figures: list[Row] = []
@@ -244,7 +252,8 @@ class Monitor:
 
     def _events(self) -> list[dict[str, Any]]:
         several = len(self.evaluations) > 1
-        return [e for role, found in self.evaluations.items() for e in diagnosis.events(found, role if several else "")]
+        said = (diagnosis.events(f, role if several else "", self.advised) for role, f in self.evaluations.items())
+        return [event for events in said for event in events]
 
     def health(self, run: Run) -> dict[str, Any]:
         """Everything that was detected, in order, and what it was detected by, as series over the steps."""
