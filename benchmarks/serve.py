@@ -141,8 +141,8 @@ def asked_for(endpoints: Sequence[ModelEndpoint]) -> tuple[ModelEndpoint, str]:
     return next(e for e in endpoints if e.pixels and e.is_graph), next(e.name for e in endpoints if e.seeded)
 
 
-def built(body: NetworkSpec, folder: Path) -> Subject:
-    """A generator that nobody trained, exported as the pipeline does it."""
+def built(body: NetworkSpec, folder: Path, instances: int = 1) -> Subject:
+    """A generator that nobody trained, exported as the pipeline does it; ``instances``: of its models on a server."""
     torch.manual_seed(0)
     config = body.generator(body.prior())
     network = build_network(config).eval().requires_grad_(False)
@@ -153,7 +153,7 @@ def built(body: NetworkSpec, folder: Path) -> Subject:
     for file, model in models.items():
         files.write(folder / file, model)
     offered = list(endpoints.served(body.family, "generator", config, graphs, "fp32", LARGEST))
-    repository.write(folder / "model_repository", offered, models, {"run": body.family})
+    repository.write(folder / "model_repository", offered, models, {"run": body.family}, instances)
     manifest = {
         "format": FORMAT,
         "files": {file: {"sha256": files.digest(model)} for file, model in models.items()},
@@ -427,6 +427,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=300, help="timed calls a row (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="of torch and ONNX Runtime (default: %(default)s)")
     parser.add_argument("--triton", type=Path, default=Path(".venv-triton"), help="the server's environment")
+    parser.add_argument("--instances", type=int, default=1, help="of dcgan's models on Triton (default: %(default)s)")
     parser.add_argument("--only", nargs="*", default=[], help="words of the rows to measure (default: all)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the tables")
     arguments = parser.parse_args()
@@ -434,7 +435,7 @@ def main() -> None:
     set_up(arguments.threads)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        subjects = [exported(arguments.run, arguments.models), built(CONVOLUTIONAL, scratch)]
+        subjects = [exported(arguments.run, arguments.models), built(CONVOLUTIONAL, scratch, arguments.instances)]
         triton, other, folders = Ports.free(), Ports.free(), [s.folder for s in subjects]
         pids = [
             stack.enter_context(backend.launch(folders, ports)).pid
@@ -448,7 +449,7 @@ def main() -> None:
         result = {
             "machine": described(arguments.threads, device)
             | {name: metadata.version(name) for name in ("onnxruntime-gpu", "tritonclient")}
-            | {"peak_gflops": peak / 1e9},
+            | {"peak_gflops": peak / 1e9, "instances": arguments.instances},
             "subjects": {
                 s.name: about(s, doors, arguments.threads, arguments.calls, peak, arguments.only, scratch)
                 for s in subjects

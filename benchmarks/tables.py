@@ -8,7 +8,7 @@ from typing import Any
 HEAD = """# Serving
 
 {cpu}, {cores} cores, {threads} threads, device {device}; torch {torch}, ONNX Runtime {onnxruntime-gpu}, tritonclient
-{tritonclient}; {date}. `make bench-serve` writes this page.
+{tritonclient}; {date}. `make bench-serve` writes this page. Instances of dcgan's models on Triton: {instances}.
 
 All ways were timed in one run, in turns, after a warm-up; each gave what torch gives before it was timed. *Compute*
 rows start from arrays that are there; *draw* rows draw new inputs and end in uint8 pixels. The server, its clients and
