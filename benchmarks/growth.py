@@ -81,7 +81,7 @@ def drawing(count: int) -> Callable[[], object]:
     """100 batches of a data set, a new shuffle in front of them."""
 
     class Many(Noise):
-        def raw(self, _part: str) -> torch.Tensor:
+        def raw(self, _part: str, whole: bool = False) -> torch.Tensor:
             return torch.zeros(count, PIXELS, PIXELS, 1, dtype=torch.uint8)
 
         def labels(self, _part: str) -> torch.Tensor:

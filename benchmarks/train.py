@@ -113,8 +113,9 @@ class Noise:
     is_image: bool = True
     aligned: bool = False
     flip: bool = False
+    packed: None = None
 
-    def raw(self, _part: str) -> torch.Tensor:
+    def raw(self, _part: str, whole: bool = False) -> torch.Tensor:
         """uint8 (N, H, W, C)."""
         c, h, w = self.shape
         return torch.randint(256, (2000, h, w, c), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

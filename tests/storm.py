@@ -351,7 +351,7 @@ def malformed(served: list[Model], at: dict[str, str], count: int, seed: int) ->
         said[f"{kind}: {'refused' if refused else f'TAKEN by {model.name}'}"] += 1
         if k % 25 == 24 or k == count - 1:
             good = choose.choice(served)
-            rows = good.rows(np.random.default_rng(k), 2)
+            rows = good.rows(np.random.default_rng(k), min(2, good.endpoint.max_batch_size))
             got = client.infer(f"http://{at['http']}", good.name, rows, good.output)
             said["good in between: " + ("equal" if near(got, good.expected(rows)) else f"DIFFERENT {good.name}")] += 1
     return said

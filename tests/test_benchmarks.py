@@ -78,10 +78,14 @@ def test_the_page_has_a_row_for_every_row() -> None:
     machine = dict.fromkeys(["cpu", "device", "torch", "onnxruntime-gpu", "tritonclient", "date"], "?")
     row = {"way": "torch eager", "scope": "compute", "batch": 1, "of_eager": 1.0, "of_peak": 0.5, **percentiles}
     load = {"way": "Triton, HTTP", "clients": 4, "server_batch": 2.0, "client_cpu_ms": 0.1, **percentiles}
+    seen = {"way": "Triton, HTTP", "given": "seeds", "clients": 4, "of_process": 0.5, "server_cpu_ms": 0.1}
     subject = {"shape": [1, 8, 8], "parameters": 1, "flops": 1, "rows": [row], "load": [load]}
-    page = markdown({"machine": machine | {"cores": 2, "threads": 2, "peak_gflops": 1.0}, "subjects": {"gan": subject}})
+    subject["from_c"] = [seen | percentiles]
+    machine |= {"cores": 2, "threads": 2, "peak_gflops": 1.0, "instances": 1}
+    page = markdown({"machine": machine, "subjects": {"gan": subject}})
     assert "| 1 | torch eager | compute | 1 | 2 | 3 | 10 | 1.00 | 50.0% |" in page
     assert "| Triton, HTTP | 4 | 1 | 2 | 3 | 10 | 2.0 | 0.10 |" in page
+    assert "| Triton, HTTP | seeds | 4 | 1 | 2 | 3 | 10 | 50% | 0.10 |" in page
 
 
 @pytest.mark.gpu

@@ -38,9 +38,9 @@ ADAPTIVE = "f_gan"
 class Noise:
     """A data set of random images."""
 
-    is_image, aligned, other, flip, folder = True, False, None, False, Path("noise")
+    is_image, aligned, other, flip, packed, folder = True, False, None, False, None, Path("noise")
 
-    def raw(self, _part: str) -> torch.Tensor:
+    def raw(self, _part: str, whole: bool = False) -> torch.Tensor:
         return torch.randint(256, (100, 8, 8, 1), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
     def labels(self, _part: str) -> None:

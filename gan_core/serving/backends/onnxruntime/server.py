@@ -34,8 +34,7 @@ def application(folders: Sequence[Path]) -> web.Application:
         InputError: two of them have a model of one name.
     """
     models = model.load(folders, RUNTIME)
-    largest = largest_request(found.endpoint for found in models.values())
-    app = web.Application(middlewares=[refusing], client_max_size=largest)
+    app = web.Application(middlewares=[refusing])
     app[MODELS] = models
     app.router.add_get("/v2", about)
     for path in ("/v2/health/live", "/v2/health/ready"):
@@ -55,9 +54,6 @@ async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except errors.InputError as error:
         return refusal(400, str(error))
-    except web.HTTPRequestEntityTooLarge:
-        most = request.client_max_size
-        return refusal(413, f"the request is larger than {most} bytes, which the largest batch of any model fits in")
     except web.HTTPException as error:
         return refusal(error.status, f"{request.method} {request.path}: {error.reason}")
     except Exception as error:
@@ -121,7 +117,12 @@ async def statistics(request: web.Request) -> web.Response:
 async def infer(request: web.Request) -> web.Response:
     """An answer to a request."""
     found = named(request)
-    asked = protocol.asked(found.endpoint, await request.read(), request.headers.get(protocol.HEAD_LENGTH))
+    most = largest_request([found.endpoint])
+    try:
+        content = await request.clone(client_max_size=most).read()
+    except web.HTTPRequestEntityTooLarge:
+        return refusal(413, f"the request is larger than {most} bytes, which the largest batch of this model fits in")
+    asked = protocol.asked(found.endpoint, content, request.headers.get(protocol.HEAD_LENGTH))
     body, headers = protocol.answer(found.endpoint, asked, await found(found.checked(asked.rows)))
     return web.Response(body=body, headers=headers)
 
