@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,14 @@ def kept(results: Path, page: Callable[[Mapping[str, Any]], str], row: Mapping[s
     result["machine"] = described(1, "cpu")
     files.write_json(results, result)
     files.write(results.with_suffix(".md"), page(result).encode())
+
+
+def family(pid: int) -> Iterator[int]:
+    """A process and all it has started that still run."""
+    yield pid
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from family(int(child))
 
 
 def described(threads: int, device: str) -> dict[str, Any]:

@@ -2,17 +2,19 @@
 
 ``python -m benchmarks.tiles WORK`` trains a translator for two steps (``pix2pix`` as a regression, ``resnet`` of width
 32 without normalisation, pictures of 64x64), exports it, and gives `gan translate` a picture of 1,024x768 and one of
-4,000x3,000, each way in a process of its own with one thread. Writes ``benchmarks/results/tiles.json`` and the page
-beside it.
+4,000x3,000, each way in a process of its own with one thread. A server (ONNX Runtime's, on both cores) gets the same in
+one request to its model of tiles. Writes ``benchmarks/results/tiles.json`` and the page beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,13 @@ import yaml
 from PIL import Image
 
 from benchmarks.forecast import made
-from benchmarks.machine import described
+from benchmarks.machine import described, family
+from gan_core.export.manifest import endpoints_of, manifest_of
 from gan_core.forecast.measure import ROOT, environment
 from gan_core.runtime import files
+from gan_core.serving import client
+from gan_core.serving.backends.base import Ports
+from gan_core.serving.backends.onnxruntime.backend import OnnxRuntime
 
 RESULTS = ROOT / "benchmarks/results/tiles.json"
 SIDES = ((1_024, 768), (4_000, 3_000))
@@ -79,6 +85,20 @@ def translated(work: Path, source: Path, out: str, options: tuple[str, ...]) -> 
     return {"seconds": float(seconds[0]), "memory": memory, "load": load}
 
 
+def served(work: Path, source: Path) -> tuple[dict[str, float], Any]:
+    """The same of a server and one request, and the picture."""
+    ports, load = Ports.free(), os.getloadavg()[0]
+    (endpoint,) = (e for e in endpoints_of(manifest_of(work / "exported/translator")) if e.tiles)
+    with OnnxRuntime().launch([work / "exported/translator"], ports) as server, Image.open(source) as image:
+        asked, begun = {endpoint.inputs[0].name: np.asarray(image)[None]}, time.perf_counter()
+        url = f"http://127.0.0.1:{ports.http}"
+        (out,) = client.infer(url, endpoint.name, asked, endpoint.output.name, patience=600)
+        seconds = time.perf_counter() - begun
+        peaks = (re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{p}/status").read_text()) for p in family(server.pid))
+        memory = 1024 * sum(int(peak[1]) for peak in peaks if peak)
+    return {"seconds": seconds, "memory": memory, "load": load}, out
+
+
 def page(result: Mapping[str, Any]) -> str:
     """For a person."""
     assert __doc__
@@ -107,7 +127,9 @@ def main() -> None:
         for way, options in WAYS.items():
             rows[way] = translated(work, source, f"out-{options[1]}", options)
         drawn = [np.asarray(Image.open(work / f"out-{options[1]}/{wide}.png")) for options in WAYS.values()]
-        rows["tiles of 512"]["off"] = float((drawn[0] != drawn[1]).mean())
+        rows["server"], by_server = served(work, source)
+        for way, image in (("tiles of 512", drawn[1]), ("server", by_server)):
+            rows[way]["off"] = float((drawn[0] != image).mean())
         result["pictures"][name] = rows
     files.write_json(RESULTS, result)
     files.write(RESULTS.with_suffix(".md"), page(result).encode())

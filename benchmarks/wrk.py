@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.machine import family
 from gan_core.serving.client import Array, packed
 
 SECONDS = 5
@@ -73,12 +73,5 @@ def there() -> bool:
 
 def seconds_of(pid: int) -> float:
     """Processor time of a process and of all it has started that still run."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return own + sum(seconds_of(child) for child in children(pid))
-
-
-def children(pid: int) -> Iterator[int]:
-    """The processes that a process has started."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        yield from map(int, (task / "children").read_text().split())
+    fields = [Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split() for each in family(pid)]
+    return sum(int(some[11]) + int(some[12]) for some in fields) / os.sysconf("SC_CLK_TCK")

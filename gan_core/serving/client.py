@@ -236,8 +236,8 @@ def verified(folder: Path, name: str, described: Mapping[str, Any]) -> bytes:
     return content
 
 
-def infer(url: str, model: str, rows: Mapping[str, Array], output: str) -> Array:
-    """One request to a server, tensors as raw bytes both ways.
+def infer(url: str, model: str, rows: Mapping[str, Array], output: str, patience: float = PATIENCE) -> Array:
+    """One request to a server, tensors as raw bytes both ways; ``patience``: seconds to wait for its answer.
 
     Raises:
         EnvironmentFailure: no server answers there.
@@ -250,7 +250,7 @@ def infer(url: str, model: str, rows: Mapping[str, Array], output: str) -> Array
         {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(request, timeout=patience) as answer:
             length = answer.headers["Inference-Header-Content-Length"]
             body: bytes = answer.read()
         described = json.loads(body[: int(length)])["outputs"][0]
