@@ -30,7 +30,7 @@ def stacked(seed: int) -> Figures:
     """Which of the 1,000 triples of digits are drawn, as a classifier of digits reads the three channels."""
     data, reader = prepared(STACKED), classifier(prepared(DIGITS))
     spec = NetworkSpec("r3gan", 32, 64, data.shape, options={"blocks": 1})
-    game = game_of("r3gan", spec, seed, gamma=0.1, penalty_every=4)
+    game = game_of("r3gan", spec, seed, gamma=10.0, penalty_every=4)
     run = finish(play(game, batches(data, 64, seed), 6000, seed, 500))
     generator = shipped(run, "generator", seed, 64)
     torch.manual_seed(fold(seed, "stacked"))
@@ -73,13 +73,14 @@ CLAIMS = (
         PAPER,
         "It draws all 1,000 modes of three stacked digits (table 1: 1,000 modes, KL 0.03 on stacked MNIST)",
         "Stacked 8x8 digits, 40,000 to train on; networks of R3GAN, width 32, a block a stage, z of 64, batch 64, "
-        "gamma 0.1, penalties every 4 steps, 6,000 Adam(2e-4, beta1 0) steps; 26,000 samples, each channel read by the "
+        "gamma 10, penalties every 4 steps, 6,000 Adam(2e-4, beta1 0) steps; 26,000 samples, each channel read by the "
         "classifier of digits; KL from the uniform distribution (counting 26,000 alone gives 0.02)",
         "1,000 of 1,000 modes and KL <= 0.1",
         stacked,
         each(lambda f: f["modes"] == 1000 and f["kl"] <= 0.1),
         cost=700,
-        known="it is seven minutes of one core, 384,000 pictures through networks of 32 channels; the authors' "
-        "networks have 768 and see millions",
+        known="with a gamma of 0.1 modes are lost the longer it is trained (733 after 6,000 steps, 556 after 12,000), "
+        "with 1 too (951 after 500, 818 after 2,000); with 10 and 30 they stay, and KL falls slowly, at 2e-4 as at "
+        "6e-4 alike. It is 384,000 pictures through networks of 32 channels; the authors' have 768 and see millions",
     ),
 )
