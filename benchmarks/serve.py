@@ -351,16 +351,13 @@ def from_c(subject: Subject, door: Door, scratch: Path, reference: float) -> Ite
     models = {"latents": subject.endpoint.name, "seeds": subject.seeded}
     for given, clients in itertools.product(rows, CONCURRENCIES):
         asked, output = labels | rows[given] if given == "latents" else rows[given] | labels, subject.config.output_name
-        before, begun = wrk.seconds_of(door.process), time.perf_counter()
-        row = wrk.load(door.ports.http, models[given], asked, output, clients, scratch)
-        share = (wrk.seconds_of(door.process) - before) / (time.perf_counter() - begun)
+        row = wrk.load(door.ports.http, door.process, models[given], asked, output, clients, scratch)
         yield {
             "way": door.name,
             "given": given,
             "clients": clients,
             **row,
             "of_process": row["images_per_s"] / reference,
-            "server_cpu_ms": share / row["images_per_s"] * 1e3,
         }
 
 

@@ -15,7 +15,7 @@ from benchmarks.machine import family
 from gan_core.serving.client import Array, packed
 
 SECONDS = 5
-"""Of load, of which a tenth more goes before."""
+"""Of load, after one second of it to warm up."""
 SCRIPT = """
 local function read(name) local file = io.open(name, "rb") local all = file:read("*all") file:close() return all end
 local head, rest, seed, seeded = read("{head}"), read("{rest}"), 0, {seeded}
@@ -35,8 +35,12 @@ end
 """Asks for the same again and again; of a seeded model, whose seed is its first input, for one seed after another."""
 
 
-def load(port: int, model: str, rows: dict[str, Array], output: str, clients: int, scratch: Path) -> dict[str, float]:
+def load(
+    port: int, process: int, model: str, rows: dict[str, Array], output: str, clients: int, scratch: Path
+) -> dict[str, float]:
     """Requests a second and percentiles of milliseconds that so many clients see, one request at a time each.
+
+    ``process``: the server's, whose processor time a request is measured too.
 
     Raises:
         RuntimeError: a request was refused, or wrk failed.
@@ -57,13 +61,15 @@ def load(port: int, model: str, rows: dict[str, Array], output: str, clients: in
             f"--script={script}",
             url,
         ]
+        before = seconds_of(process)
         ran = subprocess.run(command, capture_output=True, text=True)
     line = next((line for line in ran.stdout.splitlines() if line.startswith("seen ")), None)
     if line is None or int(float(line.split()[-1])):
         raise RuntimeError(f"wrk saw errors of {model}: {ran.stdout}{ran.stderr}")
+    spent = seconds_of(process) - before
     requests, micros, *percentiles, _ = map(float, line.split()[1:])
     seen = {f"p{q}_ms": us / 1e3 for q, us in zip((50, 90, 99), percentiles, strict=True)}
-    return {"images_per_s": requests / micros * 1e6, **seen}
+    return {"images_per_s": requests / micros * 1e6, **seen, "server_cpu_ms": spent / requests * 1e3}
 
 
 def there() -> bool:

@@ -81,6 +81,6 @@ CLAIMS = (
         cost=700,
         known="with a gamma of 0.1 modes are lost the longer it is trained (733 after 6,000 steps, 556 after 12,000), "
         "with 1 too (951 after 500, 818 after 2,000); with 10 and 30 they stay, and KL falls slowly, at 2e-4 as at "
-        "6e-4 alike. It is 384,000 pictures through networks of 32 channels; the authors' have 768 and see millions",
+        "6e-4. It is 384,000 pictures through networks of 32 channels; the authors' have 768 and see millions",
     ),
 )

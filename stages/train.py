@@ -35,7 +35,7 @@ from gan_core.runtime.process import Stop, exclusive_lock
 from gan_core.runtime.seeds import fold
 from gan_core.training import fingerprint, warm
 from gan_core.training.checkpoint import State
-from gan_core.training.diagnosis import CRITIC
+from gan_core.training.diagnosis import AUGMENT, CRITIC
 from gan_core.training.ema import recalibrate
 from gan_core.training.history import HEALTH_FORMAT, write_table
 from gan_core.training.loop import Stopped, start
@@ -69,7 +69,6 @@ def main(name: str) -> None:
         freeze = (declared.init and declared.init.freeze) or {}
         warm.check_freeze(name, game, freeze)
         others = {"threads": params.threads, "extractor": extractor.sha256, "features": looked_at, "flip": data.flip}
-        others |= {"window": list(data.shape)} if data.packed else {}
         facts = fingerprint.facts(
             declared.to_json() | others | ({"parent": parent.sha256} if parent else {}),
             data.index["sha256"],
@@ -86,7 +85,7 @@ def main(name: str) -> None:
         execution = ExecutionConfig(train.channels_last, train.precision, train.shards, train.cuda_graph)
         features = feature_network(looked_at, extractor, params.evaluate.inception, device, paths.FEATURES)
         references = {space: reference(data, features, space) for space in data.compared}
-        has = advisable(declared.variant)
+        has = advisable(declared.variant) | ({AUGMENT} if data.is_image and data.scale == 1 else set())
         monitor = Monitor(train.evaluate_every, train.steps, train.seed, train.batch_size, references, has)
         begun, class_names = start(game, plan, device, execution, freeze), data.index.get("class_names") or []
         lineage = {}

@@ -147,6 +147,9 @@ def test_a_tiled_model_gives_the_whole_picture(folders: list[Path], ports) -> No
             (whole,) = graph({name: filled(picture, endpoint.tiles.multiple)[None]})
             assert got.shape == (scale * high, scale * wide, channels)
             assert np.array_equal(got, whole[: scale * high, : scale * wide])
+            thin = np.zeros((1, 1 << 24, 1, channels), np.uint8)  # filled up it is twice the multiple as wide
+            with pytest.raises(DataError, match=rf"of 1x{1 << 24} pixels becomes one of .* the most"):
+                client.infer(url, endpoint.name, {name: thin}, endpoint.output.name)
 
 
 def test_many_small_requests_are_batched_and_each_gets_its_own(repositories, ports) -> None:

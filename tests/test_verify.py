@@ -54,13 +54,15 @@ def test_drawing_needs_numpy_onnx_runtime_and_pillow_only(built: Workspace, tmp_
 def test_verifying_needs_no_torch(server: str, built: Workspace) -> None:
     """And finds nothing wrong, here and on a real server."""
     triton = ROOT / ".venv-triton"
-    command = ["verify", "exported/vae_gan", "exported/cgan", "--server", server, "--triton", str(triton)]
+    folders = [f"exported/{run}" for run in ("vae_gan", "cgan", "cycle_gan")]
+    command = ["verify", *folders, "--server", server, "--triton", str(triton)]
     done = without(built, TRAINING, *command)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "FAILED" not in done.stdout
     if server == "onnxruntime" or triton.is_dir():
-        assert done.stdout.count("exported/cgan     server, ") == 3
-        assert done.stdout.count("exported/vae_gan  server, ") == 4
+        assert done.stdout.count("server, cgan_generator") == 3
+        assert "server, cycle_gan_b_to_a_tiled" in done.stdout
+        assert done.stdout.count("server, vae_gan_") == 4
     else:
         assert "not run: no Triton server" in done.stdout
 
@@ -149,7 +151,7 @@ TAMPERED: list[tuple[Callable[[Path], None], str, str]] = [
     (own_noise, "lint of generator.onnx", "nodes that draw their own noise is RandomNormalLike"),
     (no_graph, "lint of generator.uint8.onnx", "ONNX Runtime cannot load"),
     (other_answer, "golden outputs of generator.uint8.onnx", "share of pixels that differ is"),
-    (other_code, "code", "model.py is not the gan_core/core/latents.py of this project, and is not run"),
+    (other_code, "code", "model.py is no file of this project's gan_core/core, and is not run"),
     (no_card, "card", "nothing about generator"),
 ]
 

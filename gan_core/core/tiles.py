@@ -6,7 +6,7 @@ It needs NumPy and nothing else, so a copy of this file is a server's model that
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ Tile = tuple[tuple[slice, slice], tuple[slice, slice], tuple[slice, slice]]
 """The same of rows and columns."""
 CORE = 512
 """Pixels of a tile's side that are kept, where nobody asks for others."""
+MOST = 1 << 26
+"""Pixels, filled up and enlarged, of the largest picture that a server computes: it holds it a few times."""
 
 
 def spans(size: int, core: int, margin: int) -> Iterator[Span]:
@@ -59,25 +61,48 @@ class Tiles:
         rows, columns = (slice(self.scale * part.start, self.scale * part.stop) for part in parts)
         return rows, columns
 
-    def room(self, picture: Pixels, made: Pixels) -> Pixels:
-        """An empty picture for what comes out; ``made``: a tile of it."""
-        return np.empty((*(self.scale * side for side in picture.shape[:2]), made.shape[2]), made.dtype)
+    def refusal(self, high: int, wide: int) -> str:
+        """Why a server computes no picture of these sides; empty, if it does."""
+        if not high * wide:
+            return "a picture has at least one pixel"
+        filled_up = self.scale**2 * multiple_of(high, self.multiple) * multiple_of(wide, self.multiple)
+        if filled_up > MOST:
+            return f"a picture of {wide}x{high} pixels becomes one of {filled_up:,} here, and {MOST:,} are the most"
+        return ""
 
-    def __call__(self, compute: Callable[[Pixels], Pixels], picture: Pixels) -> Pixels:
-        """A picture (H, W, C), whose sides are multiples of ``multiple``, tile by tile."""
-        found: Pixels | None = None
-        for seen, kept, to in self.over(*picture.shape[:2]):
-            made = compute(picture[seen])
+    def pieces(self, picture: Pixels) -> Generator[Pixels, Pixels, Pixels]:
+        """A picture (H, W, C) of any sides: gives its tiles, is sent what each becomes, and returns the whole of that.
+
+        It is filled up to sides that the network takes, and what was added is cut off again.
+        """
+        given, found = filled(picture, self.multiple), None
+        for seen, kept, to in self.over(*given.shape[:2]):
+            made = yield given[seen]
             if found is None:
-                found = self.room(picture, made)
+                found = np.empty((*(self.scale * side for side in given.shape[:2]), made.shape[2]), made.dtype)
             found[to] = made[kept]
         assert found is not None
-        return found
+        return found[: self.scale * picture.shape[0], : self.scale * picture.shape[1]]
+
+    def __call__(self, compute: Callable[[Pixels], Pixels], picture: Pixels) -> Pixels:
+        """The same, tile by tile through a function."""
+        pieces = self.pieces(picture)
+        try:
+            tile = next(pieces)
+            while True:
+                tile = pieces.send(compute(tile))
+        except StopIteration as done:
+            return np.asarray(done.value)
+
+
+def multiple_of(side: int, multiple: int) -> int:
+    """The least side that a network takes and that is no smaller."""
+    return max(2 * multiple, -(-side // multiple) * multiple)
 
 
 def filled(picture: Pixels, multiple: int) -> Pixels:
     """A picture (H, W, C) filled up to sides that a network takes, at the bottom and on the right, by mirroring."""
-    added = [max(2 * multiple, -(-side // multiple) * multiple) - side for side in picture.shape[:2]]
+    added = [multiple_of(side, multiple) - side for side in picture.shape[:2]]
     return np.pad(picture, [(0, added[0]), (0, added[1]), (0, 0)], mode="symmetric") if any(added) else picture
 
 
@@ -100,8 +125,8 @@ class TritonPythonModel:
         import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found] # is only inside the server
 
         (picture,) = pb_utils.get_input_tensor_by_name(request, self.input).as_numpy()
-        if not picture.size:
-            refusal = pb_utils.TritonError("a picture has at least one pixel", pb_utils.TritonError.INVALID_ARG)
+        if said := self.tiles.refusal(*picture.shape[:2]):
+            refusal = pb_utils.TritonError(said, pb_utils.TritonError.INVALID_ARG)
             return pb_utils.InferenceResponse(error=refusal)
 
         def compute(tile: Pixels) -> Pixels:
@@ -118,9 +143,7 @@ class TritonPythonModel:
             return np.asarray(made)
 
         try:
-            out = self.tiles(compute, filled(picture, self.tiles.multiple))
+            out = self.tiles(compute, picture)
         except pb_utils.TritonModelException as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))
-        high, wide = (self.tiles.scale * side for side in picture.shape[:2])
-        whole = np.ascontiguousarray(out[:high, :wide])[None]
-        return pb_utils.InferenceResponse([pb_utils.Tensor(self.output, whole)])
+        return pb_utils.InferenceResponse([pb_utils.Tensor(self.output, np.ascontiguousarray(out)[None])])

@@ -56,7 +56,8 @@ def write_index(folder: Path, facts: Mapping[str, Any], shards: Mapping[str, Any
     """
     packed = {p.name: {"bytes": p.stat().st_size, "sha256": files.file_digest(p)} for p in sorted(folder.glob("*.npy"))}
     elsewhere = {name: about for name, about in (shards or {}).items() if name != "url"}
-    whole = files.digest(json.dumps(packed | elsewhere, sort_keys=True).encode())
+    window = {"shape": facts["shape"]} if "packed" in facts else {}  # the same arrays, of which other parts are seen
+    whole = files.digest(json.dumps(packed | elsewhere | window, sort_keys=True).encode())
     stored = {"shards": shards} if shards else {}
     files.write_json(folder / INDEX, {**facts, "format": FORMAT, "files": packed, **stored, "sha256": whole})
 

@@ -22,7 +22,7 @@ from gan_core.metrics.distances import kernel
 from gan_core.metrics.drawn import Drawn, with_latents
 from gan_core.metrics.inception import Inception
 from gan_core.metrics.measure import Reference, named, with_intervals
-from gan_core.metrics.verdicts import Advice, unknown, verdicts
+from gan_core.metrics.verdicts import MIDDLE, Advice, unknown, verdicts
 
 if TYPE_CHECKING:
     from gan_core.config.schema import Evaluate
@@ -86,7 +86,7 @@ def evaluate(
             **figures,
             "real": named(reference, plain(floor.figures)),
             "verdicts": {v["kind"]: v["says"] for v in said},
-            **({"unknown": cannot} if cannot else {}),
+            **({"unknown": said_not} if (said_not := [*cannot, *([MIDDLE] if domain.packed else [])]) else {}),
             **(last_step(role, trained, last, data, reference, asked) if role in last else {}),
             **of_data(domain.index),
             "protocol": reference.protocol(len(fake))

@@ -9,6 +9,7 @@ from gan_core.config import papers
 from gan_core.core.artifact import Artifact
 from gan_core.core.lineage import IMPORTED
 from gan_core.data.split import LEAST_FOR_COVERAGE
+from gan_core.runtime.words import either
 
 SHARE = 1 / 16
 """Of the features' variance: farther than this above the floor, samples do not resemble the data. A shift of a quarter
@@ -18,6 +19,8 @@ LITTLE = 0.25
 covered is not. Beside data that fill little of the space, samples lie off them and lose both alike: that is no lack."""
 COPIES = 0.1
 """Copies beyond those that real samples seem to be: one sample in ten is no accident of the nearest neighbour."""
+MIDDLE = "the figures look at the middle of each picture (crop_from); other windows, and copies of them, are not seen"
+"""Of data of which a run sees a window at a time."""
 Verdict = Mapping[str, Any]
 
 
@@ -43,12 +46,6 @@ class Advice(NamedTuple):
 
 IN_GENERAL = Advice()
 """Where nothing is known of a network."""
-
-
-def either(*ways: str) -> str:
-    """``a, b, or c``."""
-    *others, last = ways
-    return f"{', '.join(others)}, or {last}" if others else last
 
 
 def verdicts(

@@ -69,8 +69,7 @@ class Translator:
             wide, high = (max(1, round(side * scale)) for side in image.size)
             image = image.resize((wide, high), Image.Resampling.LANCZOS)
         pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, self.channels)
-        pixels = filled(pixels, self.multiple) if self.multiple else pixels
-        out = self.translated(pixels)[: self.scale * image.height, : self.scale * image.width]
+        out = self.translated(pixels)
         made = Image.fromarray(out if out.shape[2] > 1 else out[..., 0])
         if alpha is None:
             return made
@@ -79,7 +78,7 @@ class Translator:
         return made
 
     def translated(self, pixels: Pixels) -> Pixels:
-        """Pixels (H, W, C) of sides that the network takes, whole or in tiles."""
+        """Pixels (H, W, C), whole or in tiles."""
 
         def compute(some: Pixels) -> Pixels:
             (out,) = self.generator.compute({self.name: np.ascontiguousarray(some)[None]})
@@ -87,8 +86,11 @@ class Translator:
 
         large = max(WHOLE, (CORE + 2 * (self.reach or 0)) ** 2)  # a smaller one is hardly more than a tile
         core = self.core or (CORE if pixels.shape[0] * pixels.shape[1] > large else 0)
-        if not core or self.reach is None:
+        if not self.multiple:
             return compute(pixels)
+        if not core or self.reach is None:
+            high, wide = (self.scale * side for side in pixels.shape[:2])
+            return compute(filled(pixels, self.multiple))[:high, :wide]
         return Tiles(self.reach, self.multiple, self.scale, core)(compute, pixels)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_core.core import latents
+from gan_core.core import latents, tiles
 from gan_core.core.pixels import as_pixels, images_of
 from gan_core.export import gate, golden
 from gan_core.export.manifest import endpoints_of, manifest_of
@@ -73,9 +73,9 @@ def by_itself(folder: Path, where: Runtime = ON_CPU) -> Iterator[Row]:
     text = (folder / "README.md").read_text() if (folder / "README.md").is_file() else ""
     missing = [role for role in manifest["roles"] if f"## {role}\n" not in text]
     yield Row(folder, "card", not missing, f"nothing about {', '.join(missing)}" if missing else "names every role")
-    own = files.file_digest(Path(latents.__file__))
-    foreign = [n for n, listed in manifest["files"].items() if n.endswith(".py") and listed["sha256"] != own]
-    says = f"{', '.join(foreign)} is not the gan_core/core/latents.py of this project, and is not run"
+    own = {files.file_digest(Path(str(module.__file__))) for module in (latents, tiles)}
+    foreign = [n for n, listed in manifest["files"].items() if n.endswith(".py") and listed["sha256"] not in own]
+    says = f"{', '.join(foreign)} is no file of this project's gan_core/core, and is not run"
     yield Row(folder, "code", not foreign, says if foreign else "none but the project's own")
     for about in manifest["roles"].values():
         for file in about["graphs"]:

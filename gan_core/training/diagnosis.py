@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from gan_core.metrics.verdicts import either
+from gan_core.runtime.words import either
 
 Row = Mapping[str, float]
 """One evaluation: its step, and what was measured."""
@@ -56,7 +56,7 @@ class FailureMode:
     detected: Callable[[Sequence[Row]], bool]
     says: str
     helps: tuple[tuple[str, str], ...]
-    """What may help, and the setting that a run's paper must have for it, or ``CRITIC``; "": any can do it."""
+    """What may help, and the setting that a run must have for it, or ``CRITIC``, ``AUGMENT``; "": any can do it."""
     recovered: Callable[[Row], bool] = lambda _: True
     """Whether an evaluation that does not show it ends it."""
 
@@ -91,6 +91,8 @@ def collapsed(evaluations: Sequence[Row]) -> bool:
 
 CRITIC = "wgan_gp"
 """The paper that is advised, where it makes the same of the same data."""
+AUGMENT = "augment"
+"""What can be declared of images that are all of one size."""
 NOISE, WASSERSTEIN = ("add instance noise", ""), (f"use a Wasserstein critic ({CRITIC})", CRITIC)
 FAILURE_MODES = (
     FailureMode(
@@ -99,7 +101,7 @@ FAILURE_MODES = (
         memorised,
         "the discriminator overfits: it scores a training sample above a real one it has not met with probability "
         "{train_over_heldout:.2f} (0.50 is no overfitting), so it teaches the training set, not the distribution",
-        (("add data", ""), ("augment it", ""), ("raise r1", "r1"), NOISE),
+        (("add data", ""), ("augment it", AUGMENT), ("raise r1", "r1"), NOISE),
     ),
     FailureMode(
         "js_saturated",
@@ -145,7 +147,7 @@ def stuck(evaluations: Sequence[Row], figure: str, sign: int = -1) -> bool:
 def events(evaluations: Sequence[Row], role: str = "", has: Container[str] | None = None) -> list[dict[str, Any]]:
     """Every failure where it is first detected, and where it has recovered; a function of the evaluations alone.
 
-    ``has``: settings of the run's paper, and ``CRITIC``, where they may be advised; None: all.
+    ``has``: settings of the run's paper, ``CRITIC`` and ``AUGMENT``, where they may be advised; None: all.
     """
     found: list[dict[str, Any]] = []
     of = f"{role}: " if role else ""

@@ -27,7 +27,7 @@ def compose(runs: Sequence[Deployed], out: Path, container: Container) -> dict[s
                 "tmpfs": ["/tmp"],
                 "cap_drop": ["ALL"],
                 "security_opt": ["no-new-privileges:true"],
-                "shm_size": "256mb",
+                "shm_size": f"{max(run.shared_memory for run in runs)}mb",
                 "ports": [f"127.0.0.1:{port}:{port}" for port in container.ports],
                 "volumes": list(mounts(runs, out)),
                 "healthcheck": {

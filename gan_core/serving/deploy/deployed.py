@@ -16,6 +16,8 @@ MIN_REQUEST = 1 << 20
 """Bytes that a request may have in any case."""
 PHOTOGRAPH = 64 << 20
 """Bytes that a request to a model of tiles may have: a binary picture of 22 megapixels in three channels."""
+SHARED, PHOTOGRAPHS = 256, 1024
+"""MiB of shared memory, and where whole photographs go through it (``tiles.MOST`` pixels come out)."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Deployed:
     repository: Path
     largest_request: int
     """Bytes; no server takes a larger one."""
+    shared_memory: int
+    """MiB that a server needs to hand requests and answers to its own processes."""
     weights: dict[str, str]
     """The sha256 of the weights of each role."""
 
@@ -40,7 +44,9 @@ class Deployed:
         if not repository.is_dir():
             raise DataError(f"{folder} has no model_repository; `dvc repro export@{folder.name}` makes it")
         weights = {role: said["provenance"]["weights_sha256"] for role, said in manifest["roles"].items()}
-        return Deployed(manifest["run"], repository, largest_request(endpoints_of(manifest)), weights)
+        endpoints = endpoints_of(manifest)
+        shared = PHOTOGRAPHS if any(e.tiles for e in endpoints) else SHARED
+        return Deployed(manifest["run"], repository, largest_request(endpoints), shared, weights)
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from gan_core.serving.deploy.deployed import Deployed
 def inference_service(run: Deployed, container: Container, version: str, store: str) -> dict[str, Any]:
     """A run on a cluster: KServe fetches its model repository and runs as many servers as are asked for."""
     gpu = {"nvidia.com/gpu": "1"} if container.gpu else {}
+    memory = {"medium": "Memory", "sizeLimit": f"{run.shared_memory}Mi"}
     env = [{"name": name, "value": value} for name, value in container.environment.items()]
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
@@ -25,8 +26,10 @@ def inference_service(run: Deployed, container: Container, version: str, store: 
                 "minReplicas": 1,
                 "maxReplicas": 4,
                 "securityContext": {"runAsNonRoot": True, "runAsUser": container.user, "fsGroup": container.user},
+                "volumes": [{"name": "shared", "emptyDir": memory}],
                 "model": {
                     **container.kserve,
+                    "volumeMounts": [{"name": "shared", "mountPath": "/dev/shm"}],
                     "runtimeVersion": version,
                     "storageUri": f"{store.rstrip('/')}/{run.run}/model_repository",
                     "args": list(container.command[1:]),

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from gan_core.core import latents
-from gan_core.core.tiles import filled
 from gan_core.export.manifest import ModelEndpoint, endpoints_of, manifest_of
 from gan_core.runtime.errors import InputError
 from gan_core.serving import session
@@ -57,9 +56,9 @@ class Model:
             raise InputError(f"the inputs disagree about the batch: {', '.join(str(len(v)) for v in rows.values())}")
         n = len(rows[taken[0].name])
         for i in (i for i in taken if -1 in i.shape):
-            if not rows[i.name].size:
-                raise InputError(f"input '{i.name}' has no pixels")
             if self.endpoint.tiles:
+                if said := self.endpoint.tiles.refusal(*rows[i.name].shape[1:3]):
+                    raise InputError(said)
                 continue
             sides = [side for side, dim in zip(rows[i.name].shape[1:], i.shape, strict=True) if dim == -1]
             if any(side % self.multiple for side in sides):
@@ -115,15 +114,15 @@ class Model:
         """The output for one picture of any sides."""
         tiles, ((name, (picture,)),) = self.endpoint.tiles, rows.items()
         assert tiles
-        given, out = filled(picture, tiles.multiple), None
-        for seen, kept, to in tiles.over(*given.shape[:2]):
-            async with self.turn:
-                (made,) = await asyncio.to_thread(self.graph, {name: np.ascontiguousarray(given[seen])[None]})
-            out = tiles.room(given, made) if out is None else out
-            out[to] = made[kept]
-        assert out is not None
-        high, wide = (tiles.scale * side for side in picture.shape[:2])
-        return out[None, :high, :wide]
+        pieces = tiles.pieces(picture)
+        tile = await asyncio.to_thread(lambda: next(pieces))
+        try:
+            while True:
+                async with self.turn:
+                    (made,) = await asyncio.to_thread(self.graph, {name: np.ascontiguousarray(tile)[None]})
+                tile = pieces.send(made)
+        except StopIteration as done:
+            return np.asarray(done.value)[None]
 
     def next_batch(self) -> Batch:
         """The first request that waits, and others that fit beside it into one batch."""

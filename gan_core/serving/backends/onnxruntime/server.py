@@ -14,7 +14,7 @@ from aiohttp import web
 from gan_core.runtime import errors
 from gan_core.serving.backends.onnxruntime import model, protocol
 from gan_core.serving.backends.onnxruntime.model import Model
-from gan_core.serving.deploy.deployed import largest_request
+from gan_core.serving.deploy.deployed import MIN_REQUEST, largest_request
 from gan_core.serving.session import Runtime
 
 PATIENCE = 10.0
@@ -117,13 +117,17 @@ async def statistics(request: web.Request) -> web.Response:
 async def infer(request: web.Request) -> web.Response:
     """An answer to a request."""
     found = named(request)
-    most = largest_request([found.endpoint])
+    raw = protocol.HEAD_LENGTH in request.headers
+    most = largest_request([found.endpoint]) if raw or not found.endpoint.tiles else MIN_REQUEST
     try:
         content = await request.clone(client_max_size=most).read()
     except web.HTTPRequestEntityTooLarge:
-        return refusal(413, f"the request is larger than {most} bytes, which the largest batch of this model fits in")
+        return refusal(413, f"the request is larger than {most} bytes, which is the most that this model takes")
     asked = protocol.asked(found.endpoint, content, request.headers.get(protocol.HEAD_LENGTH))
-    body, headers = protocol.answer(found.endpoint, asked, await found(found.checked(asked.rows)))
+    if raw and found.endpoint.tiles and not asked.binary:
+        raise errors.InputError(f"a picture is long as JSON; ask for '{found.endpoint.output.name}' as binary data")
+    value = await found(found.checked(asked.rows))
+    body, headers = protocol.answer(found.endpoint, asked, value)
     return web.Response(body=body, headers=headers)
 
 
