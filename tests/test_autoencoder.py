@@ -226,7 +226,7 @@ def test_both_halves_ship_for_pictures_of_any_size(regularisation: str, tmp_path
     pixels = onnx_runner((tmp_path / "decoder.uint8.onnx").read_bytes(), 1)({"z": z})
     assert pixels.dtype == np.uint8
     assert pixels.shape == (3, 8, 28, 3)
-    assert card.open_sides(entries["decoder"]).startswith(
+    assert card.open_sides(entries["decoder"], []).startswith(
         " Height and width may be any from 2 up. It is given no tiles"
     )
 

@@ -151,7 +151,10 @@ def test_every_kind_of_role_is_shipped(role: str, digits: Prepared, tmp_path) ->
     assert entry["output"]["name"] == {"latent": "z"}.get(config.output_space, "image")
     assert entry["refused"] == {}
     assert len(entry["graphs"]) == 3 * forms
-    assert [e.seeded for e in endpoints] == [False] * forms + [True] * (not any(i.is_data for i in config.inputs))
+    assert [e.is_graph for e in endpoints[:forms]] == [True] * forms
+    sees_a_part = entry.get("tiles", {}).get("reach") is not None
+    more = ["seeded"] * (not any(i.is_data for i in config.inputs)) + ["tiled"] * sees_a_part
+    assert [e.name for e in endpoints[forms:]] == [f"r_role_{what}" for what in more]
     assert {e.graph for e in endpoints} <= entry["graphs"].keys()
     assert len(entry["engines"]) == forms
     wrong = onnx.load(tmp_path / "role.onnx")
