@@ -346,12 +346,11 @@ def load(subject: Subject, door: Door, clients: int, calls: int) -> dict[str, An
 
 def from_c(subject: Subject, door: Door, scratch: Path, reference: float) -> Iterator[dict[str, Any]]:
     """The same from clients in C, also by seed; ``reference``: images a second that are drawn in process."""
-    rows = {"latents": subject.config.fixed_inputs(1, 1), "seeds": {"seed": np.zeros(1, np.int64)}}
-    labels = {i.name: np.zeros(1, np.int64) for i in subject.config.inputs if i.prior == "label"}
-    models = {"latents": subject.endpoint.name, "seeds": subject.seeded}
-    for given, clients in itertools.product(rows, CONCURRENCIES):
-        asked, output = labels | rows[given] if given == "latents" else rows[given] | labels, subject.config.output_name
-        row = wrk.load(door.ports.http, door.process, models[given], asked, output, clients, scratch)
+    latents, seed = subject.config.fixed_inputs(1, 1), {"seed": np.zeros(1, np.int64)}
+    labels = {i.name: latents[i.name] for i in subject.config.inputs if i.prior == "label"}
+    asked = {"latents": (subject.endpoint.name, latents), "seeds": (subject.seeded, seed | labels)}
+    for (given, (model, rows)), clients in itertools.product(asked.items(), CONCURRENCIES):
+        row = wrk.load(door.ports.http, door.process, model, rows, subject.config.output_name, clients, scratch)
         yield {
             "way": door.name,
             "given": given,

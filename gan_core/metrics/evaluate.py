@@ -22,7 +22,7 @@ from gan_core.metrics.distances import kernel
 from gan_core.metrics.drawn import Drawn, with_latents
 from gan_core.metrics.inception import Inception
 from gan_core.metrics.measure import Reference, named, with_intervals
-from gan_core.metrics.verdicts import MIDDLE, Advice, unknown, verdicts
+from gan_core.metrics.verdicts import Advice, unknown, verdicts
 
 if TYPE_CHECKING:
     from gan_core.config.schema import Evaluate
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SHOWN, FEWEST, SHEET, LARGEST = 64, 4, 1_024, 512
 """Images on the sheet of samples, of all roles together; fewer where they would fill more than so many pixels across,
 down to four of so many pixels."""
+MIDDLE = "the middle of each picture; other windows of it, and copies of them, are not seen"
+"""What figures look at where a run sees a window at a time (``crop_from``)."""
 FEW = 1_000
 """Samples of the last step's weights, which do not ship."""
 FEW_POINTS = 2_500
@@ -86,7 +88,7 @@ def evaluate(
             **figures,
             "real": named(reference, plain(floor.figures)),
             "verdicts": {v["kind"]: v["says"] for v in said},
-            **({"unknown": said_not} if (said_not := [*cannot, *([MIDDLE] if domain.packed else [])]) else {}),
+            **({"unknown": cannot} if cannot else {}),
             **(last_step(role, trained, last, data, reference, asked) if role in last else {}),
             **of_data(domain.index),
             "protocol": reference.protocol(len(fake))
@@ -97,6 +99,7 @@ def evaluate(
                 **(
                     {"alpha": "on mid-grey, but for the own classifier"} if data.shape[0] == 4 and data.is_image else {}
                 ),
+                **({"window": MIDDLE} if domain.packed else {}),
                 "seed": asked.seed,
                 "resamples": asked.resamples,
                 "interval": "95 %, of other samples of the same data and weights",

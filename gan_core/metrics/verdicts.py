@@ -19,8 +19,6 @@ LITTLE = 0.25
 covered is not. Beside data that fill little of the space, samples lie off them and lose both alike: that is no lack."""
 COPIES = 0.1
 """Copies beyond those that real samples seem to be: one sample in ten is no accident of the nearest neighbour."""
-MIDDLE = "the figures look at the middle of each picture (crop_from); other windows, and copies of them, are not seen"
-"""Of data of which a run sees a window at a time."""
 Verdict = Mapping[str, Any]
 
 
