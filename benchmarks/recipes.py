@@ -172,13 +172,22 @@ def measured(run: str, dataset: str) -> dict[str, Any]:
     }
 
 
+def reached(run: str) -> int:
+    """The step at which a run is."""
+    table = paths.report(run) / "loss.csv"
+    return int(table.read_text().splitlines()[-1].split(",")[0]) if table.is_file() else 0
+
+
 def rows(work: Path, comparison: str, only: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Train and measure each run of a comparison, point by point."""
     os.chdir(work)
+    known = files.read_json(RESULTS)["comparisons"].get(comparison, {}) if RESULTS.is_file() else {}
     for run, (declared, stops) in RUNS[comparison].items():
         if only and run != only:
             continue
         for steps in stops:
+            if steps <= reached(run) and str(steps * declared["train"]["batch_size"]) in known.get(run, {}):
+                continue
             declare(work, run, declared, steps, stops[0])
             dataset = declared["dataset"]
             if not paths.extractor(dataset).is_file():
