@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import gcd, prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -142,12 +143,38 @@ class Resample(nn.Module):
         """(N, C, H, W) to (N, C', 2H, 2W) or (N, C', H/2, W/2); the convolution is at the lower resolution."""
         if self.up and self.convert is not None:
             x = self.convert(x)
-        kernel = self.kernel.to(x.dtype).expand(x.shape[1], 1, 4, 4)
-        resample = conv_transpose2d if self.up else conv2d
-        x = resample(x, kernel, stride=2, padding=1, groups=x.shape[1])
+        x = resampled(x, self.kernel, self.up)
         if not self.up and self.convert is not None:
             x = self.convert(x)
         return x
+
+
+def resampled(x: Tensor, kernel: Tensor, up: bool) -> Tensor:
+    """Twice the height and width, or half, by a kernel (1, 1, 4, 4) that is the same for every channel."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        y: Tensor = Resampled.apply(x, kernel, up)  # type: ignore[no-untyped-call]
+        return y
+    kind = x.device.type
+    dtype = torch.get_autocast_dtype(kind) if rounds(kind) else x.dtype
+    # oneDNN takes ten times as long for a transposed convolution of each channel in bfloat16
+    wide = torch.float32 if up and kind == "cpu" and dtype == torch.bfloat16 else dtype
+    kernel = kernel.to(wide).expand(x.shape[1], 1, 4, 4)
+    with float32_inside(x) if wide != dtype else nullcontext():
+        y = (conv_transpose2d if up else conv2d)(x.to(wide), kernel, stride=2, padding=1, groups=x.shape[1])
+    return y.to(dtype)
+
+
+class Resampled(torch.autograd.Function):
+    """``resampled``, whose gradient is the other direction's: both are cheap, and so is the gradient of a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, up: bool) -> Tensor:
+        ctx.kernel, ctx.up = kernel, up
+        return resampled(x, kernel, up)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return resampled(gradient, ctx.kernel, not ctx.up), None, None
 
 
 class Basis(nn.Module):
@@ -183,11 +210,15 @@ def scale_weights(layer: nn.Conv2d | nn.Linear, gain: float) -> None:
     nn.init.normal_(layer.weight, 0, gain / prod(layer.weight.shape[1:]) ** 0.5)
 
 
+def rounds(kind: str) -> bool:
+    """Whether what a device of this kind computes now is rounded to the type of ``torch.autocast``."""
+    return is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
 def float32_inside(x: Tensor) -> AbstractContextManager[object]:
-    """The smallest picture is computed in float32, whatever the precision of the rest."""
+    """What is computed in float32, whatever the precision of the rest: the smallest picture, for one."""
     kind = x.device.type
-    rounds = is_autocast_available(kind) and torch.is_autocast_enabled(kind)
-    return torch.autocast(kind, enabled=False) if rounds else nullcontext()
+    return torch.autocast(kind, enabled=False) if rounds(kind) else nullcontext()
 
 
 class Generator(nn.Module):
