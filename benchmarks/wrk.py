@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.machine import family
-from gan_core.serving.client import Array, packed
+from gan_core.serving.client import Array, request_parts
 
 SECONDS = 5
 """Of load, after one second of it to warm up."""
@@ -45,7 +45,7 @@ def load(
     Raises:
         RuntimeError: a request was refused, or wrk failed.
     """
-    asked, tensors = packed(rows, output)
+    asked, tensors = request_parts(rows, output)
     seeded = next(iter(rows)) == "seed"
     head, rest, script = scratch / "head", scratch / "rest", scratch / "wrk.lua"
     head.write_bytes(asked)

@@ -111,7 +111,7 @@ def test_a_silent_fall_to_the_cpu_is_an_error(doubles: bytes, tmp_path: Path, mo
 def test_golden_outputs_go_through_a_file_and_wrong_ones_are_refused() -> None:
     inputs = {"z": np.ones((2, 3), np.float32)}
     outputs = {"g.onnx": np.zeros((2, 1, 8, 8), np.float32), "g.uint8.onnx": np.zeros((2, 8, 8, 1), np.uint8)}
-    found = golden.unpacked(golden.packed(inputs, outputs))
+    found = golden.from_bytes(golden.to_bytes(inputs, outputs))
     assert (found[0]["z"] == inputs["z"]).all()
     assert found[1].keys() == outputs.keys()
     exact = outputs["g.onnx"]

@@ -26,7 +26,7 @@ def thinned(y: Array) -> Array:
     return y[:, across, across] if y.dtype.kind == "u" else y[:, :, across, across]
 
 
-def packed(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> bytes:
+def to_bytes(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> bytes:
     """Inputs by name, and thinned outputs by the file of the graph, as a safetensors file."""
     from safetensors.numpy import save
 
@@ -35,8 +35,8 @@ def packed(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> bytes:
     return content
 
 
-def unpacked(content: bytes) -> tuple[dict[str, Array], dict[str, Array]]:
-    """The inverse of ``packed``."""
+def from_bytes(content: bytes) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The inverse of ``to_bytes``."""
     from safetensors.numpy import load  # not needed to draw on a CPU
 
     found: tuple[dict[str, Array], dict[str, Array]] = {}, {}

@@ -324,7 +324,7 @@ def golden_outputs(case: Case, passed: Sequence[Graph]) -> bytes:
         )
         for g in passed
     }
-    return golden.packed(rows, outputs)
+    return golden.to_bytes(rows, outputs)
 
 
 def samples_of(runner: gate.Runner, config: NetworkConfig, reference: AcceptanceReference, pixels: bool) -> Samples:

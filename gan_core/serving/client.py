@@ -77,7 +77,7 @@ class Generator:
 
         if ready.on != "cpu":
             kept = about["golden_outputs"]
-            inputs, outputs = golden.unpacked(verified(Path(folder), kept, manifest["files"][kept]))
+            inputs, outputs = golden.from_bytes(verified(Path(folder), kept, manifest["files"][kept]))
             got = golden.thinned(compute(inputs))
             session.hold_against(got, outputs[name], graphs[name]["tolerance"], str(Path(folder) / name), ready.on)
         return Generator(about, compute, on=ready.on)
@@ -243,7 +243,7 @@ def infer(url: str, model: str, rows: Mapping[str, Array], output: str, patience
         EnvironmentFailure: no server answers there.
         DataError: it refuses, or answers with something else.
     """
-    head, tensors = packed(rows, output)
+    head, tensors = request_parts(rows, output)
     request = urllib.request.Request(
         f"{url.rstrip('/')}/v2/models/{model}/infer",
         head + tensors,
@@ -264,7 +264,7 @@ def infer(url: str, model: str, rows: Mapping[str, Array], output: str, patience
         raise DataError(f"{url} did not answer as a KServe v2 server does ({error})") from None
 
 
-def packed(rows: Mapping[str, Array], output: str) -> tuple[bytes, bytes]:
+def request_parts(rows: Mapping[str, Array], output: str) -> tuple[bytes, bytes]:
     """The two parts of a request: what is asked, as JSON, and the tensors behind it."""
     sent = {name: value[:, None] if value.ndim == 1 else value for name, value in rows.items()}
     head = {

@@ -107,7 +107,7 @@ def compared(
 ) -> Row:
     """Whether the golden inputs get the golden outputs."""
     path = folder / about["golden_outputs"]
-    rows, outputs = golden.unpacked(path.read_bytes()) if path.is_file() else ({}, {})
+    rows, outputs = golden.from_bytes(path.read_bytes()) if path.is_file() else ({}, {})
     if file not in outputs:
         return Row(folder, check, False, f"{path} holds no output of {file}; export again")
     expected = outputs[file]
